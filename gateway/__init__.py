@@ -1,0 +1,1 @@
+"""A secure government email gateway: signs outbound mail, verifies inbound mail, and never loses either."""

@@ -1,0 +1,1 @@
+"""Settings: typed, strict, and every mistake of a file reported at once with its place."""

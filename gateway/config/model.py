@@ -1,0 +1,349 @@
+"""Every setting of `gateway.yaml`, its unit and default; unknown keys are refused.
+
+A secret must never stand in this model itself: passphrases are given by reference (`file:PATH`, `env:NAME`,
+`credential:NAME` for systemd credentials) and read only where they are used.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gateway.core.address import Mailbox, domain_key
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("a name has lower-case letters, digits, - and _ only, at most 63")
+    return text
+
+
+def _domain(text: str) -> str:
+    try:
+        return domain_key(Mailbox.parse(f"x@{text}").domain)
+    except ValueError:
+        raise ValueError("not a mail domain") from None
+
+
+def _author(text: str) -> str:
+    """Return the key of a mailbox, or of "@domain"."""
+    if text.startswith("@"):
+        return f"@{_domain(text[1:])}"
+    try:
+        return Mailbox.parse(text).key
+    except ValueError:
+        raise ValueError("not a mailbox and not @domain") from None
+
+
+def _network(text: str) -> str:
+    return str(ipaddress.ip_network(text))
+
+
+def _endpoint(text: str) -> str:
+    """Check HOST:PORT, [IPV6]:PORT or unix:/PATH."""
+    if re.fullmatch(r"unix:/.+|\[[0-9a-fA-F:.]+\]:\d{1,5}|[^:/\s\[\]]+:\d{1,5}", text) is None:
+        raise ValueError("write HOST:PORT, [IPV6]:PORT or unix:/PATH")
+    return text
+
+
+def _secret(text: str) -> str:
+    if re.fullmatch(r"(file:/.+|env:[A-Za-z_][A-Za-z0-9_]*|credential:[A-Za-z0-9._-]+)", text) is None:
+        raise ValueError("a secret is given by reference: file:/PATH, env:NAME or credential:NAME")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Domain = Annotated[str, AfterValidator(_domain)]
+AuthorPattern = Annotated[str, AfterValidator(_author)]
+Network = Annotated[str, AfterValidator(_network)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+SecretReference = Annotated[str, AfterValidator(_secret)]
+MEBI: Final = 1024 * 1024
+
+
+class Strict(BaseModel):
+    """Base of every section: frozen, no unknown keys, no silent conversions of text into numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, str_strip_whitespace=False)
+
+
+class TlsMode(StrEnum):
+    """How a listener uses TLS."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+
+
+class ServerTls(Strict):
+    """A listener's certificate (PEM with chain) and key (PEM)."""
+
+    mode: TlsMode
+    certificate: Path | None = None
+    key: Path | None = None
+    required: bool = True
+    """Refuse MAIL before TLS (530 5.7.0). Only for mode starttls."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> ServerTls:
+        if self.mode is not TlsMode.NONE and (self.certificate is None or self.key is None):
+            raise ValueError("certificate and key are needed for TLS")
+        return self
+
+
+class ListenerKind(StrEnum):
+    """Who may talk to a listener, and which half of the gateway it feeds."""
+
+    SUBMISSION = "submission"
+    """Authenticated people and programs (RFC 6409): outbound."""
+    INTERNAL = "internal"
+    """Listed hosts that cannot log in: outbound."""
+    INBOUND = "inbound"
+    """Other mail systems: inbound."""
+
+
+class Source(Strict):
+    """A listed internal host or network, and the authors it may send as."""
+
+    name: Name
+    networks: tuple[Network, ...]
+    authors: tuple[AuthorPattern, ...]
+
+
+class Listener(Strict):
+    """One listening socket."""
+
+    name: Name
+    kind: ListenerKind
+    address: Endpoint
+    tls: ServerTls = ServerTls(mode=TlsMode.NONE)
+    auth_without_tls: bool = False
+    """Offer AUTH on a connection without TLS: for loopback and tests only."""
+    sources: tuple[Source, ...] = ()
+    """For kind internal: who may connect."""
+    max_connections: Annotated[int, Field(ge=1)] = 500
+    max_connections_per_client: Annotated[int, Field(ge=1)] = 50
+    max_recipients: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Forward-paths per transaction; more are answered 452 4.5.3."""
+    command_timeout: Annotated[float, Field(gt=0)] = 300.0
+    """Seconds without any octet from the client; RFC 5321 4.5.3.2.7 asks for at least 300."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Listener:
+        if self.kind is ListenerKind.INTERNAL and not self.sources:
+            raise ValueError("a listener of kind internal needs sources")
+        if self.kind is not ListenerKind.INTERNAL and self.sources:
+            raise ValueError("sources belong to a listener of kind internal")
+        return self
+
+
+class HopProtocol(StrEnum):
+    """How mail is given to a next hop."""
+
+    SMTP = "smtp"
+    LMTP = "lmtp"
+    MAILDIR = "maildir"
+
+
+class HopTls(StrEnum):
+    """TLS towards a next hop: not at all, where offered (unverified), required (unverified), required and verified."""
+
+    NONE = "none"
+    MAY = "may"
+    ENCRYPT = "encrypt"
+    VERIFY = "verify"
+
+
+class HopLogin(Strict):
+    """SMTP AUTH at a next hop (PLAIN, only over TLS)."""
+
+    user: str
+    password: SecretReference
+
+
+class Hop(Strict):
+    """One next hop."""
+
+    name: Name
+    protocol: HopProtocol
+    addresses: tuple[Endpoint, ...] = ()
+    """Tried in order; for SMTP and LMTP."""
+    directory: Path | None = None
+    """For maildir: one Maildir per mailbox below it, DIRECTORY/DOMAIN/LOCAL-PART/."""
+    tls: HopTls = HopTls.MAY
+    tls_ca: Path | None = None
+    """PEM bundle for `verify`; the system's own without it."""
+    tls_name: str | None = None
+    """Name expected in the certificate; the host of the address without it."""
+    login: HopLogin | None = None
+    max_connections: Annotated[int, Field(ge=1)] = 20
+    connect_timeout: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds for connecting, banner, EHLO and STARTTLS, each."""
+    reply_timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Seconds for the reply to the dot (RFC 5321 4.5.3.2.6); other replies get 300."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Hop:
+        if self.protocol is HopProtocol.MAILDIR:
+            if self.directory is None or self.addresses:
+                raise ValueError("a maildir hop needs directory, and no addresses")
+        elif not self.addresses or self.directory is not None:
+            raise ValueError("an smtp or lmtp hop needs addresses, and no directory")
+        if self.login is not None and self.tls in {HopTls.NONE, HopTls.MAY}:
+            raise ValueError("login needs tls encrypt or verify: a password never travels in the clear")
+        return self
+
+
+class RecipientCheck(StrEnum):
+    """How inbound forward-paths are checked at RCPT; there is no default."""
+
+    PROBE = "probe"
+    TABLE = "table"
+    ANY = "any"
+
+
+class LocalDomain(Strict):
+    """A domain whose mail comes in through this gateway."""
+
+    domain: Domain
+    hop: Name
+    recipients: RecipientCheck
+    table: tuple[AuthorPattern, ...] = ()
+    """Mailboxes that exist, for `recipients: table`."""
+
+
+class OutboundRoute(Strict):
+    """Where outbound mail for a domain goes; the first match wins, "*" is every domain."""
+
+    domain: str
+    hop: Name
+
+
+class SpoolSettings(Strict):
+    """The durable store."""
+
+    directory: Path
+    min_free: Annotated[int, Field(ge=0)] = 256 * MEBI
+    """Octets that must stay free on its file system: below it MAIL gets 452 4.3.1."""
+    memory_threshold: Annotated[int, Field(ge=4096)] = 256 * 1024
+    """Octets above which a body lives in an unlinked file."""
+    retry_first: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds to the first retry; each next one doubles, with jitter, up to retry_most."""
+    retry_most: Annotated[float, Field(gt=0)] = 3600.0
+    expire_after: Annotated[float, Field(gt=0)] = 5 * 86400.0
+    """Seconds after which a message is given up (RFC 5321 4.5.4.1: 4-5 days)."""
+    answer_within: Annotated[float, Field(gt=0)] = 20.0
+    """Seconds from the client's dot in which the next hop's answer is waited for."""
+
+
+class PasswordAuth(Strict):
+    """Logins from a file of `login:argon2id-hash:author,author,...` lines."""
+
+    file: Path
+    remember: Annotated[float, Field(ge=0)] = 300.0
+    """Seconds a success is remembered under a keyed hash; dropped when the file changes."""
+
+
+class KeyFile(Strict):
+    """One signing key in files: PKCS#12, or PEM key and certificate chain."""
+
+    label: Name
+    kind: Literal["personal", "organization"]
+    pkcs12: Path | None = None
+    key: Path | None = None
+    certificate: Path | None = None
+    """PEM: leaf first, then intermediates."""
+    passphrase: SecretReference | None = None
+    """Required: a key at rest is encrypted."""
+    scheme: Literal["pkcs1v15", "pss", "ecdsa"] | None = None
+    """Default: what fits the key (RSA: pkcs1v15)."""
+    digest: Literal["sha256", "sha384", "sha512"] | None = None
+    """Default: sha256; sha384 for P-384."""
+    extra_addresses: tuple[AuthorPattern, ...] = ()
+    """Mailboxes it may sign for although its certificate does not name them. Most clients show those as broken."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> KeyFile:
+        if (self.pkcs12 is None) == (self.key is None):
+            raise ValueError("give either pkcs12, or key and certificate")
+        if self.key is not None and self.certificate is None:
+            raise ValueError("key needs certificate")
+        return self
+
+
+class TrustSettings(Strict):
+    """Trust anchors and what completes paths to them."""
+
+    anchors: tuple[Path, ...] = ()
+    """PEM or DER files. Without any, nothing is ever verified."""
+    intermediates: tuple[Path, ...] = ()
+    crls: tuple[Path, ...] = ()
+    revocation: Literal["hard", "soft", "off"] = "hard"
+    """hard: data is required for every certificate of the path; soft: used where present; off: not looked at."""
+
+
+class TagSettings(Strict):
+    """What recipients see."""
+
+    authserv_id: Domain
+    """Our name in Authentication-Results (RFC 8601 2.5); foreign fields that bear it are removed."""
+    subject: Literal["off", "on", "bad_only"] = "on"
+
+
+class Settings(Strict):
+    """The whole of `gateway.yaml`."""
+
+    hostname: Domain
+    """Our name in greetings and trace fields."""
+    listeners: Annotated[tuple[Listener, ...], Field(min_length=1)]
+    hops: Annotated[tuple[Hop, ...], Field(min_length=1)]
+    local_domains: tuple[LocalDomain, ...] = ()
+    outbound: tuple[OutboundRoute, ...] = ()
+    spool: SpoolSettings
+    policies: Path
+    """Directory of policy files (`*.yaml`)."""
+    auth: PasswordAuth | None = None
+    keys: tuple[KeyFile, ...] = ()
+    trust: TrustSettings = TrustSettings()
+    agencies: Path | None = None
+    """File of agencies (YAML), for names in tags."""
+    tags: TagSettings
+    max_message_size: Annotated[int, Field(ge=65536)] = 35 * MEBI
+    """Octets announced as SIZE, lowered where the next hop takes less."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _names(self) -> Settings:
+        mistakes: list[str] = []
+        hops = {hop.name for hop in self.hops}
+        for kind, names in (
+            ("listener", [each.name for each in self.listeners]),
+            ("hop", [each.name for each in self.hops]),
+            ("key", [each.label for each in self.keys]),
+        ):
+            mistakes += [
+                f"{kind} {name!r} is defined twice" for name in sorted({n for n in names if names.count(n) > 1})
+            ]
+        for domain in self.local_domains:
+            if domain.hop not in hops:
+                mistakes.append(f"local domain {domain.domain!r} names the unknown hop {domain.hop!r}")
+        for route in self.outbound:
+            if route.hop not in hops:
+                mistakes.append(f"outbound route {route.domain!r} names the unknown hop {route.hop!r}")
+        kinds = {listener.kind for listener in self.listeners}
+        if ListenerKind.SUBMISSION in kinds and self.auth is None:
+            mistakes.append("a submission listener needs auth")
+        if ListenerKind.INBOUND in kinds and not self.local_domains:
+            mistakes.append("an inbound listener needs local_domains")
+        if kinds & {ListenerKind.SUBMISSION, ListenerKind.INTERNAL} and not any(r.domain == "*" for r in self.outbound):
+            mistakes.append('outbound needs a route for "*"')
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self

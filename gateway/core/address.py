@@ -1,0 +1,89 @@
+"""Mailboxes and reverse-paths of the envelope (RFC 5321 4.1.2, RFC 6531 3.3).
+
+Comparing must never be looser than a mail system is: local parts fold ASCII case only, domains fold as IDNA does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
+_DOT_STRING: Final = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_QUOTED: Final = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u0080-\U0010ffff]|\\[\x20-\x7e])*"')
+_LABEL: Final = r"[A-Za-z0-9\u0080-\U0010ffff](?:[A-Za-z0-9\-\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff])?"
+_DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_LITERAL: Final = re.compile(r"\[[\x21-\x5a\x5e-\x7e]+\]")
+_MAX_LOCAL: Final = 64
+_MAX_DOMAIN: Final = 255
+_ASCII_UPPER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+def domain_key(domain: str) -> str:
+    """Return the form in which domains are compared: A-labels, lower case; an odd domain folds ASCII case only."""
+    if domain.isascii():
+        return domain.translate(_ASCII_UPPER)
+    try:
+        return domain.encode("idna").decode("ascii").translate(_ASCII_UPPER)
+    except UnicodeError:
+        return domain.translate(_ASCII_UPPER)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """`local@domain` as it was given; the local part keeps its quotes if it had any. `key` is for comparing."""
+
+    local: str
+    domain: str
+
+    @classmethod
+    def parse(cls, text: str) -> Mailbox:
+        """Return the mailbox in `text` (no angle brackets, no source route); raises `ValueError` otherwise."""
+        local, at, domain = text.rpartition("@")
+        if not at or not (_DOT_STRING.fullmatch(local) or _QUOTED.fullmatch(local)):
+            raise ValueError("not a mailbox")
+        if not (_DOMAIN.fullmatch(domain) or _LITERAL.fullmatch(domain)):
+            raise ValueError("not a domain")
+        if len(local.encode()) > _MAX_LOCAL or len(domain.encode()) > _MAX_DOMAIN:
+            raise ValueError("mailbox too long")
+        return cls(local, domain)
+
+    @property
+    def key(self) -> str:
+        """The form in which two mailboxes are compared and stored in tables."""
+        local = self.local
+        if local.startswith('"') and local.endswith('"'):
+            inner = re.sub(r"\\(.)", r"\1", local[1:-1])
+            local = inner if _DOT_STRING.fullmatch(inner) else local
+        return f"{local.translate(_ASCII_UPPER)}@{domain_key(self.domain)}"
+
+    @property
+    def ascii(self) -> bool:
+        """True if no SMTPUTF8 is needed to carry it."""
+        return self.local.isascii() and self.domain.isascii()
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+
+class NullPath:
+    """The null reverse-path `<>`: what it comes from must never be answered."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ""
+
+    def __repr__(self) -> str:
+        return "NULL_PATH"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NullPath)
+
+    def __hash__(self) -> int:
+        return hash(NullPath)
+
+
+NULL_PATH: Final = NullPath()
+ReversePath = Mailbox | NullPath

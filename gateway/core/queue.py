@@ -1,0 +1,75 @@
+"""What is handed over and what is kept: consignments before, entries after the commit; state per recipient by index.
+
+An entry's octets are final: a retry must send the same octets as the first attempt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.core.envelope import Direction, Envelope
+    from gateway.core.message import Message
+    from gateway.core.reply import Reply
+
+
+class Kind(StrEnum):
+    """What may be done with an entry; dispatch can deliver only DELIVER, and cannot even load the others as such."""
+
+    DELIVER = "deliver"
+    TO_SIGN = "to_sign"
+    HELD = "held"
+    QUARANTINED = "quarantined"
+
+
+class RecipientState(StrEnum):
+    """Where one recipient of an entry stands."""
+
+    READY = "ready"
+    """To be tried at the entry's next attempt."""
+    SENT = "sent"
+    """A next hop answered 2xx for it."""
+    FAILED = "failed"
+    """Given up; a notification was made, or was not owed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consignment:
+    """One octet string for some recipients at one next hop (or to be kept), ready to be handed over."""
+
+    kind: Kind
+    hop: str
+    """Name of the next hop; "" for what is not DELIVER."""
+    envelope: Envelope
+    message: Message
+    direction: Direction
+    trace_id: str
+    answered_for: bool
+    """True for submissions: an authenticated sender or listed source may be told of failures by mail."""
+    reason: str = ""
+    """Why it is kept; stable code, then a blank and words for an administrator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A consignment in the spool."""
+
+    entry_id: str
+    consignment: Consignment
+    states: tuple[RecipientState, ...]
+    received_at: datetime
+    next_attempt_at: datetime
+    expires_at: datetime
+    attempts: int = 0
+    dot_sent: bool = False
+    """An end-of-data of this entry is unanswered: a retry may duplicate, and is counted as such."""
+    last_replies: tuple[Reply | None, ...] = field(default=())
+
+    @property
+    def open_indexes(self) -> tuple[int, ...]:
+        """Indexes of the recipients still to be tried."""
+        return tuple(index for index, state in enumerate(self.states) if state is RecipientState.READY)

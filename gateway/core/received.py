@@ -1,0 +1,72 @@
+"""What an SMTP session hands over: who sent it, through which listener, the envelope and the exact octets.
+
+Only a `Submission` can reach an outbound signing decision: the type is the proof that somebody answered for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.core.envelope import Envelope
+    from gateway.core.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The other end of the session, as far as we saw it; `greeted_as` is only what it claimed."""
+
+    listener: str
+    address: str
+    """IP address without port."""
+    greeted_as: str
+    protocol: str
+    """RFC 3848 keyword for the Received field: ESMTP, ESMTPS, ESMTPSA, ..."""
+    tls: str | None = None
+    """Protocol version and cipher, None without TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """Whoever answers for a submission: an authenticated login, or a listed internal source."""
+
+    name: str
+    authors: frozenset[str]
+    """`Mailbox.key`s it may send as; an entry "@domain" stands for the whole domain."""
+
+    def may_send_as(self, key: str) -> bool:
+        """Return True if the mailbox with this key is listed, itself or by its domain."""
+        return key in self.authors or f"@{key.rpartition('@')[2]}" in self.authors
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One message as received: `message` is canonical CRLF on the wire, already free of bare CR, LF and NUL."""
+
+    trace_id: str
+    at: datetime
+    """Time of the end of data, aware, UTC."""
+    client: Client
+    envelope: Envelope
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An arrival that somebody known answers for: outbound."""
+
+    arrival: Arrival
+    submitter: Submitter
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """An arrival from another mail system: inbound, and nobody answers for it."""
+
+    arrival: Arrival
+
+
+Received = Submission | Relayed

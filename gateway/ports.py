@@ -1,0 +1,275 @@
+"""What the rooms promise each other, in types and prose: adapters keep these promises, `app` wires them together.
+
+Nothing here does anything; a promise that cannot be said in a type is said in the docstring.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from gateway.cms.sign import SigningTemplate
+    from gateway.core.address import Mailbox
+    from gateway.core.envelope import Envelope
+    from gateway.core.events import Event
+    from gateway.core.message import Message
+    from gateway.core.octets import Builder
+    from gateway.core.queue import Consignment, Entry
+    from gateway.core.received import Client, Received, Submitter
+    from gateway.core.reply import Reply
+    from gateway.pki.certificate import Certificate
+
+
+class Bodies(Protocol):
+    """Makes places for octets: memory while small, then an unlinked file on the spool's file system."""
+
+    def builder(self) -> Builder:
+        """Return an empty place; writing raises `StorageFullError` when the disk or the budget is spent."""
+        ...
+
+
+class Intake(Protocol):
+    """The journey, as the SMTP session sees it. No method raises; a bug inside is answered 451 4.3.0."""
+
+    async def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
+        """Say who answers for mail on a listener.
+
+        Returns the submitter (outbound), None for a plain inbound relay client, or the refusal.
+        """
+        ...
+
+    async def recipient(self, listener: str, mailbox: Mailbox) -> Reply | None:
+        """Return the refusal of a forward-path at RCPT, or None to take it."""
+        ...
+
+    async def accept(self, received: Received) -> Reply:
+        """Take the message through the whole journey and return the reply to the dot.
+
+        A 2xx reply means: every recipient accepted by a next hop, or committed. Callers shield this from the
+        client's disconnection: once called it runs to its end.
+        """
+        ...
+
+
+class Passwords(Protocol):
+    """Checks passwords in bounded time and processor use."""
+
+    async def check(self, login: str, password: bytes) -> bool | None:
+        """Return whether they fit, or None when no answer is possible now (454 4.7.0). Empty passwords never fit."""
+        ...
+
+
+class KeyKind(Enum):
+    """Whose key it is."""
+
+    PERSONAL = "personal"
+    ORGANIZATION = "organization"
+
+
+class SigningKey(Protocol):
+    """One key that can sign now, with its prepared template; loading and checking happened before."""
+
+    @property
+    def label(self) -> str:
+        """The name administrators use."""
+        ...
+
+    @property
+    def kind(self) -> KeyKind:
+        """Personal or organization."""
+        ...
+
+    @property
+    def certificate(self) -> Certificate:
+        """The leaf."""
+        ...
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """`Mailbox.key`s it may sign for."""
+        ...
+
+    @property
+    def template(self) -> SigningTemplate:
+        """The prepared CMS."""
+        ...
+
+    async def sign(self, to_be_signed: bytes) -> bytes:
+        """Return the raw signature value; raises `ServiceError` when the key is busy or away."""
+        ...
+
+
+class KeyCatalog(Protocol):
+    """All keys this gateway may use. The catalog is replaced as a whole on reload."""
+
+    def by_label(self, label: str) -> SigningKey | None:
+        """Return the key of this label."""
+        ...
+
+    def for_author(self, mailbox: Mailbox, kind: KeyKind) -> SigningKey | None:
+        """Return the key of this kind that may sign for the mailbox: in date first, then the latest expiry."""
+        ...
+
+
+class HopTrouble(Enum):
+    """Why an attempt ended without an answer that decides the message (`handover.md` rows 7-10)."""
+
+    SITE = "site"
+    """Not usable: connect, banner, EHLO, STARTTLS, certificate, AUTH, or lost before the dot."""
+    LOST_AFTER_DOT = "lost_after_dot"
+    """The connection ended after our dot and before its reply."""
+
+
+class HopError(Exception):
+    """A next hop gave no answer for this message; says at which point."""
+
+    def __init__(self, trouble: HopTrouble, detail: str) -> None:
+        super().__init__(detail)
+        self.trouble = trouble
+        self.detail = detail
+
+
+class Transaction(Protocol):
+    """One mail transaction at one next hop, taken step by step so that the caller can decide before the dot.
+
+    Exactly one of: `envelope` then `content` (or `abandon`). A connection whose replies were not read to the end is
+    closed and never used again. Cancelling any step closes the connection.
+    """
+
+    @property
+    def limits(self) -> HopLimits:
+        """What the hop announced in its greeting."""
+        ...
+
+    async def envelope(self, envelope: Envelope) -> tuple[Reply, ...]:
+        """Send MAIL and every RCPT; return one reply per recipient (MAIL's refusal stands for all).
+
+        Raises `HopError(SITE)`.
+        """
+        ...
+
+    async def content(self, message: Message) -> tuple[Reply, ...]:
+        """Send DATA, the message and the dot to the recipients that were accepted at RCPT.
+
+        Returns one reply per *accepted* recipient in their order (SMTP: the same for each; LMTP: each its own; a
+        refusal of DATA stands for all). Raises `HopError`; after the dot it is LOST_AFTER_DOT. May be awaited for
+        ten minutes: the caller bounds its own patience by not cancelling but by waiting with `asyncio.wait`.
+        """
+        ...
+
+    @property
+    def dot_sent(self) -> bool:
+        """True from the moment the end of data was handed to the socket."""
+        ...
+
+    async def abandon(self) -> None:
+        """Close the connection without a dot, or RSET it before DATA; never raises."""
+        ...
+
+
+class HopLimits(Protocol):
+    """What a next hop said it can take."""
+
+    size: int | None
+    """SIZE in octets; None if not announced, 0 means no fixed limit and is read as None."""
+    eight_bit: bool
+    smtputf8: bool
+    dsn: bool
+
+
+class NextHop(Protocol):
+    """One configured next hop: SMTP, LMTP or a Maildir; pooled, with its own breaker."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        ...
+
+    @property
+    def usable(self) -> bool:
+        """False while the breaker is open: do not even try, spool at once (row 7)."""
+        ...
+
+    async def begin(self) -> Transaction:
+        """Return a transaction on a ready connection, pooled or new; raises `HopError(SITE)`."""
+        ...
+
+    async def known_limits(self) -> HopLimits | None:
+        """Return what the hop last announced, asking it once if nobody did yet; None if it cannot be reached."""
+        ...
+
+
+class NextHops(Protocol):
+    """All next hops and the routing table."""
+
+    def by_name(self, name: str) -> NextHop:
+        """Return the hop; raises `KeyError`."""
+        ...
+
+
+class Spool(Protocol):
+    """The durable store (`handover.md` 3). When `commit` returns, the entries survive a crash."""
+
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        """Store all entries in one transaction, group-committed with others.
+
+        Committing the same entry ids again is harmless. Raises `StorageFullError` or `ServiceError`: nothing is kept.
+        """
+        ...
+
+    async def settle(self, entry: Entry, notices: Sequence[Entry] = ()) -> None:
+        """Replace an entry's state by `entry`'s and store notices, in one transaction.
+
+        An entry of kind DELIVER without READY recipients is deleted; its body file goes after the row. An entry that
+        became QUARANTINED stays.
+        """
+        ...
+
+    async def due(self, now: datetime, limit: int) -> tuple[Entry, ...]:
+        """Return and claim DELIVER entries whose next attempt is due, oldest first; not those claimed already."""
+        ...
+
+    async def release_claim(self, entry_id: str) -> None:
+        """Give a claimed entry back unchanged."""
+        ...
+
+    async def next_due(self) -> datetime | None:
+        """Return when the earliest unclaimed DELIVER entry is due."""
+        ...
+
+    async def count(self) -> Mapping[str, int]:
+        """Return the number of entries by kind."""
+        ...
+
+    @property
+    def below_watermark(self) -> bool:
+        """True while the disk has too little room: MAIL is answered 452 4.3.1."""
+        ...
+
+
+class HandOver(Protocol):
+    """Cut-through or spool first: the decision table of `handover.md` 1."""
+
+    async def hand_over(self, consignments: Sequence[Consignment]) -> Reply:
+        """Hand over or commit everything, and return the reply to the client's dot; runs shielded."""
+        ...
+
+
+class Recorder(Protocol):
+    """Takes events; never raises and never blocks."""
+
+    def record(self, event: Event) -> None:
+        """Note one step."""
+        ...
+
+
+class Clock(Protocol):
+    """Where the shell takes the time from: aware, UTC."""
+
+    def now(self) -> datetime:
+        """Return the present."""
+        ...
