@@ -109,7 +109,7 @@ class VerifiedLesser(_Verdict):
 
 @dataclass(frozen=True, slots=True)
 class Verified(_Verdict):
-    """Every numbered condition holds; `author`, the mailbox of the one From field, is named by a signer's certificate."""
+    """Every numbered condition holds; `author`, of the one From field, is named by a signer's certificate."""
 
     author: Mailbox | None = None
 
