@@ -259,6 +259,34 @@ class HandOver(Protocol):
         ...
 
 
+class Routes(Protocol):
+    """Which next hop carries mail for a mailbox; the configuration guarantees an answer or a refusal at RCPT."""
+
+    def inbound(self, mailbox: Mailbox) -> str | None:
+        """Return the hop's name for a mailbox of one of our domains, None for any other."""
+        ...
+
+    def outbound(self, mailbox: Mailbox) -> str | None:
+        """Return the hop's name for mail that goes out, None where no route fits."""
+        ...
+
+
+class RecipientChecks(Protocol):
+    """Verification of inbound forward-paths at RCPT (`handover.md` 2)."""
+
+    async def check(self, mailbox: Mailbox) -> Reply | None:
+        """Return the refusal, or None to take it."""
+        ...
+
+
+class Accounts(Protocol):
+    """The logins of this gateway."""
+
+    def authors(self, login: str) -> frozenset[str]:
+        """Return the mailbox keys (and "@domain"s) a login may send as; empty for an unknown one."""
+        ...
+
+
 class Recorder(Protocol):
     """Takes events; never raises and never blocks."""
 
