@@ -114,6 +114,10 @@ class KeyCatalog(Protocol):
         """Return the key of this kind that may sign for the mailbox: in date first, then the latest expiry."""
         ...
 
+    def unfit(self, key: SigningKey, at: datetime) -> str | None:
+        """Return the stable code of why the key may not sign at this time ("expired" ...), or None if it may."""
+        ...
+
 
 class HopTrouble(Enum):
     """Why an attempt ended without an answer that decides the message (`handover.md` rows 7-10)."""

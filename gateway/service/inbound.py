@@ -1,0 +1,167 @@
+"""The inbound half of the journey: judge the signature, let policy dispose, tag what is delivered (RFC 8601).
+
+A message must never look verified unless the judgment says so; a fault while judging is a verdict, not a lost message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, assert_never
+
+from gateway.core.decision import Deliver, Quarantine, Refuse
+from gateway.core.envelope import Direction, Envelope
+from gateway.core.events import Event, Stage
+from gateway.core.octets import WINDOW
+from gateway.core.queue import Consignment, Kind
+from gateway.core.reply import Reply
+from gateway.core.verdict import row_of
+from gateway.mime.fields import read_header
+from gateway.mime.transfer import downgrade_header
+from gateway.policy.engine import rule_inbound
+from gateway.service.arrivals import by_hop, facts_of, has_eight_bit
+from gateway.smime.verify import verify
+from gateway.tagging import tag
+
+if TYPE_CHECKING:
+    from gateway.core.decision import InboundDecision, Share
+    from gateway.core.message import Message
+    from gateway.core.received import Relayed
+    from gateway.core.verdict import Judgment
+    from gateway.ports import Clock, NextHops, Recorder, Routes
+    from gateway.service.arrivals import Opened
+    from gateway.service.intake import World
+
+_UNKNOWN: Final = Reply.of(550, "5.7.1", "Không nhận thư cho tên miền này / relaying denied")
+_NEEDS_UTF8: Final = Reply.of(550, "5.6.7", "a non-ASCII address cannot be relayed to this mailbox")
+
+
+class Inbound:
+    """Turns a relayed arrival into consignments, or into the refusal the client sees."""
+
+    def __init__(self, *, hostname: str, hops: NextHops, routes: Routes, clock: Clock, recorder: Recorder) -> None:
+        """Keep what every message needs."""
+        self._hostname = hostname
+        self._hops = hops
+        self._routes = routes
+        self._clock = clock
+        self._recorder = recorder
+
+    async def consign(
+        self, world: World, relayed: Relayed, received: Message, opened: Opened
+    ) -> tuple[Consignment, ...] | Reply:
+        """Return what is to be handed over; a reply refuses the whole message.
+
+        `received` holds the octets as they came: they are judged, and kept where the message is kept.
+        """
+        envelope = relayed.arrival.envelope
+        judgment = await self._judge(world, relayed, received)
+        facts = facts_of(relayed, opened, judgment.author, judgment)
+        shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
+        self._record_rulings(relayed, shares)
+        refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
+        if refusals and len(refusals) == len(shares):
+            return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
+        tagged = tag(
+            opened.message,
+            judgment,
+            agency=_agency(judgment),
+            authserv_id=world.tags.authserv_id,
+            subject=world.tags.subject,
+            received_at=relayed.arrival.at,
+        )
+        consignments: list[Consignment] = []
+        for share in shares:
+            part = envelope.only(share.indexes)
+            decision = share.ruling.decision
+            match decision:
+                case Deliver():
+                    result = await self._deliver(relayed, opened, tagged, part)
+                    if isinstance(result, Reply):
+                        return result
+                    consignments += result
+                case Quarantine():
+                    consignments.append(self._kept(relayed, received, part, decision.reason))
+                case Refuse():
+                    # handover row 3: other recipients were accepted, so this share cannot be refused any more
+                    consignments.append(self._kept(relayed, received, part, f"refused {decision.english}"))
+                case _:
+                    assert_never(decision)
+        return tuple(consignments)
+
+    async def _judge(self, world: World, relayed: Relayed, message: Message) -> Judgment:
+        """Judge; large messages in a thread, so that hashing them does not stop other sessions."""
+        at = relayed.arrival.at
+        arguments = {
+            "trust": world.trust,
+            "revocation": world.revocation,
+            "at": at,
+            "untrusted": (),
+            "crls": (),
+            "agency_of": world.agency_of,
+        }
+        if len(message) > WINDOW:
+            judgment = await asyncio.to_thread(verify, message, **arguments)
+        else:
+            judgment = verify(message, **arguments)
+        facts = {
+            "verdict": row_of(judgment.verdict).name,
+            "reason": judgment.verdict.reason,
+            "chain": str(judgment.chain),
+            "signature": str(judgment.signature),
+            "author": str(judgment.author) if judgment.author is not None else None,
+            "signers": tuple(each.fingerprint for each in judgment.verdict.signers),
+        }
+        self._recorder.record(Event(Stage.VERIFIED, relayed.arrival.trace_id, facts))
+        return judgment
+
+    def _record_rulings(self, relayed: Relayed, shares: tuple[Share[InboundDecision], ...]) -> None:
+        for share in shares:
+            facts = {
+                "rule": share.ruling.rule,
+                "policy": share.ruling.policy_digest,
+                "decision": type(share.ruling.decision).__name__,
+                "recipients": len(share.indexes),
+            }
+            self._recorder.record(Event(Stage.RULED, relayed.arrival.trace_id, facts))
+
+    async def _deliver(
+        self, relayed: Relayed, opened: Opened, tagged: Message, envelope: Envelope
+    ) -> tuple[Consignment, ...] | Reply:
+        hops = by_hop(envelope, self._routes.inbound)
+        if hops is None:
+            return _UNKNOWN
+        consignments = []
+        for name, part in hops:
+            message, utf8 = tagged, envelope.smtputf8
+            limits = await self._hops.by_name(name).known_limits() if utf8 else None
+            if utf8 and (limits is None or not limits.smtputf8):
+                ascii_header = downgrade_header(tagged, read_header(tagged)) if has_eight_bit(opened) else tagged
+                if ascii_header is None or not all(each.mailbox.ascii for each in envelope.recipients):
+                    return _NEEDS_UTF8
+                message, utf8 = ascii_header, False
+            carried = Envelope(part.reverse_path, part.recipients, part.eight_bit, utf8, part.ret, part.envid)
+            consignments.append(self._consignment(relayed, Kind.DELIVER, name, message, carried))
+        return tuple(consignments)
+
+    def _kept(self, relayed: Relayed, message: Message, envelope: Envelope, reason: str) -> Consignment:
+        return self._consignment(relayed, Kind.QUARANTINED, "", message, envelope, reason)
+
+    def _consignment(
+        self, relayed: Relayed, kind: Kind, hop: str, message: Message, envelope: Envelope, reason: str = ""
+    ) -> Consignment:
+        return Consignment(
+            kind,
+            hop,
+            envelope,
+            message,
+            Direction.INBOUND,
+            relayed.arrival.trace_id,
+            answered_for=False,
+            reason=reason,
+        )
+
+
+def _agency(judgment: Judgment) -> str | None:
+    """Return the agency of the one signer known to the registry; two different ones have no common name."""
+    names = {each.agency for each in judgment.verdict.signers if each.agency is not None}
+    return names.pop() if len(names) == 1 else None

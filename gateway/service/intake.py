@@ -1,0 +1,195 @@
+"""The journey of a message from the dot to the reply, top to bottom: the only place that joins the rooms.
+
+`250 means safe`: a 2xx leaves here only when every recipient was accepted by a next hop or committed in the spool.
+A fault of ours is caught here, once: 451 4.3.0, logged with the trace id, nothing kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gateway.config.model import ListenerKind
+from gateway.core.envelope import Direction
+from gateway.core.errors import InputError, ServiceError, StorageFullError
+from gateway.core.events import Event, Stage
+from gateway.core.received import Relayed, Submission, Submitter
+from gateway.core.reply import Reply
+from gateway.mime.fields import MimeError, read_header
+from gateway.service.arrivals import loops, open_arrival, with_trace
+from gateway.tagging import strip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from ipaddress import IPv4Network, IPv6Network
+
+    from gateway.config.model import TagSettings
+    from gateway.core.address import Mailbox
+    from gateway.core.message import Message
+    from gateway.core.queue import Consignment
+    from gateway.core.received import Arrival, Client, Received
+    from gateway.pki.certificate import Certificate
+    from gateway.pki.path import Revocation, TrustAnchors
+    from gateway.policy.model import Policy
+    from gateway.ports import Accounts, HandOver, KeyCatalog, RecipientChecks, Recorder
+    from gateway.service.inbound import Inbound
+    from gateway.service.outbound import Outbound
+
+_FAULT: Final = Reply.of(451, "4.3.0", "Lỗi tạm thời, xin gửi lại sau / temporary fault, please try again")
+_FULL: Final = Reply.of(452, "4.3.1", "Hết chỗ lưu tạm, xin gửi lại sau / out of storage, please try again")
+_LOOP: Final = Reply.of(554, "5.4.6", "Thư đi vòng / mail loop: too many Received fields")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that a reload replaces at once: a message sees one world from its dot to its reply."""
+
+    policy: Policy
+    catalog: KeyCatalog
+    accounts: Accounts
+    trust: TrustAnchors
+    revocation: Revocation
+    agency_of: Callable[[Certificate], str | None]
+    tags: TagSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSource:
+    """An internal host or network that may send without logging in."""
+
+    network: IPv4Network | IPv6Network
+    submitter: Submitter
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the journey must know about a listener."""
+
+    kind: ListenerKind
+    sources: tuple[ListedSource, ...] = ()
+
+
+class Journey:
+    """Implements `ports.Intake`."""
+
+    def __init__(  # noqa: PLR0913 - one argument per room
+        self,
+        world: World,
+        *,
+        hostname: str,
+        doors: Mapping[str, Door],
+        outbound: Outbound,
+        inbound: Inbound,
+        checks: RecipientChecks,
+        hand_over: HandOver,
+        recorder: Recorder,
+    ) -> None:
+        """Join the rooms; `world` may be replaced later as a whole."""
+        self.world = world
+        self._hostname = hostname
+        self._doors = doors
+        self._outbound = outbound
+        self._inbound = inbound
+        self._checks = checks
+        self._hand_over = hand_over
+        self._recorder = recorder
+        self._log = structlog.get_logger("gateway.intake")
+
+    async def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
+        """Say who answers for mail on a listener (see `ports.Intake`)."""
+        door = self._doors[listener]
+        match door.kind:
+            case ListenerKind.INBOUND:
+                return None
+            case ListenerKind.SUBMISSION if login is not None:
+                return Submitter(login, self.world.accounts.authors(login))
+            case ListenerKind.SUBMISSION:
+                return Reply.of(530, "5.7.0", "Phải đăng nhập / authentication required")
+            case ListenerKind.INTERNAL:
+                return listed(door.sources, client.address) or Reply.of(
+                    550, "5.7.1", "Máy này không có trong danh sách / this host is not listed"
+                )
+
+    async def recipient(self, listener: str, mailbox: Mailbox) -> Reply | None:
+        """Return the refusal of a forward-path at RCPT, or None."""
+        if self._doors[listener].kind is not ListenerKind.INBOUND:
+            return None  # route and ruling need the header (handover.md 2)
+        try:
+            return await self._checks.check(mailbox)
+        except Exception:  # noqa: BLE001 - the seam where our own bugs become 451 (house rule: three seams)
+            self._log.exception("recipient check failed", mailbox=str(mailbox))
+            return Reply.of(451, "4.3.0", "cannot verify the recipient now")
+
+    async def accept(self, received: Received) -> Reply:
+        """Take the message through the whole journey and return the reply to the dot."""
+        arrival = received.arrival
+        with structlog.contextvars.bound_contextvars(trace_id=arrival.trace_id):
+            self._record_arrival(received)
+            try:
+                reply = await self._travel(received)
+            except InputError as error:
+                reply = error.reply or Reply.of(554, "5.6.0", f"Thư không đọc được / cannot read: {error.reason}")
+            except StorageFullError:
+                reply = _FULL
+            except ServiceError:
+                self._log.exception("service fault")
+                reply = _FAULT
+            except Exception:  # noqa: BLE001 - the seam where our own bugs become 451 before anything is kept
+                self._log.exception("fault in the journey")
+                reply = _FAULT
+            answer = {"code": reply.code, "status": reply.status, "text": reply.text}
+            self._recorder.record(Event(Stage.ANSWERED, arrival.trace_id, answer))
+            return reply
+
+    async def _travel(self, received: Received) -> Reply:
+        """The journey itself: open, rule, sign or judge, tag, hand over."""
+        world = self.world
+        arrival = received.arrival
+        if loops(read_header(arrival.message), self._hostname):
+            return _LOOP
+        clean = strip(arrival.message, authserv_id=world.tags.authserv_id)
+        consignments: Sequence[Consignment] | Reply
+        match received:
+            case Submission():
+                opened = open_arrival(with_trace(clean, arrival, self._hostname))
+                consignments = await self._outbound.consign(world, received, opened)
+            case Relayed():
+                consignments = await self._consign_relayed(world, received, clean)
+        if isinstance(consignments, Reply):
+            return consignments
+        return await self._hand_over.hand_over(consignments)
+
+    async def _consign_relayed(self, world: World, relayed: Relayed, clean: Message) -> tuple[Consignment, ...] | Reply:
+        """Inbound mail is judged as it came; one too deep or too wide to be parsed is refused before anything else."""
+        arrival = relayed.arrival
+        try:
+            opened = open_arrival(with_trace(clean, arrival, self._hostname))
+        except MimeError as error:
+            return Reply.of(554, "5.6.0", f"Cấu trúc thư vượt giới hạn / message structure: {error.reason}")
+        return await self._inbound.consign(world, relayed, arrival.message, opened)
+
+    def _record_arrival(self, received: Received) -> None:
+        arrival: Arrival = received.arrival
+        direction = Direction.OUTBOUND if isinstance(received, Submission) else Direction.INBOUND
+        facts = {
+            "direction": direction.value,
+            "listener": arrival.client.listener,
+            "client": arrival.client.address,
+            "protocol": arrival.client.protocol,
+            "login": received.submitter.name if isinstance(received, Submission) else None,
+            "reverse_path": str(arrival.envelope.reverse_path),
+            "recipients": tuple(str(each.mailbox) for each in arrival.envelope.recipients),
+            "octets": len(arrival.message),
+        }
+        self._recorder.record(Event(Stage.RECEIVED, arrival.trace_id, facts))
+
+
+def listed(sources: Sequence[ListedSource], address: str) -> Submitter | None:
+    """Return who answers for a client address, most specific network first."""
+    client = ip_address(address)
+    fitting = [each for each in sources if client.version == each.network.version and client in each.network]
+    best = max(fitting, key=lambda each: each.network.prefixlen, default=None)
+    return best.submitter if best is not None else None

@@ -1,0 +1,323 @@
+"""The outbound half of the journey: who may send as whom, what policy says, and the signature (RFC 6409, RFC 8551).
+
+A message must never leave half-signed: what cannot be signed is refused, held, or sent unsigned with a notice, as the
+policy says in so many words. Nothing is signed for a sender who does not own the From mailbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, assert_never
+
+from gateway.core.address import Mailbox, NullPath
+from gateway.core.decision import Hold, IfUnable, KeyChoice, PassUnchanged, Refuse, Share, Sign
+from gateway.core.envelope import Direction, Envelope
+from gateway.core.events import Event, Stage
+from gateway.core.queue import Consignment, Kind
+from gateway.core.reply import Reply
+from gateway.mime.fields import AuthorDefect, Header, author_of
+from gateway.mime.transfer import CannotEncode, downgrade_header
+from gateway.policy.engine import rule_outbound
+from gateway.ports import KeyKind
+from gateway.service.arrivals import by_hop, facts_of, has_eight_bit
+from gateway.service.notice import unsigned_notice
+from gateway.smime.sign import Left, check_own_work, content_digest, finish, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from gateway.core.decision import OutboundDecision
+    from gateway.core.message import Message
+    from gateway.core.received import Submission
+    from gateway.ports import Bodies, Clock, NextHops, Recorder, Routes, SigningKey
+    from gateway.service.arrivals import Opened
+    from gateway.service.intake import World
+
+_NEEDS_UTF8: Final = Reply.of(
+    550, "5.6.7", "Địa chỉ có dấu không chuyển tiếp được / a non-ASCII address cannot be relayed to this destination"
+)
+_NO_ROUTE: Final = Reply.of(550, "5.4.4", "Không có đường gửi tới tên miền này / no route to this domain")
+
+
+@dataclass(frozen=True, slots=True)
+class Unable:
+    """A permanent cause for which a required signature is impossible, in words for the sender."""
+
+    reason: str
+    vietnamese: str
+    english: str
+
+    def reply(self) -> Reply:
+        """Return the refusal."""
+        return Reply.of(550, "5.7.1", f"Không ký được: {self.vietnamese} / cannot sign: {self.english}")
+
+
+class SelfCheckError(Exception):
+    """Our own finished message did not verify: it must never be delivered."""
+
+
+class Outbound:
+    """Turns a submission into consignments, or into the refusal the sender sees."""
+
+    def __init__(
+        self,
+        *,
+        hostname: str,
+        hops: NextHops,
+        routes: Routes,
+        bodies: Bodies,
+        clock: Clock,
+        recorder: Recorder,
+        new_token: Callable[[], str],
+    ) -> None:
+        """Keep what every message needs; `new_token` returns fresh random ASCII for ids and boundaries."""
+        self._hostname = hostname
+        self._hops = hops
+        self._routes = routes
+        self._bodies = bodies
+        self._clock = clock
+        self._recorder = recorder
+        self._new_token = new_token
+
+    async def consign(self, world: World, submission: Submission, opened: Opened) -> tuple[Consignment, ...] | Reply:
+        """Return what is to be handed over; a reply refuses the whole message."""
+        author = permitted_author(submission, opened.header)
+        if isinstance(author, Reply):
+            return author
+        envelope = submission.arrival.envelope
+        facts = facts_of(submission, opened, author)
+        shares = rule_outbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
+        self._record_rulings(submission, shares)
+        for share in shares:
+            if isinstance(share.ruling.decision, Refuse):
+                decision = share.ruling.decision
+                return Reply.of(550, "5.7.1", f"{decision.vietnamese} / {decision.english}")
+        consignments: list[Consignment] = []
+        for share in shares:
+            result = await self._consign_share(world, submission, opened, author, share)
+            if isinstance(result, Reply):
+                return result
+            consignments += result
+        return tuple(consignments)
+
+    def _record_rulings(self, submission: Submission, shares: tuple[Share[OutboundDecision], ...]) -> None:
+        for share in shares:
+            facts = {
+                "rule": share.ruling.rule,
+                "policy": share.ruling.policy_digest,
+                "decision": type(share.ruling.decision).__name__,
+                "recipients": len(share.indexes),
+            }
+            self._recorder.record(Event(Stage.RULED, submission.arrival.trace_id, facts))
+
+    async def _consign_share(
+        self,
+        world: World,
+        submission: Submission,
+        opened: Opened,
+        author: Mailbox,
+        share: Share[OutboundDecision],
+    ) -> tuple[Consignment, ...] | Reply:
+        decision = share.ruling.decision
+        envelope = submission.arrival.envelope.only(share.indexes)
+        match decision:
+            case PassUnchanged():
+                return self._deliver(submission, opened.message, envelope, signed=False)
+            case Hold():
+                return (self._held(submission, opened.message, envelope, decision.reason),)
+            case Sign():
+                return await self._sign_share(world, submission, opened, author, decision, envelope)
+            case Refuse():
+                raise AssertionError("refusals were answered before")
+        assert_never(decision)
+
+    async def _sign_share(
+        self,
+        world: World,
+        submission: Submission,
+        opened: Opened,
+        author: Mailbox,
+        decision: Sign,
+        envelope: Envelope,
+    ) -> tuple[Consignment, ...] | Reply:
+        key = choose_key(world, decision, author, self._clock.now())
+        signed: Message | Unable | Left | Reply
+        if isinstance(key, Unable):
+            signed = key
+        else:
+            signed = await self._signed(submission, opened, key, envelope)
+        if isinstance(signed, Reply):
+            return signed
+        if isinstance(signed, Left):
+            return self._deliver(submission, opened.message, envelope, signed=False)
+        if not isinstance(signed, Unable):
+            return self._deliver(submission, signed, envelope, signed=True)
+        self._recorder.record(
+            Event(Stage.SIGNED, submission.arrival.trace_id, {"done": False, "reason": signed.reason})
+        )
+        match decision.if_unable:
+            case IfUnable.REFUSE:
+                return signed.reply()
+            case IfUnable.HOLD:
+                return (self._held(submission, opened.message, envelope, f"{signed.reason} {signed.english}"),)
+            case IfUnable.SEND_UNSIGNED:
+                delivered = self._deliver(submission, opened.message, envelope, signed=False)
+                if isinstance(delivered, Reply):
+                    return delivered
+                return (*delivered, *self._tell_sender(submission, opened.header, signed))
+        assert_never(decision.if_unable)
+
+    async def _signed(
+        self, submission: Submission, opened: Opened, key: SigningKey, envelope: Envelope
+    ) -> Message | Unable | Left | Reply:
+        """Return the finished message; raises `SelfCheckError` if what we made does not verify."""
+        message = opened.message
+        if has_eight_bit(opened) and not await self._carries_utf8(envelope):
+            ascii_header = downgrade_header(message, opened.header)
+            if ascii_header is None:
+                return _NEEDS_UTF8
+            message = ascii_header
+        now = self._clock.now()
+        message_id = f"<{self._new_token()}@{self._hostname}>"
+        try:
+            prepared = prepare(message, now=now, message_id=message_id, new_builder=self._bodies.builder)
+        except CannotEncode:
+            return Unable(
+                "not_seven_bit",
+                "thư chứa phần 8-bit đã được người khác ký",
+                "it holds an 8-bit part that somebody else signed",
+            )
+        if isinstance(prepared, Left):
+            return prepared
+        template = key.template
+        to_be_signed = template.to_be_signed(content_digest(prepared, template.digest), now)
+        cms = template.finish(to_be_signed, await key.sign(to_be_signed))
+        finished = self._finish(prepared, cms, template.micalg)
+        fault = check_own_work(finished, certificate=key.certificate)
+        facts = {"done": fault is None, "key": key.label, "algorithm": str(template.scheme), "octets": len(finished)}
+        self._recorder.record(Event(Stage.SIGNED, submission.arrival.trace_id, {**facts, "reason": fault}))
+        if fault is not None:
+            raise SelfCheckError(fault)
+        return finished
+
+    def _finish(self, prepared: object, cms: bytes, micalg: str) -> Message:
+        """Try fresh boundaries until one is no prefix of any line inside: the first one practically always fits."""
+        for _ in range(3):
+            try:
+                return finish(prepared, cms=cms, micalg=micalg, boundary=f"=_{self._new_token()}")  # type: ignore[arg-type]
+            except ValueError:
+                continue
+        raise SelfCheckError("no boundary fits")
+
+    async def _carries_utf8(self, envelope: Envelope) -> bool:
+        """True if the client asked for SMTPUTF8 and every hop on the way offers it."""
+        if not envelope.smtputf8:
+            return False
+        names = {self._routes.outbound(each.mailbox) for each in envelope.recipients}
+        for each in names:
+            limits = await self._hops.by_name(each).known_limits() if each is not None else None
+            if limits is None or not limits.smtputf8:
+                return False
+        return True
+
+    def _deliver(
+        self, submission: Submission, message: Message, envelope: Envelope, *, signed: bool
+    ) -> tuple[Consignment, ...] | Reply:
+        """Return one consignment per next hop."""
+        hops = by_hop(envelope, self._routes.outbound)
+        if hops is None:
+            return _NO_ROUTE
+        eight_bit = envelope.eight_bit and not signed
+        return tuple(
+            self._consignment(submission, Kind.DELIVER, hop, message, part, eight_bit=eight_bit) for hop, part in hops
+        )
+
+    def _held(self, submission: Submission, message: Message, envelope: Envelope, reason: str) -> Consignment:
+        return self._consignment(
+            submission, Kind.HELD, "", message, envelope, eight_bit=envelope.eight_bit, reason=reason
+        )
+
+    def _consignment(
+        self,
+        submission: Submission,
+        kind: Kind,
+        hop: str,
+        message: Message,
+        envelope: Envelope,
+        *,
+        eight_bit: bool,
+        reason: str = "",
+    ) -> Consignment:
+        part = Envelope(
+            envelope.reverse_path, envelope.recipients, eight_bit, envelope.smtputf8, envelope.ret, envelope.envid
+        )
+        return Consignment(
+            kind, hop, part, message, Direction.OUTBOUND, submission.arrival.trace_id, answered_for=True, reason=reason
+        )
+
+    def _tell_sender(self, submission: Submission, header: Header, unable: Unable) -> Iterator[Consignment]:
+        """Yield the notice that a message went out unsigned; a null reverse-path is never answered."""
+        sender = submission.arrival.envelope.reverse_path
+        if isinstance(sender, NullPath):
+            return
+        hop = self._routes.inbound(sender) or self._routes.outbound(sender)
+        if hop is None:
+            return
+        notice = unsigned_notice(
+            sender,
+            header,
+            hostname=self._hostname,
+            now=self._clock.now(),
+            token=self._new_token(),
+            vietnamese=unable.vietnamese,
+            english=unable.english,
+        )
+        yield Consignment(
+            Kind.DELIVER, hop, notice.envelope, notice.message, Direction.OUTBOUND, submission.arrival.trace_id, True
+        )
+
+
+def permitted_author(submission: Submission, header: Header) -> Mailbox | Reply:
+    """Return the From mailbox if the submitter may send as it and as the reverse-path, else the refusal."""
+    submitter = submission.submitter
+    reverse_path = submission.arrival.envelope.reverse_path
+    if isinstance(reverse_path, Mailbox) and not submitter.may_send_as(reverse_path.key):
+        return Reply.of(
+            550,
+            "5.7.1",
+            f"{submitter.name} không được gửi với địa chỉ {reverse_path} / may not send as this reverse-path",
+        )
+    author = author_of(header)
+    if isinstance(author, AuthorDefect):
+        return Reply.of(550, "5.6.0", f"Trường From không hợp lệ ({author}) / malformed From field")
+    if not submitter.may_send_as(author.key):
+        return Reply.of(
+            550, "5.7.1", f"{submitter.name} không được gửi với địa chỉ {author} / may not send as this From address"
+        )
+    return author
+
+
+def choose_key(world: World, decision: Sign, author: Mailbox, now: datetime) -> SigningKey | Unable:
+    """Return the key the decision asks for, if it may sign for the author now."""
+    catalog = world.catalog
+    if decision.label is not None:
+        key = catalog.by_label(decision.label)
+        if key is not None and author.key not in key.addresses:
+            return Unable(
+                "key_not_for_author", f"khóa {key.label} không cấp cho {author}", f"key {key.label} is not for {author}"
+            )
+    else:
+        kinds = {
+            KeyChoice.PERSONAL: (KeyKind.PERSONAL,),
+            KeyChoice.ORGANIZATION: (KeyKind.ORGANIZATION,),
+            KeyChoice.PERSONAL_ELSE_ORGANIZATION: (KeyKind.PERSONAL, KeyKind.ORGANIZATION),
+        }[decision.key]
+        found = (catalog.for_author(author, kind) for kind in kinds)
+        key = next((each for each in found if each is not None), None)
+    if key is None:
+        return Unable("no_key", f"không có khóa ký cho {author}", f"there is no signing key for {author}")
+    fault = world.catalog.unfit(key, now)
+    if fault is not None:
+        return Unable(fault, f"khóa {key.label} không dùng được: {fault}", f"key {key.label} is not usable: {fault}")
+    return key

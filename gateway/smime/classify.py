@@ -1,0 +1,194 @@
+"""What form of protection a message claims, and what kind of mail it is (RFC 1847, RFC 8551 3, RFC 3156, RFC 3834).
+
+A form is a claim, never a finding: nothing here may be taken for a check, and no body is ever decoded as a whole.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.core.message import Message
+    from gateway.mime.entity import Entity
+
+SIGNATURE_TYPES: Final = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
+CMS_TYPES: Final = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_PREFIX: Final = 2048
+"""Octets of a body that sniffing may look at."""
+_FIRST_LINES: Final = 10
+"""Lines in which inline PGP must begin: a quoted block further down is somebody else's."""
+_CMS_OIDS: Final = {
+    bytes.fromhex("06092a864886f70d010702"): "signed-data",
+    bytes.fromhex("06092a864886f70d010703"): "enveloped-data",
+    bytes.fromhex("060b2a864886f70d0109100117"): "authenveloped-data",
+    bytes.fromhex("060b2a864886f70d0109100109"): "compressed-data",
+}
+
+
+class Form(StrEnum):
+    """How a message is protected, as it claims at its top."""
+
+    PLAIN = "plain"
+    CLEAR_SIGNED = "clear_signed"
+    """multipart/signed with a CMS signature."""
+    OPAQUE_SIGNED = "opaque_signed"
+    """CMS SignedData that holds the content."""
+    ENCRYPTED = "encrypted"
+    """CMS EnvelopedData or AuthEnvelopedData."""
+    COMPRESSED = "compressed"
+    CERTIFICATES_ONLY = "certificates_only"
+    """CMS SignedData that only carries certificates (RFC 8551 3.8)."""
+    PGP_SIGNED = "pgp_signed"
+    PGP_ENCRYPTED = "pgp_encrypted"
+    PGP_INLINE = "pgp_inline"
+    OTHER_SIGNED = "other_signed"
+    """multipart/signed of a protocol unknown here."""
+    OTHER_ENCRYPTED = "other_encrypted"
+
+
+LEFT_ALONE: Final = frozenset(Form) - {Form.PLAIN, Form.COMPRESSED, Form.CERTIFICATES_ONLY}
+"""Forms that somebody else made with a key: not one octet of their bodies may change."""
+
+_BY_SMIME_TYPE: Final = {
+    "signed-data": Form.OPAQUE_SIGNED,
+    "signed-receipt": Form.OPAQUE_SIGNED,
+    "enveloped-data": Form.ENCRYPTED,
+    "authenveloped-data": Form.ENCRYPTED,
+    "compressed-data": Form.COMPRESSED,
+    "certs-only": Form.CERTIFICATES_ONLY,
+}
+_SIGNED_PROTOCOLS: Final = {"application/pgp-signature": Form.PGP_SIGNED}
+_ENCRYPTED_PROTOCOLS: Final = {"application/pgp-encrypted": Form.PGP_ENCRYPTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What kind of mail it is, as far as senders mark it; each is a claim of the sender."""
+
+    report: bool
+    """multipart/report (RFC 6522), disposition notifications included."""
+    mdn: bool
+    """A message disposition notification (RFC 8098)."""
+    auto_submitted: bool
+    """Auto-Submitted other than "no" (RFC 3834)."""
+    list_mail: bool
+    """List-Id (RFC 2919) or Precedence: list."""
+    calendar: bool
+    """Holds text/calendar (RFC 5545)."""
+    tnef: bool
+    """Holds winmail.dat."""
+
+
+def walk(entity: Entity) -> Iterator[Entity]:
+    """Yield the entity and everything below it, depth first; iterative, since the depth is an attacker's choice."""
+    waiting = [entity]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting.extend(reversed(current.children))
+
+
+def form_of(message: Message, entity: Entity) -> Form:
+    """Return the form that the top of `entity` claims, or PLAIN."""
+    if entity.media_type == "multipart/signed":
+        return _signed_form(entity)
+    if entity.media_type == "multipart/encrypted":
+        return _ENCRYPTED_PROTOCOLS.get(_token(entity, "protocol"), Form.OTHER_ENCRYPTED)
+    if is_cms(entity):
+        return _cms_form(message, entity)
+    return Form.PGP_INLINE if _begins_with_pgp(message, entity) else Form.PLAIN
+
+
+def _signed_form(entity: Entity) -> Form:
+    protocol = _token(entity, "protocol")
+    if protocol in SIGNATURE_TYPES or any(child.media_type in SIGNATURE_TYPES for child in entity.children):
+        return Form.CLEAR_SIGNED
+    return _SIGNED_PROTOCOLS.get(protocol, Form.OTHER_SIGNED)
+
+
+def is_cms(entity: Entity) -> bool:
+    """Return True if the body is CMS by its type, or by a file name where the type says nothing (RFC 8551 3.2.1)."""
+    if entity.media_type in CMS_TYPES:
+        return True
+    return entity.media_type == "application/octet-stream" and file_name(entity).lower().endswith(".p7m")
+
+
+def file_name(entity: Entity) -> str:
+    """Return the name in Content-Type or Content-Disposition, "" without one; never more than a hint."""
+    if "name" in entity.parameters:
+        return entity.parameters["name"]
+    field = entity.header.first("content-disposition")
+    match = re.search(rb'filename\*?=\s*"?([^";]{1,255})', field.value, re.IGNORECASE) if field is not None else None
+    return match[1].decode("utf-8", "replace").strip() if match is not None else ""
+
+
+def _cms_form(message: Message, entity: Entity) -> Form:
+    """What the octets begin with counts before what the parameter claims: readers decode, they do not believe."""
+    claimed = _BY_SMIME_TYPE.get(_token(entity, "smime-type"))
+    found = _BY_SMIME_TYPE.get(_sniff(decoded_prefix(message, entity)))
+    if found is Form.OPAQUE_SIGNED and claimed is Form.CERTIFICATES_ONLY:
+        return claimed
+    if found is Form.OPAQUE_SIGNED and claimed is None and file_name(entity).lower().endswith(".p7c"):
+        return Form.CERTIFICATES_ONLY
+    if found is None and entity.media_type == "application/octet-stream":
+        return Form.PLAIN
+    return found or claimed or Form.OPAQUE_SIGNED
+
+
+def _token(entity: Entity, name: str) -> str:
+    return entity.parameters.get(name, "").strip().lower()
+
+
+def decoded_prefix(message: Message, entity: Entity) -> bytes:
+    """Return the first octets of a body, transfer-decoded as far as that goes; wrong encodings end it early."""
+    raw = message.read(entity.body, min(entity.stop, entity.body + _PREFIX))
+    if entity.encoding == "base64":
+        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
+        return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
+    if entity.encoding == "quoted-printable":
+        return binascii.a2b_qp(raw)
+    return raw
+
+
+def _sniff(octets: bytes) -> str:
+    """Return the smime-type of a ContentInfo by its contentType (RFC 5652 3), "" if it is none."""
+    if octets[:1] != b"\x30" or len(octets) < 2:  # noqa: PLR2004 - tag and length
+        return ""
+    length = octets[1]
+    start = 2 + (length & 0x7F if length & 0x80 else 0)
+    return next((name for oid, name in _CMS_OIDS.items() if octets.startswith(oid, start)), "")
+
+
+def _begins_with_pgp(message: Message, entity: Entity) -> bool:
+    """Return True if the first text that is shown begins with an armor line (RFC 9580 6.2)."""
+    text = next((each for each in walk(entity) if each.media_type.startswith("text/") and not each.children), None)
+    if text is None:
+        return False
+    lines = decoded_prefix(message, text).split(b"\n")[:_FIRST_LINES]
+    armor = (b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----")
+    return any(line.rstrip() in armor for line in lines)
+
+
+def traits_of(message: Message, entity: Entity) -> Traits:
+    """Return what kind of mail it is; looks at headers and types only."""
+    del message  # kept in the signature: later marks (document numbers) are found in bodies
+    header = entity.header
+    submitted = [re.split(rb"[;(\s]", each.value.strip().lower())[0] for each in header.all("auto-submitted")]
+    precedence = [each.value.strip().lower() for each in header.all("precedence")]
+    kinds = {each.media_type for each in walk(entity)}
+    report = entity.media_type == "multipart/report"
+    return Traits(
+        report=report,
+        mdn=report and _token(entity, "report-type") == "disposition-notification",
+        auto_submitted=any(each not in {b"no", b""} for each in submitted),
+        list_mail=bool(header.all("list-id")) or b"list" in precedence,
+        calendar="text/calendar" in kinds,
+        tnef=bool(kinds & {"application/ms-tnef", "application/vnd.ms-tnef"})
+        or any(file_name(each).lower() == "winmail.dat" for each in walk(entity)),
+    )

@@ -1,0 +1,84 @@
+"""Octets and spans: an edit changes exactly the octets it names."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.message import EMPTY, Edit, Message
+from gateway.core.octets import MemoryBuilder
+
+PIECES = st.lists(st.binary(max_size=40), max_size=6)
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> tuple[list[bytes], list[Edit]]:
+    """Pieces of a message, and edits that do not overlap."""
+    pieces = draw(PIECES)
+    length = sum(map(len, pieces))
+    marks = sorted(draw(st.lists(st.integers(0, length), max_size=6).filter(lambda each: len(each) % 2 == 0)))
+    pairs = list(zip(marks[::2], marks[1::2], strict=True))
+    return pieces, [Edit(start, stop, draw(st.binary(max_size=10))) for start, stop in pairs]
+
+
+@given(edited())
+def test_splice_is_what_bytes_would_give(case: tuple[list[bytes], list[Edit]]) -> None:
+    """A splice equals the same edit made on one bytes object."""
+    pieces, edits = case
+    whole = bytearray(b"".join(pieces))
+    for edit in sorted(edits, key=lambda each: each.start, reverse=True):
+        whole[edit.start : edit.stop] = edit.octets
+    spliced = Message.join(pieces).splice(edits)
+    # insertions that share a position keep the order given, which the reversed loop above does not
+    if len({edit.start for edit in edits}) == len(edits):
+        assert spliced.octets() == bytes(whole)
+    assert len(spliced) == len(whole)
+
+
+@given(PIECES, st.binary(min_size=1, max_size=4), st.integers(0, 50))
+def test_find_crosses_spans_and_windows(pieces: list[bytes], needle: bytes, start: int) -> None:
+    """A search sees through the borders of spans."""
+    message = Message.join(pieces)
+    assert message.find(needle, start) == b"".join(pieces).find(needle, start)
+
+
+@given(PIECES, st.integers(0, 200), st.integers(0, 200))
+def test_slice_and_read_clip(pieces: list[bytes], start: int, stop: int) -> None:
+    """Ranges are clipped to what exists, as with bytes."""
+    message = Message.join(pieces)
+    assert message.read(start, stop) == b"".join(pieces)[start:stop]
+    assert message.slice(start, stop).octets() == b"".join(pieces)[start:stop]
+
+
+@given(PIECES)
+def test_digest_and_windows(pieces: list[bytes]) -> None:
+    """The digest is over all octets, and small windows give the same octets."""
+    message = Message.join(pieces)
+    assert message.digest("sha256") == hashlib.sha256(b"".join(pieces)).digest()
+    assert b"".join(message.windows(3)) == b"".join(pieces)
+
+
+def test_overlapping_edits_are_refused() -> None:
+    """Two edits of one octet have no meaning."""
+    with pytest.raises(ValueError, match="overlaps"):
+        Message.of(b"abcdef").splice([Edit(0, 3, b""), Edit(2, 4, b"")])
+    with pytest.raises(ValueError, match="outside"):
+        Message.of(b"abc").splice([Edit(2, 9, b"")])
+
+
+def test_insertions_at_one_place_keep_their_order() -> None:
+    """The top of a header is where several fields are added at once."""
+    assert Message.of(b"x").splice([Edit(0, 0, b"1"), Edit(0, 0, b"2")]).octets() == b"12x"
+
+
+def test_empty() -> None:
+    """Nothing is a message too."""
+    assert len(EMPTY) == 0
+    assert Message.of(b"") == EMPTY
+    builder = MemoryBuilder()
+    builder.write(b"ab")
+    builder.write(b"c")
+    assert Message.from_source(builder.finish()).octets() == b"abc"
