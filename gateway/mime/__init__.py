@@ -1,0 +1,1 @@
+"""Messages as octets and spans: header fields, part trees, transfer encodings, reports; nothing is ever re-printed."""

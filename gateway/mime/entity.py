@@ -1,0 +1,197 @@
+"""The part tree of a message as spans of octets (RFC 2045, RFC 2046, RFC 5322).
+
+Nothing is decoded or copied. Counts and depth are bounded: what is over a limit is refused, never followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from gateway.mime.fields import DEFAULT_LIMITS, Header, Limits, MimeError, read_header
+from gateway.mime.parameters import read_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gateway.core.message import Message
+
+_MAX_BOUNDARY: Final = 70
+"""RFC 2046 5.1.1."""
+_MAX_PADDING: Final = 256
+_MAX_NEAR: Final = 10_000
+"""Lines that begin like a delimiter and are none, in one message: more are an attack on our time."""
+_UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One entity: [start, body) is its header with the blank line, [body, stop) its content."""
+
+    start: int
+    body: int
+    stop: int
+    header: Header
+    media_type: str
+    parameters: Mapping[str, str]
+    encoding: str
+    children: tuple[Entity, ...] = ()
+    defects: tuple[str, ...] = ()
+    preamble: tuple[int, int] | None = None
+    epilogue: tuple[int, int] | None = None
+
+    def walk(self) -> Iterator[Entity]:
+        """Yield this entity and all below it, depth first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(slots=True)
+class _Budget:
+    """What is left of the limits for the rest of one message."""
+
+    limits: Limits
+    parts: int = 0
+    near: int = 0
+
+    def part(self) -> None:
+        self.parts += 1
+        if self.parts > self.limits.parts:
+            raise MimeError("too_many_parts")
+
+    def near_miss(self) -> None:
+        self.near += 1
+        if self.near > _MAX_NEAR:
+            raise MimeError("too_many_near_boundaries")
+
+
+def parse(message: Message, start: int = 0, stop: int | None = None, *, limits: Limits = DEFAULT_LIMITS) -> Entity:
+    """Return the part tree of the octets [start, stop); raises `MimeError` over a limit."""
+    return _entity(message, start, len(message) if stop is None else stop, "text/plain", 0, _Budget(limits))
+
+
+def _entity(message: Message, start: int, stop: int, default: str, depth: int, budget: _Budget) -> Entity:
+    if depth > budget.limits.depth:
+        raise MimeError("too_deep")
+    budget.part()
+    header = read_header(message, start, stop, limits=budget.limits)
+    media_type, parameters, defects = _content_type(header, default)
+    encodings = header.all("content-transfer-encoding")
+    encoding = read_parameters(encodings[0].value).value if encodings else "7bit"
+    if len(encodings) > 1:
+        defects.append("duplicate_encoding")
+    if header.defects:
+        defects.append("malformed_header")
+    children: tuple[Entity, ...] = ()
+    preamble = epilogue = None
+    if media_type.startswith("multipart/"):
+        children, preamble, epilogue = _parts(
+            message, header.body, stop, media_type, parameters, defects, depth, budget
+        )
+        if encoding not in _UNENCODED:
+            defects.append("encoded_multipart")
+    elif media_type in {"message/rfc822", "message/global"} and encoding in _UNENCODED:
+        children = (_entity(message, header.body, stop, "text/plain", depth + 1, budget),)
+    return Entity(
+        start, header.body, stop, header, media_type, parameters, encoding, children, tuple(defects), preamble, epilogue
+    )
+
+
+def _content_type(header: Header, default: str) -> tuple[str, Mapping[str, str], list[str]]:
+    """Return media type, parameters and defects (RFC 2045 5.2 for the default)."""
+    fields = header.all("content-type")
+    if not fields:
+        return default, MappingProxyType({}), []
+    found = read_parameters(fields[0].value)
+    defects = list(found.defects)
+    if len(fields) > 1:
+        defects.append("duplicate_content_type")
+    main, slash, sub = found.value.partition("/")
+    if not (main and slash and sub) or "/" in sub:
+        return "text/plain", MappingProxyType({}), [*defects, "malformed_content_type"]
+    return found.value, found.parameters, defects
+
+
+def _parts(  # noqa: PLR0913, PLR0917 - the state of one multipart
+    message: Message,
+    body: int,
+    stop: int,
+    media_type: str,
+    parameters: Mapping[str, str],
+    defects: list[str],
+    depth: int,
+    budget: _Budget,
+) -> tuple[tuple[Entity, ...], tuple[int, int], tuple[int, int]]:
+    """Return the parts of a multipart with its preamble and epilogue."""
+    boundary = parameters.get("boundary", "")
+    if not boundary or len(boundary) > _MAX_BOUNDARY or not boundary.isascii() or boundary != boundary.rstrip(" "):
+        defects.append("bad_boundary")
+        return (), (body, stop), (stop, stop)
+    default = "message/rfc822" if media_type == "multipart/digest" else "text/plain"
+    near_before = budget.near
+    children: list[Entity] = []
+    preamble: tuple[int, int] | None = None
+    begin = body
+    epilogue = (stop, stop)
+    closed = False
+    for delimiter, after, closing in _delimiters(message, body, stop, boundary.encode("ascii"), budget):
+        end = max(begin, delimiter - 2)
+        if preamble is None:
+            preamble = (body, end)
+        else:
+            children.append(_entity(message, begin, end, default, depth + 1, budget))
+        begin = after
+        if closing:
+            epilogue, closed = (after, stop), True
+            break
+    if preamble is None:
+        defects.append("no_delimiter")
+        return (), (body, stop), epilogue
+    if not closed:
+        defects.append("no_close_delimiter")
+        children.append(_entity(message, begin, stop, default, depth + 1, budget))
+    if budget.near > near_before:
+        defects.append("near_boundary")
+    return tuple(children), preamble, epilogue
+
+
+def _delimiters(
+    message: Message, start: int, stop: int, boundary: bytes, budget: _Budget
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield (position of "--", position after the line, closing?) of each delimiter line of this boundary."""
+    needle = b"--" + boundary
+    for position in _line_starts(message, start, stop, needle):
+        rest = message.read(position + len(needle), min(stop, position + len(needle) + _MAX_PADDING))
+        closing = rest.startswith(b"--")
+        tail = rest[2:] if closing else rest
+        padding = len(tail) - len(tail.lstrip(b" \t"))
+        line_end = position + len(needle) + 2 * closing + padding
+        if tail[padding : padding + 2] == b"\r\n":
+            yield position, line_end + 2, closing
+        elif line_end == stop:
+            yield position, stop, closing
+        elif closing:  # octets behind the closing mark: most parsers end the multipart here, and so do we
+            budget.near_miss()
+            yield position, line_end, True
+        else:
+            budget.near_miss()
+
+
+def _line_starts(message: Message, start: int, stop: int, needle: bytes) -> Iterator[int]:
+    """Yield where lines begin with the needle, in one pass over windows with carry-over."""
+    if message.read(start, min(stop, start + len(needle))) == needle:
+        yield start
+    mark = b"\r\n" + needle
+    carry = b""
+    offset = start
+    for window in message.slice(start, stop).windows():
+        block = carry + window
+        base = offset - len(carry)
+        found = block.find(mark)
+        while found >= 0:
+            yield base + found + 2
+            found = block.find(mark, found + 2)
+        offset += len(window)
+        carry = block[-(len(mark) - 1) :]

@@ -1,0 +1,186 @@
+"""Header fields as spans of octets, and the author they name (RFC 5322 2.2, 3.6.2; RFC 6532).
+
+A header is read, never re-printed. Whoever is the author is decided fail-closed: one From field with one mailbox.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.errors import InputError
+from gateway.mime.mailboxes import AddressError, Named, mailbox_list
+from gateway.mime.parameters import parameters
+from gateway.mime.words import decode_text, encode_text, fold
+
+if TYPE_CHECKING:
+    from gateway.core.address import Mailbox
+    from gateway.core.message import Message
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "AuthorDefect",
+    "Field",
+    "Header",
+    "Limits",
+    "MimeError",
+    "author_of",
+    "decode_text",
+    "encode_text",
+    "fold",
+    "mailboxes",
+    "parameters",
+    "read_header",
+]
+
+_FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
+_NAME: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
+
+
+class MimeError(InputError):
+    """A message that cannot be read within the limits; `reason` is a stable code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one message may hold before it is refused: octets, or counts."""
+
+    header_octets: int = 256 * 1024
+    fields: int = 1000
+    depth: int = 30
+    parts: int = 1000
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One header field with its place in the message; `raw` holds its octets including the final CRLF."""
+
+    name: str
+    start: int
+    stop: int
+    raw: bytes
+
+    @property
+    def key(self) -> str:
+        """The name in lower case."""
+        return self.name.lower()
+
+    @property
+    def value(self) -> bytes:
+        """What follows the colon: unfolded, without outer white space."""
+        return _FOLD.sub(b"", self.raw.partition(b":")[2]).strip(b" \t\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header section: its fields in order, where the blank line begins, and where the body begins."""
+
+    fields: tuple[Field, ...]
+    stop: int
+    body: int
+    defects: tuple[str, ...] = ()
+
+    def all(self, name: str) -> tuple[Field, ...]:
+        """Return every field of this name, without regard to case."""
+        key = name.lower()
+        return tuple(each for each in self.fields if each.key == key)
+
+    def first(self, name: str) -> Field | None:
+        """Return the first field of this name."""
+        key = name.lower()
+        return next((each for each in self.fields if each.key == key), None)
+
+
+def read_header(
+    message: Message, start: int = 0, stop: int | None = None, *, limits: Limits = DEFAULT_LIMITS
+) -> Header:
+    """Return the header section that begins at `start`; raises `MimeError` over a limit.
+
+    A line that is neither a field nor a continuation is a defect and belongs to no field; its octets stay.
+    """
+    end = len(message) if stop is None else stop
+    octets = message.read(start, min(end, start + limits.header_octets + 4))
+    if octets.startswith(b"\r\n"):
+        return Header((), start, start + 2)
+    blank = octets.find(b"\r\n\r\n")
+    if blank < 0 and len(octets) > limits.header_octets:
+        raise MimeError("header_too_large")
+    size = blank + 2 if blank >= 0 else len(octets)
+    fields: list[Field] = []
+    defects: list[str] = []
+    for position, raw in _logical_lines(octets[:size]):
+        match = _NAME.match(raw)
+        if match is None:
+            defects.append("malformed_header_line")
+            continue
+        name = match[0][:-1].rstrip(b" \t").decode("ascii")
+        fields.append(Field(name, start + position, start + position + len(raw), raw))
+        if len(fields) > limits.fields:
+            raise MimeError("too_many_fields")
+    return Header(tuple(fields), start + size, start + size + (2 if blank >= 0 else 0), tuple(defects[:10]))
+
+
+def _logical_lines(section: bytes) -> list[tuple[int, bytes]]:
+    """Return (position, octets) of each field with its continuation lines; linear in the section."""
+    lines: list[tuple[int, bytes]] = []
+    begin = position = 0
+    for line in section.splitlines(keepends=True) if b"\r" not in section.replace(b"\r\n", b"") else _crlf(section):
+        if line[:1] not in (b" ", b"\t") and position > begin:
+            lines.append((begin, section[begin:position]))
+            begin = position
+        position += len(line)
+    if position > begin:
+        lines.append((begin, section[begin:position]))
+    return lines
+
+
+def _crlf(section: bytes) -> list[bytes]:
+    """Split at CRLF only."""
+    lines = [line + b"\r\n" for line in section.split(b"\r\n")]
+    lines[-1] = lines[-1][:-2]
+    return [line for line in lines if line]
+
+
+class AuthorDefect(StrEnum):
+    """Why a message has no single author; stable codes."""
+
+    NO_FROM = "no_from"
+    SEVERAL_FROM = "several_from"
+    MALFORMED = "malformed_from"
+    NO_MAILBOX = "no_from_mailbox"
+    SEVERAL_MAILBOXES = "several_from_mailboxes"
+
+
+def author_of(header: Header) -> Mailbox | AuthorDefect:
+    """Return the single mailbox of the single From field, or what is wrong (RFC 5322 3.6.2).
+
+    `From :` with blanks before the colon is a From field too: mail clients read it as one. A malformed line anywhere
+    in the header makes the author undecidable, because clients disagree on what such a line is.
+    """
+    fields = header.all("from")
+    if not fields:
+        return AuthorDefect.NO_FROM
+    if len(fields) > 1:
+        return AuthorDefect.SEVERAL_FROM
+    if header.defects or (not fields[0].raw.startswith((b"From:", b"from:", b"FROM:")) and b" :" in fields[0].raw[:8]):
+        return AuthorDefect.MALFORMED
+    try:
+        found = mailbox_list(fields[0].value, groups=False)
+    except AddressError:
+        return AuthorDefect.MALFORMED
+    if not found:
+        return AuthorDefect.NO_MAILBOX
+    return found[0].mailbox if len(found) == 1 else AuthorDefect.SEVERAL_MAILBOXES
+
+
+def mailboxes(value: bytes) -> tuple[Named, ...]:
+    """Return the (display name, mailbox) pairs of an address list; raises `MimeError` where it is malformed."""
+    try:
+        return mailbox_list(value, groups=True)
+    except AddressError as error:
+        raise MimeError("malformed_address_list") from error

@@ -1,0 +1,258 @@
+"""Content-Transfer-Encodings: read, and made 7-bit safe before a signature (RFC 2045 6, RFC 8551 3.1).
+
+Only leaves that transport could damage are encoded; every other octet stays. What somebody else signed or encrypted is
+never touched: where it is not 7-bit safe itself, `CannotEncode` says so.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.errors import InputError
+from gateway.core.message import Message
+from gateway.mime.downgrade import NotAsciiError, ascii_edits, downgrade_header
+from gateway.mime.fields import MimeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from gateway.core.octets import Builder
+    from gateway.mime.entity import Entity
+
+__all__ = ["CannotEncode", "decode_body", "downgrade_header", "needs_seven_bit", "seven_bit"]
+
+_MAX_LINE: Final = 998
+"""Octets without CRLF (RFC 5322 2.1.1)."""
+_UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
+_OPAQUE: Final = frozenset(
+    {
+        "multipart/signed",
+        "multipart/encrypted",
+        "application/pkcs7-mime",
+        "application/x-pkcs7-mime",
+        "application/pgp-encrypted",
+    }
+)
+_PGP_INLINE: Final = (b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----")
+_EIGHT_BIT: Final = bytes(range(128, 256))
+_BLOCK: Final = 64 * 1024
+_BASE64_LINE: Final = 57
+_QUOTED_LINE: Final = 76
+_STRANGE: Final = re.compile(rb"[^\t\x20-\x3c\x3e-\x7e]")
+
+
+class CannotEncode(InputError):  # noqa: N818 - reads as what it says
+    """The entity cannot be made 7-bit safe without changing what somebody else signed."""
+
+
+def decode_body(message: Message, entity: Entity, *, limit: int) -> bytes:
+    """Return an entity's content with its transfer encoding removed, at most `limit` octets; raises `MimeError`.
+
+    Base64 is read as mail systems do: characters outside the alphabet are skipped, but padding inside is an error.
+    """
+    if entity.stop - entity.body > 2 * limit + 1024:
+        raise MimeError("body_too_large")
+    octets = message.read(entity.body, entity.stop)
+    if entity.encoding == "base64":
+        octets = _from_base64(octets)
+    elif entity.encoding == "quoted-printable":
+        octets = binascii.a2b_qp(octets)
+    elif entity.encoding not in _UNENCODED | {""}:
+        raise MimeError("unknown_encoding")
+    if len(octets) > limit:
+        raise MimeError("body_too_large")
+    return octets
+
+
+def _from_base64(octets: bytes) -> bytes:
+    clean = re.sub(rb"[^A-Za-z0-9+/=]", b"", octets)
+    try:
+        return binascii.a2b_base64(clean, strict_mode=True)
+    except binascii.Error as error:
+        raise MimeError("malformed_base64") from error
+
+
+def needs_seven_bit(message: Message, entity: Entity) -> bool:
+    """True if transport could change a leaf or a part header of the entity."""
+    return any(
+        not _ascii_header(message, each) or (not each.children and _fragile(message, each)) for each in entity.walk()
+    )
+
+
+def _ascii_header(message: Message, entity: Entity) -> bool:
+    return message.read(entity.start, entity.body).isascii()
+
+
+def _fragile(message: Message, entity: Entity) -> bool:
+    """True if the content holds 8-bit octets, NUL, over-long lines, trailing blanks, "From " or a lone dot."""
+    octets_end = b"\r\n"  # as if a line end stood before the content
+    line = 0
+    for window in message.slice(entity.body, entity.stop).windows():
+        block = octets_end + window
+        if not window.isascii() or b"\0" in window:
+            return True
+        if entity.encoding in _UNENCODED and _has_trap(block):
+            return True
+        lines = window.split(b"\r\n")
+        lengths = [len(each) for each in lines]
+        lengths[0] += line
+        if max(lengths) > _MAX_LINE:
+            return True
+        line = lengths[-1]
+        octets_end = block[-8:]
+    return octets_end[-1:] in (b" ", b"\t") and entity.encoding in _UNENCODED
+
+
+def _has_trap(block: bytes) -> bool:
+    """True if transport may eat or add something here: blanks at a line's end, "From " at its begin, a lone dot."""
+    return b" \r\n" in block or b"\t\r\n" in block or b"\r\nFrom " in block or b"\r\n.\r\n" in block
+
+
+def seven_bit(message: Message, entity: Entity, *, new_builder: Callable[[], Builder]) -> Message:
+    """Return the entity's octets made 7-bit safe; the same spans where nothing needs to change.
+
+    Raises `CannotEncode`, and whatever the builder raises when its place is full.
+    """
+    replacements: list[tuple[int, int, Message]] = []
+    _collect(message, entity, new_builder, replacements, top=True)
+    pieces: list[Message] = []
+    position = entity.start
+    for start, stop, octets in sorted(replacements, key=lambda each: (each[0], each[1])):
+        pieces += (message.slice(position, start), octets)
+        position = stop
+    pieces.append(message.slice(position, entity.stop))
+    return Message.join(pieces)
+
+
+def _collect(
+    message: Message,
+    entity: Entity,
+    new_builder: Callable[[], Builder],
+    replacements: list[tuple[int, int, Message]],
+    *,
+    top: bool,
+) -> None:
+    """Add what must be replaced in this entity and below it."""
+    if not top and _is_opaque(message, entity):
+        if needs_seven_bit(message, entity):
+            raise CannotEncode("signed_part_not_seven_bit")
+        return
+    try:
+        replacements += ((each.start, each.stop, Message.of(each.octets)) for each in ascii_edits(entity.header))
+    except NotAsciiError as error:
+        raise CannotEncode("address_not_ascii") from error
+    if entity.children:
+        _collect_parts(message, entity, new_builder, replacements)
+    elif _fragile(message, entity):
+        if entity.encoding not in _UNENCODED:
+            raise CannotEncode("encoded_part_not_seven_bit")
+        encoding, content = _encoded(message, entity, new_builder())
+        replacements += _encoding_edits(entity, encoding)
+        replacements.append((entity.body, entity.stop, content))
+    elif entity.encoding in {"8bit", "binary"}:
+        replacements += _encoding_edits(entity, b"7bit")
+
+
+def _collect_parts(
+    message: Message,
+    entity: Entity,
+    new_builder: Callable[[], Builder],
+    replacements: list[tuple[int, int, Message]],
+) -> None:
+    """The same for the parts of a multipart, or the message in a message/rfc822."""
+    if entity.encoding in {"8bit", "binary"}:
+        replacements += _encoding_edits(entity, b"7bit")
+    for child in entity.children:
+        _collect(message, child, new_builder, replacements, top=False)
+    for between in (entity.preamble, entity.epilogue):
+        if between is not None and not message.read(*between).isascii():
+            raise CannotEncode("text_beside_parts_not_seven_bit")
+
+
+def _is_opaque(message: Message, entity: Entity) -> bool:
+    """True for what somebody else signed or encrypted: S/MIME, PGP/MIME, inline PGP."""
+    if entity.media_type in _OPAQUE:
+        return True
+    return not entity.children and message.read(entity.body, min(entity.stop, entity.body + 256)).lstrip().startswith(
+        _PGP_INLINE
+    )
+
+
+def _encoding_edits(entity: Entity, encoding: bytes) -> Iterable[tuple[int, int, Message]]:
+    """Yield the change of the Content-Transfer-Encoding field, at its place or at the header's end."""
+    field = b"Content-Transfer-Encoding: " + encoding + b"\r\n"
+    present = entity.header.all("content-transfer-encoding")
+    if not present:
+        end = b"" if entity.body > entity.header.stop else b"\r\n"
+        yield entity.header.stop, entity.header.stop, Message.of(field + end)
+    for index, each in enumerate(present):
+        yield each.start, each.stop, Message.of(field if index == 0 else b"")
+
+
+def _encoded(message: Message, entity: Entity, builder: Builder) -> tuple[bytes, Message]:
+    """Encode a leaf's content: text as quoted-printable unless base64 is shorter, anything else as base64."""
+    content = message.slice(entity.body, entity.stop)
+    if entity.media_type.startswith(("text/", "message/")):
+        strange = sum(len(window) - len(window.translate(None, _EIGHT_BIT)) for window in content.windows())
+        if 2 * strange <= len(content) / 2:
+            for block in _quoted_printable(content):
+                builder.write(block)
+            return b"quoted-printable", Message.from_source(builder.finish())
+    carry = b""
+    for window in content.windows():
+        octets = carry + window
+        whole = len(octets) - len(octets) % (_BASE64_LINE * 100)
+        builder.write(_base64_lines(octets[:whole]))
+        carry = octets[whole:]
+    builder.write(_base64_lines(carry))
+    return b"base64", Message.from_source(builder.finish())
+
+
+def _base64_lines(octets: bytes) -> bytes:
+    encoded = binascii.b2a_base64(octets, newline=False)
+    return b"".join(encoded[start : start + 76] + b"\r\n" for start in range(0, len(encoded), 76))
+
+
+def _quoted_printable(content: Message) -> Iterator[bytes]:
+    """Yield the content as quoted-printable: line ends stay, lines of at most 76 octets, no transport trap left."""
+    carry = b""
+    for window in content.windows(_BLOCK):
+        octets = carry + window
+        cut = octets.rfind(b"\r\n") + 2
+        if cut == 1:  # one line over a whole block: break it softly, never inside CRLF
+            cut = len(octets) - octets.endswith(b"\r")
+            yield _quoted_lines(octets[:cut]) + b"=\r\n" if len(octets) > _BLOCK else b""
+            cut = cut if len(octets) > _BLOCK else 0
+        else:
+            yield _quoted_lines(octets[:cut])
+        carry = octets[cut:]
+    yield _quoted_lines(carry)
+
+
+def _quoted_lines(octets: bytes) -> bytes:
+    """Quote lines that end in CRLF, or the last one that does not."""
+    return b"\r\n".join(_quoted_line(line) for line in octets.split(b"\r\n"))
+
+
+def _quoted_line(line: bytes) -> bytes:
+    """Quote one line and break it softly (RFC 2045 6.7); written out, because `binascii.b2a_qp` makes 78 of 76."""
+    text = _STRANGE.sub(_quote, line)
+    if text[-1:] in (b" ", b"\t"):
+        text = text[:-1] + b"=%02X" % text[-1]
+    pieces: list[bytes] = []
+    while True:
+        if text.startswith(b"From ") or text == b".":
+            text = b"=%02X" % text[0] + text[1:]
+        if len(text) <= _QUOTED_LINE:
+            return b"=\r\n".join([*pieces, text])
+        cut = _QUOTED_LINE - 1
+        equals = text.rfind(b"=", cut - 2, cut)
+        cut = equals if equals >= 0 else cut
+        pieces.append(text[:cut])
+        text = text[cut:]
+
+
+def _quote(match: re.Match[bytes]) -> bytes:
+    return b"=%02X" % match[0][0]

@@ -1,0 +1,92 @@
+"""Encoded words: header text between octets and characters (RFC 2047).
+
+Decoding is for reading only: what it returns must never be written back into a message in place of the original octets.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode, b64encode
+from typing import Final
+
+_WORD: Final = re.compile(rb"=\?([!-)+->@-~]{1,64}?)(?:\*[A-Za-z0-9-]*)?\?([BbQq])\?([!->@-~]*)\?=")
+_BETWEEN: Final = re.compile(rb"(?<=\?=)[ \t\r\n]+(?==\?)")
+_MAX_WORD_OCTETS: Final = 42
+"""Octets of UTF-8 in one encoded word: 56 characters of base64, with its frame under 75 (RFC 2047 2)."""
+
+
+def decode_text(value: bytes) -> str:
+    """Return header text for reading: encoded words decoded, raw UTF-8 accepted; never raises."""
+    joined = _BETWEEN.sub(b"", value)
+    segments: list[tuple[str, bytes]] = []  # neighboring words of one charset may split a character
+    position, after_word = 0, False
+    for match in _WORD.finditer(joined):
+        octets = _word_octets(match[2], match[3])
+        if octets is None:
+            continue
+        if match.start() > position:
+            segments.append(("utf-8", joined[position : match.start()]))
+            after_word = False
+        charset = match[1].decode("ascii").lower()
+        if after_word and segments[-1][0] == charset:
+            segments[-1] = (charset, segments[-1][1] + octets)
+        else:
+            segments.append((charset, octets))
+        position, after_word = match.end(), True
+    segments.append(("utf-8", joined[position:]))
+    return "".join(_decoded(charset, octets) for charset, octets in segments)
+
+
+def _word_octets(encoding: bytes, text: bytes) -> bytes | None:
+    """Return the octets of one encoded word, None where it is not one."""
+    try:
+        if encoding in b"Bb":
+            return b64decode(text + b"=" * (-len(text) % 4), validate=True)
+        return binascii.a2b_qp(text, header=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _decoded(charset: str, octets: bytes) -> str:
+    try:
+        return octets.decode(charset, "replace")
+    except (LookupError, ValueError, TypeError):  # unknown charset, or a codec that is not for text
+        return octets.decode("utf-8", "replace")
+
+
+def encode_text(text: str) -> bytes:
+    """Return the text as ASCII header octets, with encoded words where it is not printable ASCII; not folded.
+
+    ASCII text that looks like an encoded word is encoded too, so that reading gives the same text back.
+    """
+    if text.isascii() and text.isprintable() and "=?" not in text:
+        return text.encode("ascii")
+    words: list[bytes] = []
+    block = b""
+    for character in text:
+        octets = character.encode("utf-8", "replace")
+        if len(block) + len(octets) > _MAX_WORD_OCTETS:
+            words.append(block)
+            block = b""
+        block += octets
+    words.append(block)
+    return b" ".join(b"=?utf-8?B?" + b64encode(each) + b"?=" for each in words)
+
+
+def fold(name: str, value: bytes) -> bytes:
+    """Return a complete header field with CRLF, folded at blanks so that lines stay within 78 octets where possible.
+
+    `value` must be free of CR and LF; raises `ValueError` otherwise, because anything else would be header injection.
+    """
+    if b"\r" in value or b"\n" in value or b"\0" in value:
+        raise ValueError("a field value cannot hold line ends")
+    lines: list[bytes] = []
+    line = name.encode("ascii") + b":"
+    for chunk in re.findall(rb"[ \t]*[^ \t]+", b" " + value.strip(b" \t")):
+        if len(line) + len(chunk) > 78 and line.strip(b" \t") and not line.endswith(b":"):  # noqa: PLR2004 - RFC 5322
+            lines.append(line)
+            line = b""
+        line += chunk if chunk[:1] in b" \t" else b" " + chunk
+    lines.append(line)
+    return b"\r\n".join(lines) + b"\r\n"
