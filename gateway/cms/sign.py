@@ -1,0 +1,168 @@
+"""SignedData written from a template that is prepared once per key (RFC 5652, RFC 5035, RFC 8551 2.5).
+
+Per message only digest, time and signature value are filled in: the rest of the DER is made when the key is loaded.
+The private key is never seen here: `to_be_signed` goes out, a signature value comes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Final
+
+from asn1crypto import algos, cms, core, tsp, x509
+
+from gateway.cms.algorithms import Scheme, check_fit, micalg
+from gateway.cms.asn1 import length_octets, tlv
+from gateway.pki.certificate import Certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+_DATA: Final = "1.2.840.113549.1.7.1"
+_SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
+_CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
+_MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
+_SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
+_CAPABILITIES: Final = "1.2.840.113549.1.9.15"
+_SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
+_PREFERENCES: Final = ("2.16.840.1.101.3.4.1.42", "2.16.840.1.101.3.4.1.2")
+"""smimeCapabilities: AES-256-CBC, AES-128-CBC (RFC 8551 2.7)."""
+_SET: Final = 0x31
+_SEQUENCE: Final = 0x30
+_ATTRIBUTES: Final = 0xA0
+_FIRST_UTC_TIME_YEAR: Final = 1950
+_LAST_UTC_TIME_YEAR: Final = 2049
+
+
+def _oid(dotted: str) -> bytes:
+    return bytes(core.ObjectIdentifier(dotted).dump())
+
+
+def _attribute(oid: str, value: bytes) -> bytes:
+    return tlv(_SEQUENCE, _oid(oid), tlv(_SET, value))
+
+
+@dataclass(frozen=True, slots=True)
+class SigningTemplate:
+    """All octets of a detached SignedData that do not depend on the message."""
+
+    scheme: Scheme
+    digest: str
+    """hashlib name."""
+    micalg: str
+    _head: bytes
+    """version, digestAlgorithms, encapContentInfo, certificates."""
+    _signer_head: bytes
+    """version, sid, digestAlgorithm of the one SignerInfo."""
+    _signature_algorithm: bytes
+    _fixed_attributes: tuple[bytes, ...]
+
+    @classmethod
+    def build(cls, certificate: bytes, chain: Sequence[bytes], *, scheme: Scheme, digest: str) -> SigningTemplate:
+        """Return the template for a leaf and its intermediates (DER).
+
+        A self-issued certificate in the chain, a root, is left out: readers have it or must not believe it. Raises
+        `UnfitKeyError` for a key, scheme and digest we do not sign with, and `CertificateError`.
+        """
+        leaf = Certificate.load(certificate)
+        chain = [each for each in chain if not Certificate.load(each).self_issued]
+        check_fit(leaf.public_key, scheme=scheme, digest=digest)
+        parsed = x509.Certificate.load(certificate)
+        digest_algorithm = algos.DigestAlgorithm({"algorithm": digest}).dump()
+        sid = cms.IssuerAndSerialNumber({"issuer": parsed.issuer, "serial_number": parsed.serial_number}).dump()
+        certificates = b"".join(sorted({certificate, *chain}))
+        head = (
+            core.Integer(1).dump()
+            + tlv(_SET, digest_algorithm)
+            + tlv(_SEQUENCE, _oid(_DATA))
+            + tlv(_ATTRIBUTES, certificates)
+        )
+        fixed = (
+            _attribute(_CONTENT_TYPE, _oid(_DATA)),
+            _attribute(_CAPABILITIES, tlv(_SEQUENCE, *(tlv(_SEQUENCE, _oid(each)) for each in _PREFERENCES))),
+            _attribute(_SIGNING_CERTIFICATE_V2, _signing_certificate(parsed, certificate, digest)),
+        )
+        return cls(
+            scheme=scheme,
+            digest=digest,
+            micalg=micalg(digest),
+            _head=head,
+            _signer_head=core.Integer(1).dump() + sid + digest_algorithm,
+            _signature_algorithm=_signature_algorithm(scheme, digest),
+            _fixed_attributes=fixed,
+        )
+
+    @property
+    def overhead(self) -> int:
+        """Octets the finished CMS has at most, signature value of RSA-8192 included."""
+        return len(self._head) + len(self._signer_head) + sum(map(len, self._fixed_attributes)) + 2048
+
+    def to_be_signed(self, content_digest: bytes, claimed_signing_time: datetime | None) -> bytes:
+        """Return the DER SET OF attributes that the key signs; without a time (aware) the attribute is left out.
+
+        Raises `ValueError` for a digest of another size than this template's, or a naive time.
+        """
+        if len(content_digest) != hashlib.new(self.digest).digest_size:
+            raise ValueError(f"not a {self.digest} digest")
+        attributes = [*self._fixed_attributes, _attribute(_MESSAGE_DIGEST, tlv(0x04, content_digest))]
+        if claimed_signing_time is not None:
+            attributes.append(_attribute(_SIGNING_TIME, _time(claimed_signing_time)))
+        return tlv(_SET, *sorted(attributes))
+
+    def finish(self, to_be_signed: bytes, signature: bytes) -> bytes:
+        """Return the DER ContentInfo around what was signed and the signature value."""
+        attributes = bytes([_ATTRIBUTES]) + to_be_signed[1:]
+        signer = tlv(
+            _SEQUENCE,
+            self._signer_head,
+            attributes,
+            self._signature_algorithm,
+            b"\x04",
+            length_octets(len(signature)),
+            signature,
+        )
+        signed_data = tlv(_SEQUENCE, self._head, tlv(_SET, signer))
+        return tlv(_SEQUENCE, _oid(_SIGNED_DATA), tlv(0xA0, signed_data))
+
+
+def _time(moment: datetime) -> bytes:
+    """Return UTCTime from 1950 to 2049, GeneralizedTime else, true UTC, no fraction (RFC 5652 11.3)."""
+    if moment.tzinfo is None:
+        raise ValueError("a signing time needs its time zone")
+    utc = moment.astimezone(UTC)
+    if _FIRST_UTC_TIME_YEAR <= utc.year <= _LAST_UTC_TIME_YEAR:
+        return tlv(0x17, utc.strftime("%y%m%d%H%M%SZ").encode("ascii"))
+    return tlv(0x18, utc.strftime("%Y%m%d%H%M%SZ").encode("ascii"))
+
+
+def _signing_certificate(parsed: x509.Certificate, der: bytes, digest: str) -> bytes:
+    """Return SigningCertificateV2 with hash, issuer and serial number (RFC 5035 3)."""
+    identifier = {
+        "cert_hash": hashlib.new(digest, der).digest(),
+        "issuer_serial": {
+            "issuer": [x509.GeneralName("directory_name", parsed.issuer)],
+            "serial_number": parsed.serial_number,
+        },
+    }
+    if digest != "sha256":  # sha256 is the DEFAULT, and DER leaves defaults out
+        identifier["hash_algorithm"] = {"algorithm": digest}
+    return bytes(tsp.SigningCertificateV2({"certs": [identifier]}).dump())
+
+
+def _signature_algorithm(scheme: Scheme, digest: str) -> bytes:
+    """Return the AlgorithmIdentifier (RFC 4055 for PSS, RFC 5754 for the others)."""
+    match scheme:
+        case Scheme.PKCS1V15:
+            return bytes(algos.SignedDigestAlgorithm({"algorithm": "rsassa_pkcs1v15"}).dump())
+        case Scheme.ECDSA:
+            return bytes(algos.SignedDigestAlgorithm({"algorithm": f"{digest}_ecdsa"}).dump())
+        case Scheme.PSS:
+            parameters = {
+                "hash_algorithm": {"algorithm": digest},
+                "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": {"algorithm": digest}},
+                "salt_length": hashlib.new(digest).digest_size,
+            }
+            return bytes(algos.SignedDigestAlgorithm({"algorithm": "rsassa_pss", "parameters": parameters}).dump())

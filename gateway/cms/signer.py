@@ -1,0 +1,279 @@
+"""One SignerInfo: what it says of itself, each attribute counted (RFC 5652 5.3 and 11, RFC 5035, RFC 8419, RFC 9882).
+
+What is wrong with a signer becomes its `fault`, so that the other signers are still seen. No key is tried here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from asn1crypto import algos, cms, core, tsp, x509
+
+from gateway.cms.algorithms import DIGESTS, key_text
+from gateway.cms.asn1 import CmsError, Node, children, sorted_set
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.pki.certificate import Certificate
+
+DATA: Final = "1.2.840.113549.1.7.1"
+_DIGEST_OIDS: Final = {
+    "2.16.840.1.101.3.4.2.1": "sha256",
+    "2.16.840.1.101.3.4.2.2": "sha384",
+    "2.16.840.1.101.3.4.2.3": "sha512",
+    "1.3.14.3.2.26": "sha1",
+    "1.2.840.113549.2.5": "md5",
+    "2.16.840.1.101.3.4.2.4": "sha224",
+}
+_SIGNATURE_OIDS: Final[dict[str, tuple[str, str | None]]] = {
+    "1.2.840.113549.1.1.1": ("rsa", None),
+    "1.2.840.113549.1.1.4": ("rsa", "md5"),
+    "1.2.840.113549.1.1.5": ("rsa", "sha1"),
+    "1.2.840.113549.1.1.14": ("rsa", "sha224"),
+    "1.2.840.113549.1.1.11": ("rsa", "sha256"),
+    "1.2.840.113549.1.1.12": ("rsa", "sha384"),
+    "1.2.840.113549.1.1.13": ("rsa", "sha512"),
+    "1.2.840.113549.1.1.10": ("pss", None),
+    "1.2.840.10045.2.1": ("ecdsa", None),
+    "1.2.840.10045.4.1": ("ecdsa", "sha1"),
+    "1.2.840.10045.4.3.1": ("ecdsa", "sha224"),
+    "1.2.840.10045.4.3.2": ("ecdsa", "sha256"),
+    "1.2.840.10045.4.3.3": ("ecdsa", "sha384"),
+    "1.2.840.10045.4.3.4": ("ecdsa", "sha512"),
+    "1.3.101.112": ("ed25519", None),
+    "2.16.840.1.101.3.4.3.17": ("ml_dsa_44", None),
+    "2.16.840.1.101.3.4.3.18": ("ml_dsa_65", None),
+    "2.16.840.1.101.3.4.3.19": ("ml_dsa_87", None),
+}
+"""OID -> family of the key, and the digest it fixes (None: the SignerInfo's)."""
+_FITTING_DIGESTS: Final = {
+    "ed25519": {"sha512"},  # RFC 8419 3.1
+    "ml_dsa_44": {"sha256", "sha384", "sha512"},  # RFC 9882 3.3
+    "ml_dsa_65": {"sha384", "sha512"},
+    "ml_dsa_87": {"sha512"},
+}
+_FAMILY_TEXT: Final = {"rsa": "PKCS#1 v1.5", "pss": "PSS", "ecdsa": "ECDSA", "ed25519": "EdDSA"}
+_CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
+_MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
+_SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
+_SIGNING_CERTIFICATE: Final = "1.2.840.113549.1.9.16.2.12"
+_SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
+_MAX_OCTETS: Final = 64 * 1024
+"""Of one SignerInfo without its unsigned attributes, which we never read."""
+_MAX_ATTRIBUTES: Final = 32
+_WEAK: Final = "weak_digest"
+
+
+@dataclass(frozen=True, slots=True)
+class SignerInfo:
+    """One signer: what it says, and in `fault` the stable code of what is wrong with it before any key is tried."""
+
+    digest: str
+    """hashlib name of the digest over the content; "" where unknown."""
+    family: str
+    """As in `algorithms.Algorithm`; "" where unknown."""
+    claimed_signing_time: datetime | None
+    signature: bytes = field(repr=False)
+    fault: str | None
+    issuer: x509.Name | None = field(repr=False)
+    serial_number: int | None
+    key_id: bytes | None
+    message_digest: bytes | None = field(repr=False)
+    signed_attributes: bytes | None = field(repr=False)
+    """The SET OF as it came, with its universal tag; None without attributes."""
+    signature_digest: str
+    salt_length: int | None
+    certificate_hashes: tuple[tuple[str, bytes], ...] = field(repr=False)
+    """signingCertificate(V2): digest name and hash of the first certificate each attribute names."""
+
+    def certificate(self, candidates: Sequence[Certificate]) -> Certificate | None:
+        """Return the candidate that the signer identifier names, None if there is none."""
+        for each in candidates:
+            if self.key_id is not None:
+                if each.subject_key_id == self.key_id:
+                    return each
+            elif self.issuer is not None and each.parsed.serial_number == self.serial_number:
+                issuer = x509.Name.load(each.parsed.issuer.public_bytes())
+                if _same_name(issuer, self.issuer):
+                    return each
+        return None
+
+    def algorithm_with(self, certificate: Certificate | None) -> str:
+        """Return "RSA-2048 PKCS#1 v1.5 SHA-256" and the like."""
+        return f"{key_text(certificate.public_key if certificate else None)} {self.algorithm}"
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm for people, without the key's size."""
+        family = _FAMILY_TEXT.get(self.family, self.family.upper().replace("_", "-"))
+        return f"{family or 'unknown'} {self.digest.upper().replace('SHA', 'SHA-') or 'unknown'}"
+
+    @property
+    def attributes_signed_over(self) -> tuple[bytes, ...]:
+        """The encodings the signature may have been made over: as they came, then as DER where that differs.
+
+        RFC 5652 5.4 wants DER; senders that sign what they send, unsorted, are read by everybody else, too. Both hold
+        the same attributes, so nothing can be hidden in the difference.
+        """
+        if self.signed_attributes is None:
+            return ()
+        canonical = sorted_set(self.signed_attributes)
+        given = self.signed_attributes
+        return (given,) if canonical == given else (given, canonical)
+
+
+def _same_name(one: x509.Name, other: x509.Name) -> bool:
+    """Return whether two names are equal by RFC 5280 7.1; a name that cannot be prepared equals only its own octets."""
+    if one.dump() == other.dump():
+        return True
+    try:
+        return bool(one == other)
+    except ValueError:
+        return False
+
+
+def read_signer(octets: bytes, node: Node, *, content_type: str) -> SignerInfo:
+    """Return the signer at `node`; raises `CmsError`, or what asn1crypto raises on hostile octets."""
+    parts = list(children(octets, node.content, node.end))
+    fields = [each for each in parts if each.tag != 0xA1]  # noqa: PLR2004 - [1]: unsigned attributes, never read
+    if fields and fields[-1].end - node.start > _MAX_OCTETS:
+        raise CmsError("signer_too_large")
+    given = fields.pop(3) if len(fields) == 6 and fields[3].tag == 0xA0 else None  # noqa: PLR2004 - with attributes
+    if node.tag != 0x30 or [each.tag for each in fields] not in _SHAPES:  # noqa: PLR2004 - SEQUENCE
+        raise CmsError("malformed_cms")
+    _, sid, digest_algorithm, signature_algorithm = (octets[each.start : each.end] for each in fields[:4])
+    digest = _DIGEST_OIDS.get(_algorithm(digest_algorithm), "")
+    family, fixed = _SIGNATURE_OIDS.get(_algorithm(signature_algorithm), ("", None))
+    faults: list[str] = []
+    signature_digest, salt_length = fixed or digest, None
+    if family == "pss":
+        signature_digest, salt_length = _pss(signature_algorithm, faults)
+    attributes = _Attributes(given and octets[given.start : given.end], content_type=content_type, faults=faults)
+    _check_algorithms(family, digest=digest, signature_digest=signature_digest, faults=faults)
+    if family in _FITTING_DIGESTS and given is None:
+        faults.append("unknown_algorithm")  # they sign the content itself, and we have kept only its digest
+    issuer, serial, key_id = _identifier(sid)
+    return SignerInfo(
+        digest=digest,
+        family=family,
+        claimed_signing_time=attributes.claimed_signing_time,
+        signature=octets[fields[4].content : fields[4].end],
+        fault=min(faults, key=_WEAK.__eq__, default=None),  # "too weak" only where nothing is plainly wrong
+        issuer=issuer,
+        serial_number=serial,
+        key_id=key_id,
+        message_digest=attributes.message_digest,
+        signed_attributes=attributes.octets,
+        signature_digest=signature_digest,
+        salt_length=salt_length,
+        certificate_hashes=attributes.certificate_hashes,
+    )
+
+
+_SHAPES: Final = ([0x02, 0x30, 0x30, 0x30, 0x04], [0x02, 0x80, 0x30, 0x30, 0x04])
+"""version, sid (issuerAndSerialNumber or [0] subjectKeyIdentifier), two algorithms, signature."""
+
+
+def _identifier(sid: bytes) -> tuple[x509.Name | None, int | None, bytes | None]:
+    """Return issuer and serial number, or the key identifier."""
+    if sid[0] == 0x80:  # noqa: PLR2004 - [0]
+        return None, None, sid[2:] if sid[1] < 0x80 else b""  # noqa: PLR2004 - X.690 8.1.3.4; longer ones fit nothing
+    named = cms.IssuerAndSerialNumber.load(sid, strict=True)
+    return named["issuer"], int(named["serial_number"].native), None
+
+
+def _algorithm(identifier: bytes) -> str:
+    """Return the dotted OID of an AlgorithmIdentifier."""
+    return str(core.Sequence.load(identifier, strict=True)[0].dotted)
+
+
+def _check_algorithms(family: str, *, digest: str, signature_digest: str, faults: list[str]) -> None:
+    if not digest or not family:
+        faults.append("unknown_algorithm")
+        return
+    if signature_digest != digest or digest not in _FITTING_DIGESTS.get(family, {digest}):
+        faults.append("algorithm_mismatch")
+    if digest not in DIGESTS:
+        faults.append(_WEAK)
+
+
+def _pss(identifier: bytes, faults: list[str]) -> tuple[str, int | None]:
+    """Return digest and salt length of RSASSA-PSS parameters (RFC 4055 3.1); the mask must use the same digest."""
+    parameters = algos.SignedDigestAlgorithm.load(identifier, strict=True)["parameters"]
+    if isinstance(parameters, core.Void | core.Null):
+        return "sha1", 20  # the defaults
+    digest = _DIGEST_OIDS.get(parameters["hash_algorithm"]["algorithm"].dotted, "")
+    mask = parameters["mask_gen_algorithm"]
+    mgf1 = mask["algorithm"].dotted == "1.2.840.113549.1.1.8"
+    if not mgf1 or _DIGEST_OIDS.get(mask["parameters"]["algorithm"].dotted) != digest:
+        faults.append("unknown_algorithm")
+    if int(parameters["trailer_field"]) != 1:
+        faults.append("unknown_algorithm")
+    return digest, int(parameters["salt_length"])
+
+
+class _Attributes:
+    """The signed attributes of one signer, each counted (RFC 5652 5.3, 11)."""
+
+    def __init__(self, given: bytes | None, *, content_type: str, faults: list[str]) -> None:
+        self.claimed_signing_time: datetime | None = None
+        self.message_digest: bytes | None = None
+        self.octets: bytes | None = None
+        self.certificate_hashes: tuple[tuple[str, bytes], ...] = ()
+        if given is None:
+            if content_type != DATA:
+                faults.append("attributes_missing")
+            return
+        self.octets = b"\x31" + given[1:]
+        values: dict[str, list[core.Asn1Value]] = {}
+        attributes = cms.CMSAttributes.load(self.octets, strict=True)
+        if len(attributes) > _MAX_ATTRIBUTES:
+            raise CmsError("too_many_attributes")
+        for each in attributes:
+            oid = each["type"].dotted
+            if oid in values:
+                faults.append("duplicate_attribute")
+            values.setdefault(oid, []).extend(each["values"])
+        if any(len(values.get(oid, ())) > 1 for oid in (_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME)):
+            faults.append("duplicate_attribute")
+        if not values.get(_CONTENT_TYPE) or not values.get(_MESSAGE_DIGEST):
+            faults.append("attributes_missing")
+            return
+        if values[_CONTENT_TYPE][0].dotted != content_type:
+            faults.append("content_type_mismatch")
+        self.message_digest = bytes(values[_MESSAGE_DIGEST][0])
+        self._signing_time(values.get(_SIGNING_TIME, []), faults)
+        self._certificates(values, faults)
+
+    def _signing_time(self, given: list[core.Asn1Value], faults: list[str]) -> None:
+        if not given:
+            return
+        moment = given[0].native
+        if not isinstance(moment, datetime):
+            faults.append("malformed_signing_time")
+        else:
+            self.claimed_signing_time = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def _certificates(self, values: dict[str, list[core.Asn1Value]], faults: list[str]) -> None:
+        """Take the first certificate of signingCertificate and its second version: the signer's (RFC 5035 4)."""
+        found: list[tuple[str, bytes]] = []
+        for oid, kind in (
+            (_SIGNING_CERTIFICATE_V2, tsp.SigningCertificateV2),
+            (_SIGNING_CERTIFICATE, tsp.SigningCertificate),
+        ):
+            given = values.get(oid, [])
+            if len(given) > 1:
+                faults.append("duplicate_attribute")
+            for each in given[:1]:
+                certs = kind.load(each.dump(), strict=True)["certs"]
+                if len(certs) == 0:
+                    faults.append("malformed_signing_certificate")
+                    continue
+                name = "sha1"
+                if oid == _SIGNING_CERTIFICATE_V2:
+                    name = _DIGEST_OIDS.get(certs[0]["hash_algorithm"]["algorithm"].dotted, "")
+                found.append((name, bytes(certs[0]["cert_hash"])))
+        self.certificate_hashes = tuple(found)

@@ -1,0 +1,211 @@
+"""SignedData read with suspicion: all signers, nothing assumed (RFC 5652, RFC 5035, RFC 8419, RFC 9882).
+
+Attacks that the rules here and in `signer` answer: signers without attributes (5652 11 needs them for any content type
+but data), attributes given twice, a digest or signature algorithm of another family than the key's, certificates
+swapped under a signature (5035), weak digests, and structures made to be slow. Only small, bounded pieces ever reach a
+general ASN.1 parser; content is never copied by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from asn1crypto import core
+
+from gateway.cms.algorithms import MAX_RSA_BITS, Algorithm, verify_raw, weak_key
+from gateway.cms.asn1 import CmsError, Node, children, definite
+from gateway.cms.signer import SignerInfo, read_signer
+from gateway.core.errors import InputError
+from gateway.pki.certificate import Certificate
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+__all__ = ["DEFAULT_LIMITS", "CmsError", "CmsLimits", "SignedData", "SignerInfo", "check_signer", "open_signed"]
+
+_SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
+_OTHER_CONTENT: Final = {
+    "1.2.840.113549.1.7.3": "encrypted",  # envelopedData
+    "1.2.840.113549.1.7.6": "encrypted",  # encryptedData
+    "1.2.840.113549.1.9.16.1.23": "encrypted",  # authEnvelopedData (RFC 5083)
+    "1.2.840.113549.1.9.16.1.9": "compressed",  # compressedData (RFC 3274)
+}
+_PSS_KEY: Final = "1.2.840.113549.1.1.10"
+_INTEGER: Final = 0x02
+_OCTET_STRING: Final = 0x04
+_OID: Final = 0x06
+_SEQUENCE: Final = 0x30
+_SET: Final = 0x31
+_CONTEXT_0: Final = 0xA0
+_CONTEXT_1: Final = 0xA1
+
+
+@dataclass(frozen=True, slots=True)
+class CmsLimits:
+    """What one CMS may hold before it is refused: octets, or counts."""
+
+    octets: int = 64 * 1024 * 1024
+    certificates: int = 20
+    signers: int = 4
+    crls: int = 10
+
+
+DEFAULT_LIMITS: Final = CmsLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class SignedData:
+    """A SignedData: `content` is None where it is detached."""
+
+    content: bytes | None = field(repr=False)
+    content_type: str
+    """Dotted OID of the encapsulated content type."""
+    certificates: tuple[Certificate, ...]
+    unreadable_certificates: int
+    crls: tuple[bytes, ...] = field(repr=False)
+    signers: tuple[SignerInfo, ...]
+
+
+def open_signed(octets: bytes, *, limits: CmsLimits = DEFAULT_LIMITS) -> SignedData:
+    """Return the SignedData in a BER or DER ContentInfo with nothing after it.
+
+    Raises `CmsError`: "encrypted" and "compressed" where it is something else, "not_signed_data", "malformed_cms",
+    "trailing_octets", or the limit it breaks ("cms_too_large", "cms_too_complex", "too_many_signers", ...).
+    """
+    der = definite(octets, limit=limits.octets)
+    try:
+        return _read(der, limits)
+    except CmsError:
+        raise
+    except Exception as error:  # the parser raises what the message's author chooses
+        raise CmsError("malformed_cms") from error
+
+
+def _read(der: bytes, limits: CmsLimits) -> SignedData:
+    kind, explicit = _elements(der, _only(der, 0, len(der), _SEQUENCE), _OID, _CONTEXT_0)
+    name = _dotted(der, kind)
+    if name != _SIGNED_DATA:
+        raise CmsError(_OTHER_CONTENT.get(name, "not_signed_data"))
+    parts = list(children(der, *_inside(_only(der, explicit.content, explicit.end, _SEQUENCE))))
+    certificates = parts.pop(3) if len(parts) > 4 and parts[3].tag == _CONTEXT_0 else None  # noqa: PLR2004 - place
+    crls = parts.pop(3) if len(parts) > 4 and parts[3].tag == _CONTEXT_1 else None  # noqa: PLR2004 - and count
+    if [each.tag for each in parts] != [_INTEGER, _SET, _SEQUENCE, _SET]:
+        raise CmsError("malformed_cms")
+    content_type, content = _content(der, parts[2])
+    signers = list(children(der, *_inside(parts[3])))
+    if len(signers) > limits.signers:
+        raise CmsError("too_many_signers")
+    read, unreadable = _certificates(der, certificates, limits)
+    return SignedData(
+        content=content,
+        content_type=content_type,
+        certificates=read,
+        unreadable_certificates=unreadable,
+        crls=_crls(der, crls, limits),
+        signers=tuple(read_signer(der, each, content_type=content_type) for each in signers),
+    )
+
+
+def _inside(node: Node) -> tuple[int, int]:
+    return node.content, node.end
+
+
+def _only(der: bytes, content: int, end: int, tag: int) -> Node:
+    """Return the one element in a range, of this kind."""
+    found = list(children(der, content, end))
+    if len(found) != 1 or found[0].tag != tag:
+        raise CmsError("malformed_cms")
+    return found[0]
+
+
+def _elements(der: bytes, node: Node, *tags: int) -> list[Node]:
+    """Return the elements inside a constructed one, of exactly these kinds."""
+    found = list(children(der, *_inside(node)))
+    if tuple(each.tag for each in found) != tags:
+        raise CmsError("malformed_cms")
+    return found
+
+
+def _dotted(der: bytes, node: Node) -> str:
+    return str(core.ObjectIdentifier.load(der[node.start : node.end], strict=True).dotted)
+
+
+def _content(der: bytes, encapsulated: Node) -> tuple[str, bytes | None]:
+    """Return content type and content, None where it is detached."""
+    parts = list(children(der, *_inside(encapsulated)))
+    tags = [each.tag for each in parts]
+    if tags not in ([_OID], [_OID, _CONTEXT_0]):
+        raise CmsError("malformed_cms")
+    if len(parts) == 1:
+        return _dotted(der, parts[0]), None
+    inner = _only(der, *_inside(parts[1]), _OCTET_STRING)
+    return _dotted(der, parts[0]), der[inner.content : inner.end]
+
+
+def _certificates(der: bytes, choices: Node | None, limits: CmsLimits) -> tuple[tuple[Certificate, ...], int]:
+    """Return the certificates that can be read, and how many cannot; attribute certificates are of the latter."""
+    if choices is None:
+        return (), 0
+    found: list[Certificate] = []
+    for count, each in enumerate(children(der, *_inside(choices)), start=1):
+        if count > limits.certificates:
+            raise CmsError("too_many_certificates")
+        if each.tag == _SEQUENCE:
+            try:
+                found.append(Certificate.load(der[each.start : each.end]))
+            except InputError:
+                continue
+    return tuple(found), sum(1 for _ in children(der, *_inside(choices))) - len(found)
+
+
+def _crls(der: bytes, choices: Node | None, limits: CmsLimits) -> tuple[bytes, ...]:
+    if choices is None:
+        return ()
+    found = []
+    for count, each in enumerate(children(der, *_inside(choices)), start=1):
+        if count > limits.crls:
+            raise CmsError("too_many_crls")
+        if each.tag == _SEQUENCE:
+            found.append(der[each.start : each.end])
+    return tuple(found)
+
+
+def check_signer(signer: SignerInfo, *, content_digest: bytes, certificate: Certificate) -> str | None:
+    """Return None for a good signature over the content, else a stable reason code.
+
+    `content_digest` is `signer.digest` over the content's octets. The order of checks is the order of blame: first what
+    the signer says of itself, then the content ("digest_mismatch"), then the signature value, then what is too weak to
+    be believed ("weak_digest", "weak_key": the value itself fits).
+    """
+    if signer.fault is not None and signer.fault != "weak_digest":
+        return signer.fault
+    if signer.message_digest is not None and signer.message_digest != content_digest:
+        return "digest_mismatch"
+    if certificate.public_key is None:
+        return "unknown_key"
+    if getattr(certificate.public_key, "key_size", 0) > MAX_RSA_BITS:
+        return "weak_key"  # before the value: the work grows with the cube of what the attacker chose
+    if signer.family == "rsa" and certificate.parsed.public_key_algorithm_oid.dotted_string == _PSS_KEY:
+        return "algorithm_mismatch"  # RFC 4055 1.2: this key must not sign by PKCS#1 v1.5
+    if not _fits(signer, content_digest, certificate.public_key):
+        return "bad_signature"
+    if any(not _names(certificate, *each) for each in signer.certificate_hashes):
+        return "certificate_substituted"
+    return signer.fault or ("weak_key" if weak_key(certificate.public_key) else None)
+
+
+def _fits(signer: SignerInfo, content_digest: bytes, public_key: PublicKeyTypes) -> bool:
+    """Return whether the signature value fits attributes, or the content itself where there are none."""
+    algorithm = Algorithm(signer.family, signer.signature_digest, signer.salt_length)
+    if signer.signed_attributes is None:
+        return verify_raw(public_key, signer.signature, content_digest, algorithm=algorithm, prehashed=True)
+    return any(
+        verify_raw(public_key, signer.signature, each, algorithm=algorithm) for each in signer.attributes_signed_over
+    )
+
+
+def _names(certificate: Certificate, digest: str, value: bytes) -> bool:
+    """Return whether a signingCertificate hash is this certificate's."""
+    return bool(digest) and hashlib.new(digest, certificate.der, usedforsecurity=False).digest() == value
