@@ -1,0 +1,272 @@
+"""A certificate as we see it: names, addresses, usages and keys, all of them claims (RFC 5280, RFC 8550, RFC 8398).
+
+Reading must never fail in a way a hostile certificate chooses: what cannot be read raises `CertificateError`, once.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+
+from gateway.core.address import Mailbox
+from gateway.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+E = TypeVar("E")
+
+MAX_OCTETS: Final = 64 * 1024
+_MAX_NAMES: Final = 100
+_SMTP_UTF8: Final = "1.3.6.1.5.5.7.8.9"
+_EMAIL_PROTECTION: Final = "1.3.6.1.5.5.7.3.4"
+_ANY_USAGE: Final = "2.5.29.37.0"
+_SHORT: Final = {
+    "2.5.4.3": "CN", "2.5.4.6": "C", "2.5.4.7": "L", "2.5.4.8": "ST", "2.5.4.10": "O", "2.5.4.11": "OU",
+    "2.5.4.12": "T", "1.2.840.113549.1.9.1": "E", "0.9.2342.19200300.100.1.1": "UID", "2.5.4.5": "SERIALNUMBER",
+}  # fmt: skip
+_UNSHOWABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+"""Controls, and what turns or hides text."""
+_ESCAPED: Final = re.compile(r'[,+"\\<>;=]')
+_MAX_SHOWN: Final = 512
+_PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTALL)
+
+
+class CertificateError(InputError):
+    """The octets are no certificate we can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One certificate; equal if the octets are."""
+
+    der: bytes
+    parsed: x509.Certificate = field(compare=False, repr=False)
+    public_key: PublicKeyTypes | None = field(compare=False, repr=False)
+    """None where the key is of a kind, or has parameters, that we do not read."""
+    san_addresses: tuple[str, ...] = field(compare=False)
+    legacy_addresses: tuple[str, ...] = field(compare=False)
+    extended_key_usage: frozenset[str] | None = field(compare=False)
+    """Dotted OIDs; None where the extension is absent."""
+    key_usage: x509.KeyUsage | None = field(compare=False)
+    ca: bool = field(compare=False)
+    subject_key_id: bytes | None = field(compare=False)
+    authority_key_id: bytes | None = field(compare=False)
+
+    @classmethod
+    def load(cls, der: bytes) -> Certificate:
+        """Return the certificate in these DER octets; raises `CertificateError`."""
+        if len(der) > MAX_OCTETS:
+            raise CertificateError("certificate_too_large")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # old government roots have serials and names that newer rules frown on
+                parsed = x509.load_der_x509_certificate(der)
+                return cls._view(der, parsed)
+        except InputError:
+            raise
+        except Exception as error:  # the parser raises what the certificate's author chooses
+            raise CertificateError("malformed_certificate") from error
+
+    @classmethod
+    def _view(cls, der: bytes, parsed: x509.Certificate) -> Certificate:
+        public_key: PublicKeyTypes | None = None
+        with contextlib.suppress(ValueError, UnsupportedAlgorithm, TypeError):
+            public_key = parsed.public_key()
+        _ = parsed.issuer, parsed.not_valid_before_utc, parsed.not_valid_after_utc  # all that is parsed late, now
+        extensions = parsed.extensions
+        usages = _extension(extensions, x509.ExtendedKeyUsage)
+        constraints = _extension(extensions, x509.BasicConstraints)
+        subject_id = _extension(extensions, x509.SubjectKeyIdentifier)
+        authority_id = _extension(extensions, x509.AuthorityKeyIdentifier)
+        names = _extension(extensions, x509.SubjectAlternativeName)
+        return cls(
+            der=der,
+            parsed=parsed,
+            public_key=public_key,
+            san_addresses=_san_addresses(names) if names is not None else (),
+            legacy_addresses=_mailboxes(
+                str(each.value) for each in parsed.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
+            ),
+            extended_key_usage=frozenset(each.dotted_string for each in usages) if usages is not None else None,
+            key_usage=_extension(extensions, x509.KeyUsage),
+            ca=constraints is not None and constraints.ca,
+            subject_key_id=subject_id.digest if subject_id is not None else None,
+            authority_key_id=authority_id.key_identifier if authority_id is not None else None,
+        )
+
+    @classmethod
+    def load_all(cls, octets: bytes) -> tuple[Certificate, ...]:
+        """Return every certificate of a file: any number of DER or of PEM, or PKCS#7 in either form.
+
+        Raises `CertificateError` if one of them cannot be read; a PEM file without any certificate gives none.
+        """
+        blocks = [(match[1], match[0]) for match in _PEM.finditer(octets)]
+        if not blocks:
+            if octets[:1] == b"\x30" and octets[:20].find(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02") >= 0:
+                return tuple(cls.load(_der(each)) for each in _pkcs7(octets, der=True))
+            return tuple(cls.load(each) for each in _sequences(octets))
+        found: list[Certificate] = []
+        for kind, block in blocks:
+            if kind in {b"CERTIFICATE", b"X509 CERTIFICATE"}:
+                found.append(cls.load(_der_of_pem(block)))
+            elif kind in {b"PKCS7", b"CMS"}:
+                found += (cls.load(_der(each)) for each in _pkcs7(block, der=False))
+        return tuple(found)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Mailboxes it names: subjectAltName first, then the legacy attribute of the subject."""
+        return self.san_addresses + tuple(each for each in self.legacy_addresses if each not in self.san_addresses)
+
+    @property
+    def subject(self) -> str:
+        """The subject for people, most general part first, diacritics kept."""
+        return _name_text(self.parsed.subject)
+
+    @property
+    def issuer(self) -> str:
+        """The issuer for people."""
+        return _name_text(self.parsed.issuer)
+
+    @property
+    def common_name(self) -> str | None:
+        """The last common name of the subject."""
+        return _last(self.parsed.subject, x509.NameOID.COMMON_NAME)
+
+    @property
+    def organization(self) -> str | None:
+        """The last organization of the subject."""
+        return _last(self.parsed.subject, x509.NameOID.ORGANIZATION_NAME)
+
+    @property
+    def serial(self) -> str:
+        """The serial number, hexadecimal, upper case."""
+        return f"{self.parsed.serial_number:X}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the DER, hexadecimal, lower case."""
+        return hashlib.sha256(self.der).hexdigest()
+
+    @property
+    def not_before(self) -> datetime:
+        """Begin of validity, aware, UTC."""
+        return self.parsed.not_valid_before_utc
+
+    @property
+    def not_after(self) -> datetime:
+        """End of validity, aware, UTC."""
+        return self.parsed.not_valid_after_utc
+
+    @property
+    def self_issued(self) -> bool:
+        """True if subject and issuer are the same name."""
+        return self.parsed.subject == self.parsed.issuer
+
+    @property
+    def for_email(self) -> bool:
+        """True if usages allow signing mail: emailProtection, any, or no extension at all (RFC 8550 4.4.4)."""
+        return self.extended_key_usage is None or bool({_EMAIL_PROTECTION, _ANY_USAGE} & self.extended_key_usage)
+
+    @property
+    def for_signatures(self) -> bool:
+        """True if the key usage allows signatures on messages (RFC 8550 4.4.2)."""
+        return self.key_usage is None or self.key_usage.digital_signature or self.key_usage.content_commitment
+
+
+def _extension(extensions: x509.Extensions, kind: type[E]) -> E | None:
+    """Return an extension's value, None where it is absent."""
+    for each in extensions:
+        if isinstance(each.value, kind):
+            return each.value
+    return None
+
+
+def _name_text(name: x509.Name) -> str:
+    """Return "C=VN, O=..., CN=..." with control characters made visible."""
+    parts = (f"{_SHORT.get(each.oid.dotted_string, each.oid.dotted_string)}={_value_text(each)}" for each in name)
+    return ", ".join(parts)
+
+
+def _value_text(attribute: x509.NameAttribute[str | bytes]) -> str:
+    """Return one value; what would look like another attribute is escaped (RFC 4514 2.4: "O=X, CN=Y" as one O)."""
+    value = attribute.value if isinstance(attribute.value, str) else f"#{attribute.value.hex()}"
+    return _ESCAPED.sub(r"\\\g<0>", _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", value[:_MAX_SHOWN]))
+
+
+def _last(name: x509.Name, oid: x509.ObjectIdentifier) -> str | None:
+    found = name.get_attributes_for_oid(oid)
+    return str(found[-1].value) if found else None
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
+def _der_of_pem(block: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(block.splitlines()[1:-1]), validate=True)
+    except ValueError as error:
+        raise CertificateError("malformed_pem") from error
+
+
+def _sequences(octets: bytes) -> list[bytes]:
+    """Return the DER SEQUENCEs that stand one behind the other; what is no SEQUENCE stays one piece."""
+    found: list[bytes] = []
+    while octets[:1] == b"\x30" and len(octets) > 2:  # noqa: PLR2004 - tag and length
+        count = octets[1] & 0x7F if octets[1] & 0x80 else 0
+        end = 2 + count + (int.from_bytes(octets[2 : 2 + count], "big") if count else octets[1])
+        found.append(octets[:end])
+        octets = octets[end:]
+    return [*found, octets] if octets else found
+
+
+def _pkcs7(octets: bytes, *, der: bool) -> list[x509.Certificate]:
+    try:
+        return pkcs7.load_der_pkcs7_certificates(octets) if der else pkcs7.load_pem_pkcs7_certificates(octets)
+    except ValueError as error:
+        raise CertificateError("malformed_pkcs7") from error
+
+
+def _san_addresses(names: x509.SubjectAlternativeName) -> tuple[str, ...]:
+    """Return rfc822Name and SmtpUTF8Mailbox names, bounded."""
+    found: list[str] = []
+    for each in list(names)[:_MAX_NAMES]:
+        if isinstance(each, x509.RFC822Name):
+            found.append(each.value)
+        elif isinstance(each, x509.OtherName) and each.type_id.dotted_string == _SMTP_UTF8:
+            with contextlib.suppress(ValueError, UnicodeDecodeError):
+                found.append(_utf8_string(each.value))
+    return _mailboxes(found)
+
+
+def _utf8_string(der: bytes) -> str:
+    """Return the text of a DER UTF8String shorter than 256 octets."""
+    if der[:1] != b"\x0c":
+        raise ValueError("not a UTF8String")
+    length, start = (der[1], 2) if der[1] < 0x80 else (der[2], 3)  # noqa: PLR2004 - X.690 8.1.3
+    if len(der) != start + length:
+        raise ValueError("length")
+    return der[start:].decode("utf-8")
+
+
+def _mailboxes(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return what is a mailbox, each once; NUL, control characters and lists of addresses fall out (CVE-2009-2408)."""
+    found: dict[str, None] = {}
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            found.setdefault(str(Mailbox.parse(text)))
+    return tuple(found)
