@@ -1,0 +1,180 @@
+"""What a policy may see of a message, and what it is made of: facts, rules, the policy (RFC 5321, RFC 5322, RFC 8601).
+
+Nothing else of a message than `Facts` reaches a rule. A policy is immutable and named by the digest of its content.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+from gateway.core.address import Mailbox, domain_key
+from gateway.core.verdict import VERDICTS, row_of
+
+if TYPE_CHECKING:
+    from gateway.core.address import ReversePath
+    from gateway.core.decision import InboundDecision, OutboundDecision
+    from gateway.core.envelope import Direction
+    from gateway.core.verdict import Judgment
+    from gateway.policy.conditions import Condition
+    from gateway.policy.engine import Plan
+
+D_co = TypeVar("D_co", covariant=True)
+
+FORMS: Final = (
+    "plain",
+    "clear_signed",
+    "opaque_signed",
+    "encrypted",
+    "compressed",
+    "certificates_only",
+    "pgp_signed",
+    "pgp_encrypted",
+    "pgp_inline",
+    "other_signed",
+    "other_encrypted",
+)
+"""Names of `gateway.smime.classify.Form`; a test keeps the two lists equal."""
+TRAITS: Final = ("report", "mdn", "auto_reply", "list", "calendar", "tnef")
+VERDICT_NAMES: Final = tuple(row.name for row in VERDICTS)
+
+
+class Traits(Protocol):
+    """What kind of mail a message claims to be; `gateway.smime.classify.Traits` is one."""
+
+    @property
+    def report(self) -> bool:
+        """multipart/report."""
+        ...
+
+    @property
+    def mdn(self) -> bool:
+        """A disposition notification."""
+        ...
+
+    @property
+    def auto_submitted(self) -> bool:
+        """Auto-Submitted other than "no"."""
+        ...
+
+    @property
+    def list_mail(self) -> bool:
+        """From a mailing list."""
+        ...
+
+    @property
+    def calendar(self) -> bool:
+        """Holds text/calendar."""
+        ...
+
+    @property
+    def tnef(self) -> bool:
+        """Holds winmail.dat."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a policy may see of one message. Texts are the sender's claims, folded for comparing where noted."""
+
+    author: Mailbox | None
+    """The one mailbox of the one From field; None where there is no such thing."""
+    author_keys: frozenset[str]
+    """Every pattern the author fits: its key, "@domain", and "@*.parent" for each parent domain."""
+    login: str | None
+    listener: str
+    reverse_path: ReversePath
+    reverse_path_keys: frozenset[str]
+    form: str
+    traits: frozenset[str]
+    """Of `TRAITS`."""
+    subject: str
+    """Decoded, compatibility-normalized, case-folded: what a reader takes for the same is the same."""
+    size: int
+    """Octets."""
+    verdict: str | None
+    """Of `VERDICT_NAMES`, for inbound mail."""
+
+    @classmethod
+    def of(  # noqa: PLR0913 - one argument per source of facts
+        cls,
+        *,
+        author: Mailbox | None,
+        login: str | None,
+        listener: str,
+        reverse_path: ReversePath,
+        form: str,
+        traits: Traits,
+        subject: str,
+        size: int,
+        judgment: Judgment | None = None,
+    ) -> Facts:
+        """Return the facts of one message, in the form rules compare them in."""
+        return cls(
+            author=author,
+            author_keys=keys_of(author) if author is not None else frozenset({NO_AUTHOR}),
+            login=login,
+            listener=listener,
+            reverse_path=reverse_path,
+            reverse_path_keys=keys_of(reverse_path) if isinstance(reverse_path, Mailbox) else frozenset({NULL_SENDER}),
+            form=str(form),
+            traits=_trait_names(traits),
+            subject=folded(subject),
+            size=size,
+            verdict=row_of(judgment.verdict).name if judgment is not None else None,
+        )
+
+
+NO_AUTHOR: Final = "<none>"
+"""Stands in an `author` list for mail without exactly one author: a From nobody can read must not escape a rule."""
+NULL_SENDER: Final = "<>"
+
+
+def _trait_names(traits: Traits) -> frozenset[str]:
+    flags = (traits.report, traits.mdn, traits.auto_submitted, traits.list_mail, traits.calendar, traits.tnef)
+    return frozenset(name for name, flag in zip(TRAITS, flags, strict=True) if flag)
+
+
+def folded(text: str) -> str:
+    """Return text as it is compared: NFKC, case folded, invisible characters removed, white space collapsed.
+
+    A sender who writes a zero-width space into a word shows the same word, and meets the same rule.
+    """
+    visible = "".join(each for each in unicodedata.normalize("NFKC", text) if unicodedata.category(each) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", visible.casefold()).split())
+
+
+def keys_of(mailbox: Mailbox) -> frozenset[str]:
+    """Return every pattern a mailbox fits."""
+    domain = domain_key(mailbox.domain)
+    labels = domain.split(".")
+    parents = (".".join(labels[index:]) for index in range(1, len(labels)))
+    return frozenset((mailbox.key, f"@{domain}", *(f"@*.{parent}" for parent in parents)))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[D_co]):
+    """One rule; `conditions` must all hold, none means "always"."""
+
+    name: str
+    direction: Direction
+    comment: str
+    active: bool
+    conditions: tuple[Condition, ...]
+    decision: D_co
+    place: str
+    """FILE:LINE:COLUMN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All rules in their order, ready to decide."""
+
+    rules: tuple[Rule[OutboundDecision | InboundDecision], ...]
+    outbound: Plan[OutboundDecision]
+    inbound: Plan[InboundDecision]
+    digest: str
+    """SHA-256 of the content, hexadecimal: the same rules have the same digest, however they are laid out."""
+    key_labels: frozenset[str]
+    """Keys that rules name by label; the start-up check looks for each of them in the catalog."""
