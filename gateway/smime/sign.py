@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
-import hashlib
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from gateway.cms.verify import CmsError, check_signer, open_signed
@@ -24,6 +23,7 @@ from gateway.smime.classify import LEFT_ALONE, form_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from gateway.cms.sign import SigningTemplate
     from gateway.core.octets import Builder
@@ -44,8 +44,6 @@ _SIGNATURE_HEADER: Final = (
 )
 _BASE64_LINE: Final = 57
 """Octets in one line of 76 base64 letters."""
-_LONGEST_SIGNATURE: Final = 1024
-"""Octets of an RSA-8192 signature value, more than any key we sign with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,7 @@ class Prepared:
     """Boundaries used inside: the outer one must not begin with any of them."""
 
 
-def prepare(
-    message: Message, *, now: datetime, message_id: str, new_builder: Callable[[], Builder]
-) -> Prepared | Left:
+def prepare(message: Message, *, now: datetime, message_id: str, new_builder: Callable[[], Builder]) -> Prepared | Left:
     """Take a message apart; `now` (aware) and `message_id` (with brackets) fill in for missing Date and Message-ID.
 
     The message must be canonical (every line ends in CRLF). Raises `MimeError` over a limit, and `CannotEncode` where
@@ -111,8 +107,7 @@ def _outer(message: Message, header: Header, *, date: datetime, message_id: str)
         for field in header.fields
         if field.key.startswith("content-") or field.key in _BLIND or (field.key == "mime-version" and not sound)
     ]
-    start = header.fields[0].start if header.fields else header.stop
-    kept = message.slice(0, header.stop).splice(edits).octets() if start <= header.stop else b""
+    kept = message.slice(0, header.stop).splice(edits).octets()
     if kept and not kept.endswith(b"\r\n"):
         kept += b"\r\n"
     added = b""
@@ -209,11 +204,8 @@ def _base64_lines(octets: bytes) -> bytes:
 
 def overhead(template: SigningTemplate) -> int:
     """Return how many octets signing with this key adds at most to a message that is 7-bit already."""
-    far = datetime(2050, 1, 1, tzinfo=UTC)  # GeneralizedTime, the longer form (RFC 5652 11.3)
-    to_be_signed = template.to_be_signed(bytes(hashlib.new(template.digest).digest_size), far)
-    cms = template.finish(to_be_signed, bytes(_LONGEST_SIGNATURE))
     fixed = 1024  # header fields that may be missing, boundaries of 70 octets, the signature part's own header
-    return fixed + len(_base64_lines(cms))
+    return fixed + len(_base64_lines(bytes(template.overhead)))
 
 
 def check_own_work(finished: Message, *, certificate: Certificate) -> str | None:
@@ -244,7 +236,7 @@ def check_own_work(finished: Message, *, certificate: Certificate) -> str | None
     if data.content is not None or len(data.signers) != 1:
         return "cms"
     signer = data.signers[0]
-    if signer.certificate(data.certificates) != certificate:
+    if signer.certificate((certificate,)) is None:
         return "certificate"
     digest = finished.slice(start, stop).digest(signer.digest)
     return check_signer(signer, content_digest=digest, certificate=certificate)

@@ -1,0 +1,43 @@
+"""The trace field put on top of what arrives (RFC 5321 4.4, RFC 3848, RFC 6531 4.3).
+
+What a client only claimed must never break out of its place in the field.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import format_datetime
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from gateway.core.received import Arrival
+
+_CLAIMED: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]{0,253}[A-Za-z0-9_])?|\[[A-Za-z0-9.:]{1,64}\]")
+_TLS: Final = re.compile(r"[^A-Za-z0-9._ -]")
+
+
+def trace_field(arrival: Arrival, hostname: str) -> bytes:
+    """Return the complete Received field, ASCII, folded, ending in CRLF.
+
+    A sole recipient is named; of several none is, so that no blind copy is given away. A name in the greeting that is
+    neither a domain nor an address literal becomes "unknown".
+    """
+    client = arrival.client
+    claimed = client.greeted_as if _CLAIMED.fullmatch(client.greeted_as) else "unknown"
+    tls = f" ({_TLS.sub('', client.tls)})" if client.tls else ""
+    lines = [
+        f"Received: from {claimed} ({_literal(client.address)})",
+        f"\tby {hostname} with {client.protocol}{tls}",
+        f"\tid {arrival.trace_id}",
+    ]
+    recipients = arrival.envelope.recipients
+    if len(recipients) == 1 and recipients[0].mailbox.ascii:
+        lines.append(f"\tfor <{recipients[0].mailbox}>")
+    return ("\r\n".join(lines) + f";\r\n\t{format_datetime(arrival.at)}\r\n").encode("ascii")
+
+
+def _literal(address: str) -> str:
+    """Return an IP address as an address literal (RFC 5321 4.1.3)."""
+    parsed = ip_address(address)
+    return f"[IPv6:{parsed.compressed}]" if isinstance(parsed, IPv6Address) else f"[{parsed}]"

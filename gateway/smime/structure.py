@@ -1,0 +1,303 @@
+"""Find the signatures of a message, what each covers, and what is shown without being covered (RFC 1847, RFC 8551 3).
+
+Only structure is looked at here, never a key. Every count an attacker chooses is bounded.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gateway.cms.verify import CmsError, open_signed
+from gateway.core.message import Message
+from gateway.core.verdict import Encrypted, Invalid, Partial, Unreadable, Unsigned
+from gateway.mime.entity import parse
+from gateway.mime.fields import MimeError
+from gateway.mime.transfer import decode_body
+from gateway.smime.argument import Finding
+from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.cms.verify import SignedData
+    from gateway.mime.entity import Entity
+
+_DATA: Final = "1.2.840.113549.1.7.1"
+"""The only content type that mail is signed as (RFC 8551 2.4.1): a timestamp token must not pass for a letter."""
+_SIGNATURE_OCTETS: Final = 1024 * 1024
+"""Most octets of a detached signature, certificates and CRLs included."""
+_MOST_SIGNATURES: Final = 4
+"""Most signatures judged in one message; more are refused, not skipped."""
+_MOST_LAYERS: Final = 4
+"""Most signatures around one another that are looked into."""
+_NEAR: Final = "near_boundary"
+_PREAMBLE_OCTETS: Final = 512
+_KNOWN_PREAMBLES: Final = frozenset(
+    {
+        b"this is an s/mime signed message",
+        b"this is a cryptographically signed message in mime format",
+        b"this is a multi-part message in mime format",
+        b"this is a multipart message in mime format",
+        b"this is a mime-encapsulated message",
+        b"this is a signed message in mime format",
+    }
+)
+_UNSIGNED_FORMS: Final = {
+    Form.PGP_SIGNED: "pgp_not_checked",
+    Form.PGP_INLINE: "pgp_not_checked",
+    Form.OTHER_SIGNED: "unknown_protocol",
+    Form.CERTIFICATES_ONLY: "certificates_only",
+}
+_ENCRYPTED_FORMS: Final = {
+    Form.ENCRYPTED: "enveloped",
+    Form.PGP_ENCRYPTED: "pgp_encrypted",
+    Form.OTHER_ENCRYPTED: "unknown_encryption",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Octets that a signature covers, parsed; `entity` is None where they are no MIME."""
+
+    message: Message
+    entity: Entity | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSignature:
+    """One signature: its CMS (None if it could not be opened) and the octets it is about."""
+
+    data: SignedData | None
+    content: Message
+    layers: tuple[Layer, ...]
+    """What is signed; then, where that is a signature again, what is signed inside, and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The signatures to be judged, and the findings that hold whatever they say."""
+
+    signatures: tuple[FoundSignature, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def covers_everything(self) -> bool:
+        """True if one signature, at the top, is around all that is shown."""
+        return len(self.signatures) == 1 and not any(each.condition <= _LAST_OF_COVERAGE for each in self.findings)
+
+
+_LAST_OF_COVERAGE: Final = 6
+"""The conditions up to this one speak of what is covered."""
+
+
+def examine(message: Message, entity: Entity) -> Structure:
+    """Return the structure of a message; raises `MimeError` where something inside is over a limit."""
+    form = form_of(message, entity)
+    if form in _ENCRYPTED_FORMS:  # condition 2
+        return Structure((), (Finding(2, Encrypted, _ENCRYPTED_FORMS[form]),))
+    if form is Form.COMPRESSED:  # condition 2
+        return Structure((), (Finding(2, Unreadable, "compressed"),))
+    if form in _UNSIGNED_FORMS:  # condition 2
+        return Structure((), (Finding(2, Unsigned, _UNSIGNED_FORMS[form]),))
+    if form is Form.PLAIN:
+        return _below(message, entity)
+    found, findings = _open(message, entity, form)
+    findings = [*_ambiguities(message, entity), *findings]  # condition 1
+    return Structure((found,), tuple(findings))
+
+
+def _ambiguities(message: Message, top: Entity) -> Iterator[Finding]:
+    """Condition 1 for what stands outside the signed octets."""
+    if set(top.defects) - {_NEAR} or any(child.defects for child in top.children[1:]):
+        yield Finding(1, Unreadable, "ambiguous_structure")
+    outside = [message.read(0, top.body)]
+    if len(top.children) > 1:
+        before = message.read(top.body, top.children[0].start)
+        after = message.read(top.children[0].stop, top.children[0].stop + 2 * _SIGNATURE_OCTETS)
+        outside += [before, after]
+        # a line that only begins like the delimiter is a third part to careless readers; inside the signed part
+        # it is signed, and harmless
+        delimiter = b"--" + top.parameters.get("boundary", "").encode()
+        if _NEAR in top.defects and before.count(delimiter) + after.count(delimiter) != len(top.children) + 1:
+            yield Finding(1, Unreadable, "ambiguous_structure")
+    if any(_has_bare_line_end(octets) for octets in outside):
+        yield Finding(1, Unreadable, "bare_line_end")
+
+
+def _has_bare_line_end(octets: bytes) -> bool:
+    """A bare CR or LF ends a line for some readers, and NUL a text: they would see fields and parts that we do not."""
+    pairs = octets.count(b"\r\n")
+    return octets.count(b"\r") != pairs or octets.count(b"\n") != pairs or b"\0" in octets
+
+
+def _open(message: Message, entity: Entity, form: Form) -> tuple[FoundSignature, list[Finding]]:
+    if form is Form.CLEAR_SIGNED:
+        return _open_clear(message, entity)
+    return _open_opaque(message, entity)
+
+
+def _open_clear(message: Message, entity: Entity) -> tuple[FoundSignature, list[Finding]]:
+    """Conditions 3 to 8 for multipart/signed."""
+    children = entity.children
+    if len(children) < 2 or children[0].media_type in SIGNATURE_TYPES:  # noqa: PLR2004 - condition 3
+        return FoundSignature(None, Message(()), ()), [Finding(3, Invalid, "signature_missing")]
+    if children[1].media_type not in SIGNATURE_TYPES:  # condition 3
+        return FoundSignature(None, Message(()), ()), [Finding(3, Invalid, "signature_misplaced")]
+    findings = []
+    if entity.parameters.get("protocol", "").strip().lower() not in SIGNATURE_TYPES:  # condition 3
+        findings.append(Finding(3, Invalid, "protocol_mismatch"))
+    if len(children) > 2:  # noqa: PLR2004 - condition 3
+        findings.append(Finding(3, Partial, "part_after_signature"))
+    if not (_harmless(message, entity.preamble) and _blank(message, entity.epilogue)):  # condition 4
+        findings.append(Finding(4, Partial, "text_outside_signature"))
+    content = message.slice(children[0].start, children[0].stop)
+    try:
+        data = open_signed(decode_body(message, children[1], limit=_SIGNATURE_OCTETS))
+    except (CmsError, MimeError) as error:  # condition 7
+        findings.append(_unopened(error, Invalid))
+        return FoundSignature(None, content, ()), findings
+    if data.content_type != _DATA:  # condition 7
+        findings.append(Finding(7, Invalid, "not_data"))
+    if data.content is not None:  # condition 8
+        findings.append(Finding(8, Invalid, "content_twice"))
+    layers = tuple(_layers(message, children[0], findings))
+    return FoundSignature(data, content, layers), findings
+
+
+def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list[Finding]]:
+    """Conditions 5 to 8 for SignedData with its content."""
+    try:
+        data = open_signed(decode_body(message, entity, limit=len(message)))
+    except (CmsError, MimeError) as error:  # condition 7
+        return FoundSignature(None, Message(()), ()), [_unopened(error, Invalid)]
+    if data.content is None:  # condition 8
+        if not data.signers:
+            return FoundSignature(None, Message(()), ()), [Finding(2, Unsigned, "certificates_only")]
+        return FoundSignature(None, Message(()), ()), [Finding(8, Invalid, "content_missing")]
+    findings: list[Finding] = []
+    if data.content_type != _DATA:  # condition 7
+        findings.append(Finding(7, Invalid, "not_data"))
+    content = Message.of(data.content)
+    shown = _as_lines(data.content)
+    layers = tuple(_layers(shown, parse(shown), findings))
+    return FoundSignature(data, content, layers), findings
+
+
+def _as_lines(octets: bytes) -> Message:
+    """Return content as it is read for structure: LF-only content, made by careless signers, is read as readers do."""
+    return Message.of(octets if b"\r\n" in octets else octets.replace(b"\n", b"\r\n"))
+
+
+def _unopened(error: CmsError | MimeError, otherwise: type[Invalid]) -> Finding:
+    if error.reason == "encrypted":
+        return Finding(2, Encrypted, "enveloped")
+    return Finding(7, otherwise, error.reason)
+
+
+def _layers(message: Message, entity: Entity, findings: list[Finding]) -> Iterator[Layer]:
+    """Yield what is signed, layer by layer inwards; adds findings of conditions 1, 5 and 6."""
+    for _ in range(_MOST_LAYERS):
+        yield Layer(message, entity)
+        if _has_bare_line_end(message.read(entity.start, entity.body)):  # condition 1
+            findings.append(Finding(1, Unreadable, "bare_line_end"))
+        if any(each.media_type in {"message/external-body", "message/partial"} for each in walk(entity)):
+            findings.append(Finding(5, Partial, "content_elsewhere"))  # condition 5
+        form = form_of(message, entity)
+        if form in _ENCRYPTED_FORMS or form is Form.COMPRESSED:  # condition 6
+            findings.append(Finding(6, Encrypted, "encrypted_inside"))
+            return
+        inner = _next_layer(message, entity, form)
+        if inner is None:
+            return
+        message, entity = inner
+    findings.append(Finding(1, Unreadable, "too_many_layers"))
+
+
+def _next_layer(message: Message, entity: Entity, form: Form) -> tuple[Message, Entity] | None:
+    """Return what a signature inside a signature is about; the inner signature itself is not judged."""
+    if form is Form.CLEAR_SIGNED:
+        return (message, entity.children[0]) if entity.children else None
+    if form is not Form.OPAQUE_SIGNED:
+        return None
+    try:
+        data = open_signed(decode_body(message, entity, limit=len(message)))
+    except CmsError:
+        return None
+    if data.content is None:
+        return None
+    shown = _as_lines(data.content)
+    return shown, parse(shown)
+
+
+def _blank(message: Message, span: tuple[int, int] | None) -> bool:
+    if span is None:
+        return True
+    return all(not window.strip(b" \t\r\n") for window in message.slice(*span).windows())
+
+
+def _harmless(message: Message, span: tuple[int, int] | None) -> bool:
+    """Return True for a preamble that is blank, or one of the sentences that mail programs write there."""
+    if span is None or _blank(message, span):
+        return True
+    if span[1] - span[0] > _PREAMBLE_OCTETS:
+        return False
+    text = b" ".join(message.read(*span).lower().split()).rstrip(b". ")
+    return text in _KNOWN_PREAMBLES
+
+
+def _below(message: Message, top: Entity) -> Structure:
+    """Condition 2 for a message whose top is no signature: look for signatures that cover parts of it."""
+    places = list(_places(message, top))
+    if len(places) > _MOST_SIGNATURES:
+        return Structure((), (Finding(1, Unreadable, "too_many_signatures"),))
+    if not places:
+        attached = any(_is_signature(each) for each in walk(top))
+        reason = "signed_inside_attachment" if attached else "no_signature"
+        return Structure((), (Finding(2, Unsigned, reason),))
+    signatures, findings = [], []
+    for parents, entity in places:
+        found, faults = _open(message, entity, form_of(message, entity))
+        signatures.append(found)
+        findings += [each for each in faults if each.kind not in {Encrypted, Unsigned}]
+        findings.append(Finding(2, Partial, _why_partial(parents, entity, len(places))))
+    return Structure(tuple(signatures), tuple(findings))
+
+
+def _is_signature(entity: Entity) -> bool:
+    return entity.media_type == "multipart/signed" or entity.media_type in CMS_TYPES | SIGNATURE_TYPES
+
+
+def _places(message: Message, top: Entity) -> Iterator[tuple[tuple[Entity, ...], Entity]]:
+    """Yield signatures that are shown as part of this message, each with its parents; attachments are not."""
+    waiting: list[tuple[tuple[Entity, ...], Entity]] = [((), top)]
+    while waiting:
+        parents, entity = waiting.pop()
+        if entity is not top and entity.media_type in CMS_TYPES | {"multipart/signed"}:
+            if form_of(message, entity) in {Form.CLEAR_SIGNED, Form.OPAQUE_SIGNED} and not _attached(entity):
+                yield parents, entity
+            continue
+        if entity.media_type.startswith("multipart/"):
+            waiting.extend(((*parents, entity), child) for child in reversed(entity.children))
+
+
+def _attached(entity: Entity) -> bool:
+    field = entity.header.first("content-disposition")
+    return field is not None and re.match(rb"\s*attachment\b", field.value, re.IGNORECASE) is not None
+
+
+def _why_partial(parents: tuple[Entity, ...], entity: Entity, signatures: int) -> str:
+    """Return what kind of unsigned content stands beside the signed part."""
+    if signatures > 1:
+        return "two_signed_parts"
+    kinds = {each.media_type for each in parents}
+    if "multipart/alternative" in kinds:
+        return "alternative_to_signed"
+    if "multipart/related" in kinds:
+        return "related_to_signed"
+    first = len(parents) == 1 and parents[0].children[0] is entity
+    footers = parents[0].children[1:]
+    if first and all(each.media_type == "text/plain" for each in footers):
+        return "footer_outside" if footers else "wrapped"
+    return "text_before_signed" if not first else "part_beside_signed"
