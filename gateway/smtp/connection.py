@@ -1,0 +1,274 @@
+"""One connection: octets in, replies out, TLS, patience and parting (RFC 5321 3.1, 4.5.3.2, 3.8; RFC 2920; RFC 3207).
+
+The stock class is kept as the frame; what experiments found wanting is replaced. Its handler is canceled on EOF and by
+a total timer, also while a message is being handed over: here nothing may ever cancel the handler. The end of the
+connection shows up where octets are read or written, and only waiting for the client is timed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Final, cast
+
+import structlog
+from aiosmtpd.smtp import SMTP
+
+from gateway.core.reply import Reply
+from gateway.smtp.data import LineReader, OverlongLineError
+from gateway.smtp.limits import (
+    COMMANDS_PER_TURN,
+    HANDSHAKE_SECONDS,
+    LINGER_SECONDS,
+    PENDING_REPLIES,
+    READ_AHEAD,
+    SLOWEST,
+)
+from gateway.smtp.presence import plain_address
+from gateway.smtp.replies import DRAINING, READY_FOR_TLS, TIMEOUT, TOO_MANY_CONNECTIONS
+
+if TYPE_CHECKING:
+    from gateway.core.errors import InputError
+    from gateway.smtp.data import DataScanner, DataSink
+    from gateway.smtp.surroundings import Surroundings
+
+_LOG: Final = structlog.get_logger("gateway.smtp")
+_GONE: Final = (OSError, asyncio.IncompleteReadError)
+"""What reading or writing raises when the client is no longer there; `ssl.SSLError` is an `OSError`."""
+
+
+class Connection(SMTP):
+    """The frame of a session; `obey` is called for each line."""
+
+    def __init__(self, around: Surroundings) -> None:
+        """Begin without a transport; `connection_made` follows."""
+        # SMTP.__init__ is left out on purpose: it inspects every method of the class for each connection (0.3 ms) and
+        # shares one dictionary of limits between all of them, so that one client changes the limits of another.
+        self.loop = asyncio.get_running_loop()
+        self._input = LineReader(limit=READ_AHEAD, loop=self.loop)
+        asyncio.StreamReaderProtocol.__init__(self, self._input, loop=self.loop)
+        self.around = around
+        self.address = ""
+        self.tls: str | None = None
+        """Protocol version and cipher, None in the clear."""
+        self._wire = cast("asyncio.Transport", None)  # set by connection_made, before anything else runs
+        self._out = bytearray()
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = math.inf
+        self._writing = False
+        self._idle = False
+        self._closing = False
+        self._gone = False
+
+    # what a session adds
+
+    @property
+    def busy(self) -> bool:
+        """True if leaving now would cost the client a transaction."""
+        raise NotImplementedError
+
+    async def obey(self, line: bytes) -> None:
+        """Handle one command line, given with its line end."""
+        raise NotImplementedError
+
+    def refuse(self, error: InputError) -> None:
+        """Give the refusal of a line, and count it."""
+        raise NotImplementedError
+
+    def start_over(self) -> None:
+        """Forget everything the client said (RFC 3207 4.2)."""
+        raise NotImplementedError
+
+    # what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit the client, or tell it that there are too many."""
+        asyncio.StreamReaderProtocol.connection_made(self, transport)
+        self._wire = cast("asyncio.Transport", transport)
+        try:
+            self.address = plain_address(transport.get_extra_info("peername"))
+        except ValueError:  # gone before it was here
+            self._wire.abort()
+            return
+        self._timer = self.loop.call_later(self.around.listener.command_timeout, self._tick)
+        if not self.around.presence.admit(self, self.address):
+            _LOG.warning("too many connections", listener=self.around.listener.name, client=self.address)
+            # before a TLS handshake nothing can be said that the client would understand
+            self.hang_up(None if self.around.implicit_tls else TOO_MANY_CONNECTIONS)
+            return
+        self._handler_coroutine = self.loop.create_task(self._handle_client())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Let whoever reads or writes find out; nothing is canceled."""
+        if self._gone:
+            return
+        self._gone = True
+        if self._timer is not None:
+            self._timer.cancel()
+        asyncio.StreamReaderProtocol.connection_lost(self, error)
+        self.around.presence.dismiss(self)
+
+    def eof_received(self) -> bool:
+        """Answer what was sent before the end; a TLS connection cannot be half-closed."""
+        self._input.feed_eof()
+        return self.tls is None
+
+    # what a listener calls
+
+    def drain(self) -> None:
+        """Leave at once if the client has nothing under way; else after the message (RFC 5321 3.8)."""
+        if self._idle:
+            self.hang_up(DRAINING)
+
+    def abort(self) -> None:
+        """Close now; what is being taken goes on without us."""
+        self._closing = True
+        self._wire.abort()
+
+    # what a session uses
+
+    @property
+    def over(self) -> bool:
+        """True if one side has ended the connection."""
+        return self._gone or self._closing
+
+    @property
+    def left(self) -> bool:
+        """True if the client is no longer there."""
+        return self._gone
+
+    def say(self, *replies: Reply) -> None:
+        """Give replies; they go out together with those of other pipelined commands (RFC 2920 3.2)."""
+        for reply in replies:
+            self._out += reply.wire()
+
+    def hang_up(self, reply: Reply | None = None) -> None:
+        """Say a last word and close; a client that does not listen is cut off."""
+        if self._closing:
+            return
+        self._closing = True
+        if reply is not None:
+            self.say(reply)
+        if self._out:
+            self._wire.write(bytes(self._out))
+            self._out.clear()
+        self._wire.close()
+        if not self._gone:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self.loop.call_later(LINGER_SECONDS, self._wire.abort)
+
+    async def flush(self) -> None:
+        """Send what was said; raises `ConnectionError` if nobody is there."""
+        if self._out:
+            self._wire.write(bytes(self._out))
+            self._out.clear()
+        self._writing = True
+        self._deadline = self.loop.time() + self.around.listener.command_timeout
+        try:
+            await self._drain_helper()  # type: ignore[attr-defined]  # asyncio's own, left out of its type stubs
+        finally:
+            self._writing = False
+            self._deadline = math.inf
+
+    async def next_line(self) -> bytes:
+        """Return the client's next line; a line must be complete within the timeout, however it drips in."""
+        if not self._input.has_line or len(self._out) > PENDING_REPLIES:
+            await self.flush()
+        if not self._input.has_line:
+            if self.around.presence.draining and not self.busy:
+                self.hang_up(DRAINING)
+                raise ConnectionAbortedError("draining")
+            self._idle = not self.busy
+        self._deadline = self.loop.time() + self.around.listener.command_timeout
+        try:
+            return await self._input.line()
+        finally:
+            self._idle = False
+            self._deadline = math.inf
+
+    async def read_data(self, sink: DataSink, scanner: DataScanner) -> None:
+        """Read a message up to its end; the timeout counts from the last octet, and a trickle is not enough."""
+        begin = self.loop.time()
+        patience = self.around.listener.command_timeout
+        rest: bytes | None = None
+        try:
+            while rest is None:
+                slowest = begin + 2 * patience + sink.octets / SLOWEST
+                self._deadline = min(self.loop.time() + patience, slowest)
+                content, rest = scanner.feed(await self._input.block())
+                sink.take(content)
+        finally:
+            self._deadline = math.inf
+        self._input.unread(rest)
+
+    async def start_tls(self) -> None:
+        """Shake hands; what was sent ahead in the clear is dropped (CVE-2011-0411). Raises `OSError`."""
+        if self.around.tls is None:
+            raise ConnectionAbortedError("no certificate")  # never offered then
+        if not self.around.implicit_tls:
+            self.say(READY_FOR_TLS)
+            self._wire.write(bytes(self._out))
+            self._out.clear()
+        self._input.discard()
+        try:
+            secured = await self.loop.start_tls(
+                self._wire,
+                self,
+                self.around.tls.current,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=LINGER_SECONDS,
+            )
+        except OSError:
+            self.connection_lost(None)  # after a failed handshake nobody else calls it
+            raise
+        if secured is None or self._gone:
+            self.connection_lost(None)
+            raise ConnectionResetError("gone during the handshake")
+        self._wire = self._transport = secured
+        self._over_ssl = True
+        self._input.move_to(secured)
+        shaken = secured.get_extra_info("ssl_object")
+        self.tls = f"{shaken.version()} {shaken.cipher()[0]}"
+        self.start_over()
+
+    # inside
+
+    def _tick(self) -> None:
+        """Look at the deadline; one timer per connection instead of one per block."""
+        now = self.loop.time()
+        if now < self._deadline:
+            patience = self.around.listener.command_timeout
+            self._timer = self.loop.call_at(min(self._deadline, now + patience), self._tick)
+        elif self._writing:
+            self.abort()  # it does not read what we say: no use to say more
+        else:
+            self.hang_up(TIMEOUT)
+
+    async def _handle_client(self) -> None:
+        """Greet, and obey until one side has had enough."""
+        try:
+            if self.around.implicit_tls:
+                await self.start_tls()
+            self.say(Reply(220, None, (f"{self.around.hostname} ESMTP",)))
+            await self._converse()
+        except _GONE as error:
+            _LOG.debug("connection ended", client=self.address, error=type(error).__name__)
+        except Exception:  # noqa: BLE001 - the last seam: one session's fault ends that session alone
+            _LOG.exception("fault in a connection", listener=self.around.listener.name, client=self.address)
+        finally:
+            self.hang_up()
+
+    async def _converse(self) -> None:
+        turns = 0
+        while not self._closing:
+            try:
+                line = await self.next_line()
+            except OverlongLineError as error:
+                self.refuse(error)
+            else:
+                await self.obey(line)
+            turns += 1
+            if turns % COMMANDS_PER_TURN == 0:
+                await asyncio.sleep(0)

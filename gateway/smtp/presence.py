@@ -1,0 +1,116 @@
+"""Who is here: open sessions, connections per client, and messages that are being taken (RFC 5321 3.8).
+
+A message being taken must never be forgotten because its client left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from gateway.core.reply import Reply
+
+_SITE_PREFIX: Final = 64
+"""Bits of an IPv6 address that one site holds; it can choose the rest freely."""
+
+
+class Guest(Protocol):
+    """An open connection, as far as the listener cares."""
+
+    def drain(self) -> None:
+        """Close when nothing is under way: at once, or after the message that is."""
+        ...
+
+    def abort(self) -> None:
+        """Close now, whatever is under way."""
+        ...
+
+
+class Presence:
+    """The count of one listener's guests and of the messages it is taking."""
+
+    def __init__(self, *, most: int, most_per_client: int) -> None:
+        """Admit at most `most` connections, and `most_per_client` from one IPv4 address or IPv6 /64."""
+        self.draining = False
+        self._most = most
+        self._most_per_client = most_per_client
+        self._guests: dict[Guest, str] = {}
+        self._per_client: Counter[str] = Counter()
+        self._acceptances: set[asyncio.Task[Reply]] = set()
+        self._changed = asyncio.Event()
+
+    def admit(self, guest: Guest, address: str) -> bool:
+        """Count a new connection in; False if there are too many."""
+        site = _site(address)
+        if len(self._guests) >= self._most or self._per_client[site] >= self._most_per_client:
+            return False
+        self._guests[guest] = site
+        self._per_client[site] += 1
+        return True
+
+    def dismiss(self, guest: Guest) -> None:
+        """Count a connection out; harmless for one that was not admitted."""
+        site = self._guests.pop(guest, None)
+        if site is not None:
+            self._per_client[site] -= 1
+            if not self._per_client[site]:
+                del self._per_client[site]
+        self._changed.set()
+
+    async def take(self, acceptance: Coroutine[object, object, Reply]) -> Reply:
+        """Run an acceptance to its end as a task of its own, whatever becomes of the caller; return its reply."""
+        task = asyncio.get_running_loop().create_task(acceptance)
+        self._acceptances.add(task)
+        task.add_done_callback(self._taken)
+        return await asyncio.shield(task)
+
+    def _taken(self, task: asyncio.Task[Reply]) -> None:
+        self._acceptances.discard(task)
+        if not task.cancelled():
+            task.exception()  # the session that waits has it; one that was canceled must not leave it unread
+        self._changed.set()
+
+    def drain(self) -> None:
+        """Ask every guest to leave when it is done."""
+        self.draining = True
+        for guest in tuple(self._guests):
+            guest.drain()
+
+    def abort(self) -> None:
+        """Close every connection; messages being taken go on."""
+        for guest in tuple(self._guests):
+            guest.abort()
+
+    async def emptied(self) -> None:
+        """Wait until no guest is here and no message is being taken."""
+        while self._guests or self._acceptances:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def __len__(self) -> int:
+        return len(self._guests)
+
+    @property
+    def taking(self) -> int:
+        """The number of messages being taken."""
+        return len(self._acceptances)
+
+
+def plain_address(peername: object) -> str:
+    """Return the IP address of a socket's peer, an IPv4 one as such whatever the listener; raises `ValueError`."""
+    if not isinstance(peername, tuple) or not peername:
+        raise ValueError("no peer address")
+    parsed = ip_address(str(peername[0]).partition("%")[0])
+    return str((parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed)
+
+
+def _site(address: str) -> str:
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((parsed, _SITE_PREFIX), strict=False))
+    return address

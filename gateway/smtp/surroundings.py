@@ -1,0 +1,44 @@
+"""What a session works with, given to it by its listener (RFC 5321 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.config.model import TlsMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.config.model import Listener
+    from gateway.ports import Bodies, Clock, Intake, Passwords, Spool
+    from gateway.smtp.presence import Presence
+    from gateway.smtp.tls import ServerContext
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The listener a session belongs to, and the ports it speaks to."""
+
+    listener: Listener
+    hostname: str
+    intake: Intake
+    passwords: Passwords | None
+    bodies: Bodies
+    spool: Spool | None
+    """Asked only whether it is below its watermark."""
+    max_message_size: Callable[[], int]
+    clock: Clock
+    new_trace_id: Callable[[], str]
+    presence: Presence
+    tls: ServerContext | None
+
+    @property
+    def implicit_tls(self) -> bool:
+        """True if the handshake comes before the greeting (RFC 8314 3.3)."""
+        return self.listener.tls.mode is TlsMode.IMPLICIT
+
+    @property
+    def starttls(self) -> bool:
+        """True if STARTTLS is offered (RFC 3207)."""
+        return self.listener.tls.mode is TlsMode.STARTTLS

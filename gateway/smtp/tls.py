@@ -1,0 +1,58 @@
+"""The server side of TLS: certificate, key and the least we speak (RFC 8446, RFC 9325 3.1.1).
+
+A key that others on the machine can read is refused.
+"""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from typing import TYPE_CHECKING
+
+from gateway.core.errors import SetupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.config.model import ServerTls
+
+
+class ServerContext:
+    """A listener's TLS context, replaced as a whole on reload."""
+
+    __slots__ = ("_settings", "current")
+
+    def __init__(self, settings: ServerTls) -> None:
+        """Read certificate and key; raises `SetupError` naming the file."""
+        self._settings = settings
+        self.current = _context(settings)
+
+    def reload(self) -> None:
+        """Read the files again, for handshakes from now on; raises `SetupError` and keeps what it had."""
+        self.current = _context(self._settings)
+
+
+def _context(settings: ServerTls) -> ssl.SSLContext:
+    certificate, key = settings.certificate, settings.key
+    if certificate is None or key is None:
+        raise SetupError("certificate and key are needed for TLS")
+    _check_key(key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    try:
+        # the callback keeps OpenSSL from asking for a passphrase on the terminal
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except OSError as error:  # SSLError is one
+        reason = getattr(error, "reason", None) or error.strerror or "unreadable"
+        raise SetupError(f"{certificate}, {key}: cannot be used for TLS: {reason}") from error
+    return context
+
+
+def _check_key(key: Path) -> None:
+    try:
+        mode = key.stat().st_mode
+    except OSError as error:
+        raise SetupError(f"{key}: cannot be read: {error.strerror}") from error
+    if mode & stat.S_IRWXO:
+        raise SetupError(f"{key}: open to others (mode {stat.S_IMODE(mode):04o}): chmod 640 or stricter")
