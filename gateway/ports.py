@@ -129,12 +129,17 @@ class HopTrouble(Enum):
 
 
 class HopError(Exception):
-    """A next hop gave no answer for this message; says at which point."""
+    """A next hop gave no answer for this message; says at which point.
 
-    def __init__(self, trouble: HopTrouble, detail: str) -> None:
+    `replies` are those that were read after the dot before the connection was lost (LMTP only): they stand for the
+    first accepted recipients, in order; the others are unanswered (`handover.md` row 16).
+    """
+
+    def __init__(self, trouble: HopTrouble, detail: str, replies: tuple[Reply, ...] = ()) -> None:
         super().__init__(detail)
         self.trouble = trouble
         self.detail = detail
+        self.replies = replies
 
 
 class Transaction(Protocol):
@@ -196,6 +201,11 @@ class NextHop(Protocol):
     @property
     def usable(self) -> bool:
         """False while the breaker is open: do not even try, spool at once (row 7)."""
+        ...
+
+    @property
+    def per_recipient(self) -> bool:
+        """True if each recipient has its own reply after the dot (LMTP, Maildir): several are spooled first (row 16)."""
         ...
 
     async def begin(self) -> Transaction:

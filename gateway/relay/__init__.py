@@ -1,0 +1,1 @@
+"""The way out: next hops over SMTP, LMTP and Maildir, routes to them, and what is known of their recipients."""

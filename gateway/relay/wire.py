@@ -1,0 +1,219 @@
+"""The octets of one connection to a next hop: lines in, blocks out, TLS in between (RFC 5321 4.5.3.1, RFC 3207).
+
+Nothing here may wait without a bound set by its caller, or keep more than a bounded number of octets a peer sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    import ssl
+
+MOST_LINE: Final = 2048
+"""Octets of one reply line; RFC 5321 4.5.3.1.5 asks for 512, real hops exceed it."""
+MOST_UNREAD: Final = 256 * 1024
+"""Octets kept unread; a peer that sends more is read no further. The replies to one batch of commands fit."""
+SHUTDOWN_SECONDS: Final = 2.0
+
+
+class WireError(Exception):
+    """The connection gave what we wait for neither now nor later: closed, broken, or talking nonsense."""
+
+
+class Wire(asyncio.Protocol):
+    """One connection; used by one task at a time. Whoever is done with it calls `abort` or `close`."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._arrival: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._write_paused = False
+        self._read_paused = False
+        self._lost: str | None = None
+        self._closed = asyncio.Event()
+
+    @classmethod
+    async def connect(cls, endpoint: str) -> Wire:
+        """Connect to `HOST:PORT`, `[IPV6]:PORT` or `unix:/PATH`; raises `WireError`."""
+        loop = asyncio.get_running_loop()
+        try:
+            if endpoint.startswith("unix:"):
+                _, wire = await loop.create_unix_connection(cls, endpoint.removeprefix("unix:"))
+                return wire
+            transport, wire = await loop.create_connection(cls, host_of(endpoint), int(endpoint.rpartition(":")[2]))
+        except (OSError, ValueError, OverflowError) as error:
+            raise WireError(f"cannot connect: {_words(error)}") from error
+        # a reply may be waited for ten minutes: a peer that vanished without a word must be noticed
+        cast("socket.socket", transport.get_extra_info("socket")).setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return wire
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; called by the loop."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came; called by the loop."""
+        self._buffer += data
+        if len(self._buffer) > MOST_UNREAD and not self._read_paused and self._transport is not None:
+            self._read_paused = True
+            self._transport.pause_reading()
+        _wake(self._arrival)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end; called by the loop."""
+        if self._lost is None:
+            self._lost = "connection closed" if exc is None else f"connection lost: {_words(exc)}"
+        self._closed.set()
+        _wake(self._arrival)
+        _wake(self._room)
+
+    def pause_writing(self) -> None:
+        """Let `drain` wait; called by the loop."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """Let `drain` go on; called by the loop."""
+        self._write_paused = False
+        _wake(self._room)
+
+    @property
+    def quiet(self) -> bool:
+        """True if the connection stands and the peer has said nothing that was not read."""
+        return self.alive and not self._buffer
+
+    @property
+    def alive(self) -> bool:
+        """True if the connection stands, as far as we know."""
+        return self._lost is None and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def encrypted(self) -> bool:
+        """True after a TLS handshake."""
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def unread(self) -> int:
+        """How many octets wait to be read."""
+        return len(self._buffer)
+
+    def take_line(self) -> bytes | None:
+        """Return the next line without its line end, None if it has not come yet; raises `WireError` if too long.
+
+        A bare LF ends a line too: nothing of ours depends on it, and old hops send it.
+        """
+        end = self._buffer.find(b"\n", 0, MOST_LINE)
+        if end < 0:
+            if len(self._buffer) >= MOST_LINE:
+                raise WireError("reply line too long")
+            return None
+        line = bytes(self._buffer[:end]).removesuffix(b"\r")
+        del self._buffer[: end + 1]
+        return line
+
+    async def line(self) -> bytes:
+        """Return the next line without its line end; raises `WireError` when there will be none."""
+        while (line := self.take_line()) is None:
+            if self._lost is not None or self._transport is None:
+                raise WireError(self._lost or "not connected")
+            if self._read_paused:
+                self._read_paused = False
+                self._transport.resume_reading()
+            self._arrival = asyncio.get_running_loop().create_future()
+            try:
+                await self._arrival
+            finally:
+                self._arrival = None
+        return line
+
+    def write(self, octets: bytes) -> None:
+        """Hand octets to the socket; raises `WireError` if the connection is gone."""
+        if not self.alive or self._transport is None:
+            raise WireError(self._lost or "connection closed")
+        self._transport.write(octets)
+
+    async def drain(self) -> None:
+        """Wait until the socket takes more; raises `WireError` if the connection is gone."""
+        while self._write_paused and self._lost is None:
+            self._room = asyncio.get_running_loop().create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
+        if self._lost is not None:
+            raise WireError(self._lost)
+
+    async def start_tls(self, context: ssl.SSLContext, *, name: str | None, seconds: float) -> None:
+        """Do the TLS handshake; raises `WireError`, and the connection is gone then.
+
+        What was received before must have been read: octets injected before the handshake would otherwise be taken
+        for protected ones (CVE-2011-0411 and its kin).
+        """
+        transport = self._transport
+        if transport is None or not self.quiet:
+            self.abort()
+            raise WireError("octets injected before the TLS handshake")
+        try:
+            # the handshake's own limit must not fire before the caller's, whose error is the readable one
+            secured = await asyncio.get_running_loop().start_tls(
+                transport,
+                self,
+                context,
+                server_hostname=name,
+                ssl_handshake_timeout=seconds + 1,
+                ssl_shutdown_timeout=SHUTDOWN_SECONDS,
+            )
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            self._fail(transport, f"TLS handshake failed: {_words(error)}")
+            raise WireError(self._lost or "") from error
+        except asyncio.CancelledError:
+            self._fail(transport, "TLS handshake given up")
+            raise
+        if secured is None:
+            self._fail(transport, "connection lost in the TLS handshake")
+            raise WireError(self._lost or "")
+        self._transport = secured
+
+    def _fail(self, transport: asyncio.Transport, words: str) -> None:
+        """End a connection whose handshake failed: the loop tells the TLS layer of the end, but not us."""
+        self._lost = self._lost or words
+        transport.abort()
+        self._closed.set()
+
+    def abort(self) -> None:
+        """Close at once; octets not sent yet are dropped, an end of data among them."""
+        self._lost = self._lost or "connection closed by us"
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self, farewell: bytes = b"") -> None:
+        """Send `farewell` and close, waiting for nothing."""
+        with contextlib.suppress(WireError):
+            self.write(farewell)
+        if self._transport is not None:
+            self._transport.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the loop has let go of the connection."""
+        await self._closed.wait()
+
+
+def host_of(endpoint: str) -> str:
+    """Return the host of `HOST:PORT` or `[IPV6]:PORT`."""
+    return endpoint.rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+
+def _wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
+
+
+def _words(error: BaseException) -> str:
+    """Return the cause in words; libraries' texts hold addresses and certificate trouble, no secrets."""
+    return (
+        getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error) or type(error).__name__
+    )
