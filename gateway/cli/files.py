@@ -1,0 +1,152 @@
+"""Files named on the command line as messages and certificates (RFC 5322 2.1, RFC 7468).
+
+A message is never read into memory as a whole, and no file given is ever changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from gateway.core.errors import GatewayError, SetupError
+from gateway.core.message import Message
+from gateway.core.octets import WINDOW
+from gateway.pki.certificate import Certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STANDARD_INPUT: Final = "-"
+_PEM_CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----(.*?)-----END X509 CRL-----", re.DOTALL)
+
+
+class FileSource:
+    """A `Source` over an open file that nobody writes to any more; keeps the file open while it lives."""
+
+    __slots__ = ("_file", "_length")
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Take an open file; its size is taken now."""
+        self._file = file
+        self._length = os.fstat(file.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the octets of the half-open range, clipped to what exists."""
+        blocks: list[bytes] = []
+        position, end = start, min(stop, self._length)
+        while position < end:
+            block = os.pread(self._file.fileno(), end - position, position)
+            if not block:
+                raise OSError("the file became shorter while it was read")
+            blocks.append(block)
+            position += len(block)
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+class FileBuilder:
+    """A `Builder` over an unlinked temporary file, for what does not belong into memory."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self) -> None:
+        """Make the file; it vanishes with the last reference to its source."""
+        self._file: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115 - the source owns it
+
+    def write(self, block: bytes) -> None:
+        """Append octets; raises `OSError` when the disk is full."""
+        self._file.write(block)
+
+    def finish(self) -> FileSource:
+        """Return everything written."""
+        self._file.flush()
+        return FileSource(self._file)
+
+
+def read_message(name: str) -> Message:
+    """Return the message in a file, or on standard input for "-", as it would be on the wire.
+
+    A file without any CRLF gets one for each LF; a file that has some is taken as it is, bare LF and all: they are
+    what somebody wants to know about. Raises `OSError`.
+    """
+    if name == STANDARD_INPUT:
+        copy = FileBuilder()
+        shutil.copyfileobj(sys.stdin.buffer, copy, WINDOW)
+        source = copy.finish()
+    else:
+        source = FileSource(Path(name).open("rb"))  # noqa: SIM115 - the source owns it
+    message = Message.from_source(source)
+    if message.find(b"\r\n") >= 0 or message.find(b"\n") < 0:
+        return message
+    wire = FileBuilder()
+    for window in message.windows():
+        wire.write(window.replace(b"\n", b"\r\n"))
+    return Message.from_source(wire.finish())
+
+
+def read_certificates(paths: Sequence[Path]) -> tuple[Certificate, ...]:
+    """Return all certificates in the files (PEM or DER); raises one `SetupError` for all that cannot be read."""
+    found: list[Certificate] = []
+    mistakes: list[str] = []
+    for path in paths:
+        try:
+            certificates = Certificate.load_all(path.read_bytes())
+        except OSError as error:
+            mistakes.append(f"{path}: {error.strerror}")
+        except GatewayError as error:
+            mistakes.append(f"{path}: no certificate can be read ({error})")
+        else:
+            found += certificates
+            if not certificates:
+                mistakes.append(f"{path}: holds no certificate")
+    if mistakes:
+        raise SetupError(*mistakes)
+    return tuple(found)
+
+
+def read_crls(paths: Sequence[Path]) -> tuple[bytes, ...]:
+    """Return all revocation lists (DER) in the files, which hold one or many, PEM or DER; raises one `SetupError`."""
+    found: list[bytes] = []
+    mistakes: list[str] = []
+    for path in paths:
+        try:
+            found += _crls(path.read_bytes())
+        except OSError as error:
+            mistakes.append(f"{path}: {error.strerror}")
+        except (ValueError, binascii.Error):
+            mistakes.append(f"{path}: no revocation list can be read")
+    if mistakes:
+        raise SetupError(*mistakes)
+    return tuple(found)
+
+
+def _crls(octets: bytes) -> list[bytes]:
+    blocks = [base64.b64decode(block) for block in _PEM_CRL.findall(octets)]
+    rest = b"" if blocks else octets
+    while rest:
+        end = _sequence_end(rest)
+        blocks.append(rest[:end])
+        rest = rest[end:]
+    if not blocks:
+        raise ValueError("empty")
+    return blocks
+
+
+def _sequence_end(octets: bytes) -> int:
+    """Return where the DER SEQUENCE at the beginning ends; raises `ValueError`."""
+    if octets[:1] != b"\x30" or len(octets) < 2:  # noqa: PLR2004 - tag and length
+        raise ValueError("no SEQUENCE")
+    count = octets[1] & 0x7F if octets[1] & 0x80 else 0
+    end = 2 + count + (int.from_bytes(octets[2 : 2 + count], "big") if count else octets[1])
+    if count > 4 or end > len(octets):  # noqa: PLR2004 - four octets of length are 4 GB
+        raise ValueError("cut off")
+    return end
