@@ -205,7 +205,7 @@ class NextHop(Protocol):
 
     @property
     def per_recipient(self) -> bool:
-        """True if each recipient has its own reply after the dot (LMTP, Maildir): several are spooled first (row 16)."""
+        """True if each recipient has its own reply after the dot (LMTP, Maildir): several are spooled first."""
         ...
 
     async def begin(self) -> Transaction:
@@ -232,6 +232,8 @@ class Spool(Protocol):
         """Store all entries in one transaction, group-committed with others.
 
         Committing the same entry ids again is harmless. Raises `StorageFullError` or `ServiceError`: nothing is kept.
+        An entry is nobody's until its `next_attempt_at`: whoever commits it with a dot still to be answered sets that
+        far enough ahead to settle it first (a lease that outlives a crash).
         """
         ...
 

@@ -42,8 +42,6 @@ class AnnouncedSize:
         """Return the size in octets."""
         if self._limit is None:
             return self._most
-        if self._signing:
-            room = int((self._limit - ADDED_BY_SIGNING) * ENCODED)
-        else:
-            room = self._limit - ADDED_BY_TAGS
+        signed = int((self._limit - ADDED_BY_SIGNING) * ENCODED)
+        room = signed if self._signing else self._limit - ADDED_BY_TAGS
         return max(min(self._most, room), 1024)
