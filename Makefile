@@ -1,0 +1,50 @@
+# `make demo` and `make test` do all the set-up on a Debian 12 with python3.11 and make; `make help` lists the rest.
+
+PYTHON := python3.11
+VENV := .venv
+UV := .uv/bin/uv
+UV_VERSION := 0.13.9
+RUN := $(VENV)/bin/
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+
+.PHONY: help demo test setup check unit fuzz clean packages-demo packages-test
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: setup ## a throw-away province, five messages through the real gateway, then it stays up for your mail client
+	@$(RUN)gateway demo
+
+test: packages-test setup check ## style, types, layers, and every test with real peers
+	$(RUN)pytest --cov --cov-report=term:skip-covered -q
+
+setup: packages-demo $(VENV)/.locked ## the Python environment from the lock file
+
+check: setup ## style, types and layers only
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	$(RUN)mypy
+	$(RUN)lint-imports
+
+unit: setup ## the tests that need no peers
+	$(RUN)pytest -q tests/unit tests/property tests/policies tests/architecture
+
+fuzz: setup ## property tests with a hundred times the examples (about an hour)
+	GATEWAY_EXAMPLES=100 $(RUN)pytest -q tests/property
+
+clean: ## remove the environment and what tools left behind
+	rm -rf $(VENV) .uv .coverage* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
+
+packages-demo packages-test: packages-%:
+	@.ci/packages $*
+
+$(VENV)/.locked: uv.lock pyproject.toml $(UV)
+	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+$(UV):
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
