@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -270,6 +270,20 @@ class Talker:
             assert (await self.ask(f"RCPT TO:<{each}>"))[:3] == "250"
         assert (await self.ask("DATA"))[:3] == "354"
 
+    async def hear_all(self) -> list[str]:
+        """Return the lines of all replies up to the end of the connection."""
+        lines: list[str] = []
+        with suppress(EOFError, ConnectionError):
+            while True:
+                lines += await self.hear()
+        return lines
+
+    async def flood(self, octets: bytes, times: int, *, pause: float = 0.0) -> None:
+        """Send octets again and again, whatever is said; raises `ConnectionError` if the other side closes."""
+        for _ in range(times):
+            await self.raw(octets)
+            await asyncio.sleep(pause)
+
     async def closed(self, seconds: float = 3.0) -> bool:
         """Wait for the other side to close; False if it says more first."""
         async with asyncio.timeout(seconds):
@@ -285,10 +299,8 @@ class Talker:
     async def leave(self) -> None:
         """Close."""
         self.writer.close()
-        try:
+        with suppress(ConnectionError, ssl.SSLError):
             await self.writer.wait_closed()
-        except (ConnectionError, ssl.SSLError):
-            pass
 
 
 @asynccontextmanager

@@ -211,10 +211,8 @@ async def test_long_lines_of_commands_are_refused_and_the_session_goes_on() -> N
         assert (await talker.ask(b"NOOP " + b"x" * 505))[:3] == "250"
         assert await talker.ask(b"NOOP " + b"x" * 500_000) == "500 5.5.2 line too long"
         assert (await talker.ask("NOOP"))[:3] == "250"
-        with pytest.raises((EOFError, ConnectionError)):
-            for _ in range(100):
-                await talker.raw(b"x" * 100_000)
-            await talker.hear()
+        with pytest.raises(ConnectionError):
+            await talker.flood(b"x" * 100_000, 100)
 
 
 async def test_limits_of_one_client_do_not_touch_another() -> None:
@@ -284,10 +282,7 @@ async def test_guessing_commands_and_recipients_ends() -> None:
         ):
             async with call(server) as talker:
                 await talker.say(*lines)
-                heard: list[str] = []
-                with pytest.raises((EOFError, ConnectionError)):
-                    while True:
-                        heard += await talker.hear()
+                heard = await talker.hear_all()
                 assert heard[-1][:9] == "421 4.7.0"
                 assert heard[-2][:3] == refusal
                 assert len(heard) < len(lines)
@@ -366,13 +361,9 @@ async def test_a_trickle_does_not_hold_a_connection() -> None:
             async with call(server) as talker:
                 if begin:
                     await talker.envelope()
-                with pytest.raises((ConnectionError, EOFError)):
-                    for _ in range(100):
-                        await talker.raw(b"x")
-                        await asyncio.sleep(0.05)
-                        if not talker.reader.at_eof() and talker.reader._buffer:  # type: ignore[attr-defined]
-                            assert (await talker.hear())[0][:9] == "421 4.4.2"
-                            raise EOFError
+                with pytest.raises(ConnectionError):
+                    await talker.flood(b"x", 100, pause=0.05)
+                assert (await talker.hear_all())[-1:] in ([], ["421 4.4.2 timeout, closing connection"])
     assert house.intake.taken == []
 
 
@@ -396,8 +387,7 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
             talker.reader._transport.pause_reading()  # type: ignore[attr-defined]
             await talker.say("MAIL FROM:<a@b.example>")
             with pytest.raises(ConnectionError):
-                for _ in range(2000):
-                    await talker.raw(b"RCPT TO:<a@b.example>\r\n" * 1000)
+                await talker.flood(b"RCPT TO:<a@b.example>\r\n" * 1000, 2000)
         await asyncio.sleep(0.1)
         assert server.connections == 0
 
