@@ -19,9 +19,15 @@ from gateway.core.errors import SetupError
 from gateway.yamltext import MAX_CHARACTERS, Document, Items, Place, Scalar, Table, plain, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-_NAMED: Final = (("listeners", "name", "listener"), ("hops", "name", "hop"), ("keys", "label", "key"))
+_NAMED: Final = (
+    ("listeners", "name", "listener"),
+    ("hops", "name", "hop"),
+    ("keys", "label", "key"),
+    ("local_domains", "domain", "local domain"),
+    ("outbound", "domain", "outbound route"),
+)
 _HOPS_OF: Final = (("local_domains", "local domain"), ("outbound", "outbound route"))
 _PLACE: Final = re.compile(r".*?:(\d+):(\d+): ", re.DOTALL)
 
@@ -40,14 +46,14 @@ def parse_settings(name: str, text: str, *, directory: Path) -> Settings:
     mistakes = list(document.mistakes)
     if not isinstance(document.root, Table):
         raise SetupError(*mistakes, document.at(document.root.place, "must be a section with keys"))
-    placed = {sentence: document.at(place, sentence) for sentence, place in _cross_checks(document.root)}
-    mistakes += placed.values()
+    placed = tuple(_cross_checks(document.root))
+    mistakes += (document.at(place, sentence) for sentence, place in placed)
     settings: Settings | None = None
     try:
         # JSON mode is strict about types (no text as number, no number as text) but knows paths, enumerations, tuples
         settings = Settings.model_validate_json(json.dumps(plain(document.root)), strict=True)
     except ValidationError as error:
-        mistakes += _in_words(document, error, known=placed.keys())
+        mistakes += _in_words(document, error, known={sentence for sentence, _ in placed})
     if settings is None or mistakes:
         raise SetupError(*sorted(dict.fromkeys(mistakes), key=_order))
     return _with_directory(settings, directory)
@@ -73,7 +79,7 @@ def _text(path: Path) -> str:
         raise SetupError(f"{path}:{line}:{column}: not UTF-8") from error
 
 
-def _in_words(document: Document, error: ValidationError, *, known: Any) -> Iterator[str]:
+def _in_words(document: Document, error: ValidationError, *, known: Collection[str]) -> Iterator[str]:
     """Yield the mistakes the types found; those of the whole file that were placed already are left out."""
     details = error.errors(include_url=False, include_input=False)
     inside = {detail["loc"][: len(detail["loc"]) - 1 - up] for detail in details for up in range(len(detail["loc"]))}
@@ -96,7 +102,8 @@ def _cross_checks(root: Table) -> Iterator[tuple[str, Place]]:
     """
     for section, key, word in _NAMED:
         seen: set[str] = set()
-        for name, place in _texts(root, section, key):
+        for text, place in _texts(root, section, key):
+            name = domain_key(text) if key == "domain" else text
             if name in seen:
                 yield f"{word} {name!r} is defined twice", place
             seen.add(name)
@@ -105,8 +112,12 @@ def _cross_checks(root: Table) -> Iterator[tuple[str, Place]]:
         for row in _rows(root, section):
             hop, domain = _text_at(row, "hop"), _text_at(row, "domain")
             if hop is not None and domain is not None and hop[0] not in hops:
-                shown = domain_key(domain[0]) if section == "local_domains" else domain[0]
-                yield f"{word} {shown!r} names the unknown hop {hop[0]!r}", hop[1]
+                yield f"{word} {domain_key(domain[0])!r} names the unknown hop {hop[0]!r}", hop[1]
+    everywhere = False
+    for text, place in _texts(root, "outbound", "domain"):
+        if everywhere:
+            yield f'outbound route {domain_key(text)!r} stands behind "*" and is never used', place
+        everywhere = everywhere or text == "*"
 
 
 def _rows(root: Table, section: str) -> Iterator[Table]:

@@ -10,13 +10,17 @@ import ipaddress
 import re
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from gateway.core.address import Mailbox, domain_key
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_MAX_PORT: Final = 65535
 
 
 def _name(text: str) -> str:
@@ -42,15 +46,34 @@ def _author(text: str) -> str:
         raise ValueError("not a mailbox and not @domain") from None
 
 
+def _destination(text: str) -> str:
+    """Return the key of a domain, or "*"."""
+    return text if text == "*" else _domain(text)
+
+
 def _network(text: str) -> str:
-    return str(ipaddress.ip_network(text))
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError("not a network: write 10.0.0.5 or 10.0.0.0/24, no bits set behind the prefix") from None
+
+
+def _socket(text: str) -> str:
+    """Check HOST:PORT or [IPV6]:PORT."""
+    match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^:/\s\[\]]+):([0-9]{1,5})", text)
+    if match is None or int(match[1]) > _MAX_PORT:
+        raise ValueError("write HOST:PORT or [IPV6]:PORT")
+    return text
 
 
 def _endpoint(text: str) -> str:
     """Check HOST:PORT, [IPV6]:PORT or unix:/PATH."""
-    if re.fullmatch(r"unix:/.+|\[[0-9a-fA-F:.]+\]:\d{1,5}|[^:/\s\[\]]+:\d{1,5}", text) is None:
-        raise ValueError("write HOST:PORT, [IPV6]:PORT or unix:/PATH")
-    return text
+    if re.fullmatch(r"unix:/[^\x00]+", text):
+        return text
+    try:
+        return _socket(text)
+    except ValueError:
+        raise ValueError("write HOST:PORT, [IPV6]:PORT or unix:/PATH") from None
 
 
 def _secret(text: str) -> str:
@@ -62,7 +85,9 @@ def _secret(text: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 Domain = Annotated[str, AfterValidator(_domain)]
 AuthorPattern = Annotated[str, AfterValidator(_author)]
+Destination = Annotated[str, AfterValidator(_destination)]
 Network = Annotated[str, AfterValidator(_network)]
+Socket = Annotated[str, AfterValidator(_socket)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 SecretReference = Annotated[str, AfterValidator(_secret)]
 MEBI: Final = 1024 * 1024
@@ -122,7 +147,8 @@ class Listener(Strict):
 
     name: Name
     kind: ListenerKind
-    address: Endpoint
+    address: Socket
+    """Where to listen; port 0 is any free one. No UNIX socket: SMTP clients are told apart by their IP address."""
     tls: ServerTls = ServerTls(mode=TlsMode.NONE)
     auth_without_tls: bool = False
     """Offer AUTH on a connection without TLS: for loopback and tests only."""
@@ -218,11 +244,17 @@ class LocalDomain(Strict):
     table: tuple[AuthorPattern, ...] = ()
     """Mailboxes that exist, for `recipients: table`."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> LocalDomain:
+        if (self.recipients is RecipientCheck.TABLE) != bool(self.table):
+            raise ValueError("table lists the mailboxes for recipients: table, and for nothing else")
+        return self
+
 
 class OutboundRoute(Strict):
     """Where outbound mail for a domain goes; the first match wins, "*" is every domain."""
 
-    domain: str
+    domain: Destination
     hop: Name
 
 
@@ -273,8 +305,8 @@ class KeyFile(Strict):
     def _complete(self) -> KeyFile:
         if (self.pkcs12 is None) == (self.key is None):
             raise ValueError("give either pkcs12, or key and certificate")
-        if self.key is not None and self.certificate is None:
-            raise ValueError("key needs certificate")
+        if (self.key is None) != (self.certificate is None):
+            raise ValueError("key and certificate belong together, and not beside pkcs12")
         return self
 
 
@@ -320,30 +352,40 @@ class Settings(Strict):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
-    def _names(self) -> Settings:
-        mistakes: list[str] = []
-        hops = {hop.name for hop in self.hops}
+    def _fits_together(self) -> Settings:
+        mistakes = [*self._doubles(), *self._loose_ends(), *self._gaps()]
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        return self
+
+    def _doubles(self) -> Iterator[str]:
+        """Yield what stands twice, or behind something that leaves it nothing."""
         for kind, names in (
             ("listener", [each.name for each in self.listeners]),
             ("hop", [each.name for each in self.hops]),
             ("key", [each.label for each in self.keys]),
+            ("local domain", [each.domain for each in self.local_domains]),
+            ("outbound route", domains := [each.domain for each in self.outbound]),
         ):
-            mistakes += [
-                f"{kind} {name!r} is defined twice" for name in sorted({n for n in names if names.count(n) > 1})
-            ]
+            for name in sorted({each for each in names if names.count(each) > 1}):
+                yield f"{kind} {name!r} is defined twice"
+        for name in domains[domains.index("*") + 1 :] if "*" in domains else ():
+            yield f'outbound route {name!r} stands behind "*" and is never used'
+
+    def _loose_ends(self) -> Iterator[str]:
+        hops = {hop.name for hop in self.hops}
         for domain in self.local_domains:
             if domain.hop not in hops:
-                mistakes.append(f"local domain {domain.domain!r} names the unknown hop {domain.hop!r}")
+                yield f"local domain {domain.domain!r} names the unknown hop {domain.hop!r}"
         for route in self.outbound:
             if route.hop not in hops:
-                mistakes.append(f"outbound route {route.domain!r} names the unknown hop {route.hop!r}")
+                yield f"outbound route {route.domain!r} names the unknown hop {route.hop!r}"
+
+    def _gaps(self) -> Iterator[str]:
         kinds = {listener.kind for listener in self.listeners}
         if ListenerKind.SUBMISSION in kinds and self.auth is None:
-            mistakes.append("a submission listener needs auth")
+            yield "a submission listener needs auth"
         if ListenerKind.INBOUND in kinds and not self.local_domains:
-            mistakes.append("an inbound listener needs local_domains")
+            yield "an inbound listener needs local_domains"
         if kinds & {ListenerKind.SUBMISSION, ListenerKind.INTERNAL} and not any(r.domain == "*" for r in self.outbound):
-            mistakes.append('outbound needs a route for "*"')
-        if mistakes:
-            raise ValueError("; ".join(mistakes))
-        return self
+            yield 'outbound needs a route for "*"'
