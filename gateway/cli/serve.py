@@ -41,7 +41,7 @@ def run(
     try:
         settings = load_settings(config)
         configure(settings.log_level)
-        application = Application(settings)
+        application = Application(settings, read_again=lambda: load_settings(config))
     except SetupError as error:
         _say_mistakes(error)
         raise typer.Exit(2) from None
@@ -80,8 +80,7 @@ async def _serve(application: Application) -> int:
         await application.stop()
         return 2
     await stopping.wait()
-    await application.stop()
-    return 0
+    return 1 if await application.stop() else 0
 
 
 def passwd(
@@ -184,11 +183,12 @@ def _plain(text: str) -> str:
 
 def _instructions(province: Province, ports: tuple[int, int, int]) -> str:
     submission, submissions, inbound = ports
+    others = ", ".join(each.mailbox for each in OURS if each is not OFFICER)
     return f"""
 Cổng đang chạy / the gateway is up. Thunderbird:
   Máy chủ gửi / outgoing server   127.0.0.1, cổng/port {submission}, STARTTLS (hoặc/or {submissions}, SSL/TLS)
   Xác thực / authentication       Normal password
-  Tài khoản / user                {OFFICER.mailbox}   (hoặc/or {", ".join(each.mailbox for each in OURS if each is not OFFICER)})
+  Tài khoản / user                {OFFICER.mailbox}   (hoặc/or {others})
   Mật khẩu / password             {province.password}
   Chứng thư máy chủ tự ký: chấp nhận một lần / the server certificate is self-signed: accept it once.
 Gửi tới bất kỳ địa chỉ nào @{OUTSIDE} hay @{DOMAIN} / write to any address there; nothing leaves this machine.

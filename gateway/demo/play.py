@@ -12,6 +12,7 @@ import ssl
 import time
 from dataclasses import dataclass
 from email.utils import format_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.cms.algorithms import Scheme, raw_sign
@@ -138,8 +139,7 @@ class Play:
             ("Không ký, mạo danh cơ quan / unsigned, claims to be an agency", "unsigned", forged_marks + impostor),
         )
         return tuple(
-            self._row(what, expected, box, lambda octets=octets: self._relay(octets), _told)
-            for what, expected, octets in cases
+            self._row(what, expected, box, partial(self._relay, octets), _told) for what, expected, octets in cases
         )
 
     def _row(

@@ -5,25 +5,31 @@ Parsing happens once per message, here; nothing else of the message reaches a po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.address import NullPath
+from gateway.core.events import Event, Stage
 from gateway.core.message import Edit, Message
 from gateway.core.received import Submission
 from gateway.mime.entity import Entity, parse
-from gateway.mime.fields import decode_text
+from gateway.mime.fields import decode_text, read_header
 from gateway.mime.trace import trace_field
+from gateway.mime.transfer import downgrade_header
 from gateway.policy.model import Facts
 from gateway.smime.classify import Form, form_of, traits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.core.address import Mailbox
+    from gateway.core.decision import Share
     from gateway.core.envelope import Envelope
+    from gateway.core.events import Fact
     from gateway.core.received import Arrival, Received
     from gateway.core.verdict import Judgment
     from gateway.mime.fields import Header
+    from gateway.ports import NextHops, Recorder
 
 MAX_RECEIVED: Final = 50
 """Trace fields after which a message counts as looping (RFC 5321 6.3)."""
@@ -63,9 +69,32 @@ def with_trace(message: Message, arrival: Arrival, hostname: str) -> Message:
     return message.splice((Edit(0, 0, trace_field(arrival, hostname)),))
 
 
-def has_eight_bit(opened: Opened) -> bool:
+def has_eight_bit(header: Header) -> bool:
     """True if a header field holds octets above 127."""
-    return not all(field.raw.isascii() for field in opened.header.fields)
+    return not all(field.raw.isascii() for field in header.fields)
+
+
+async def fitted(hops: NextHops, name: str, message: Message, envelope: Envelope) -> tuple[Message, Envelope] | None:
+    """Return message and envelope as a hop can take them; None where a non-ASCII address cannot travel (RFC 6531 3.2).
+
+    SMTPUTF8 is asked of the hop only where something needs it. A header that does is encoded for a hop that does not
+    offer it, or cannot be asked now.
+    """
+    if not envelope.smtputf8:
+        return message, envelope
+    header = read_header(message)
+    ascii_paths = (isinstance(envelope.reverse_path, NullPath) or envelope.reverse_path.ascii) and all(
+        each.mailbox.ascii for each in envelope.recipients
+    )
+    if has_eight_bit(header) or not ascii_paths:
+        limits = await hops.by_name(name).known_limits()
+        if limits is not None and limits.smtputf8:
+            return message, envelope
+        encoded = downgrade_header(message, header) if ascii_paths else None
+        if encoded is None:
+            return None if limits is not None else (message, envelope)
+        message = encoded
+    return message, replace(envelope, smtputf8=False)
 
 
 def facts_of(received: Received, opened: Opened, author: Mailbox | None, judgment: Judgment | None = None) -> Facts:
@@ -83,6 +112,19 @@ def facts_of(received: Received, opened: Opened, author: Mailbox | None, judgmen
         size=len(opened.message),
         judgment=judgment,
     )
+
+
+def record_rulings(recorder: Recorder, trace_id: str, shares: Sequence[Share[object]]) -> None:
+    """Leave an event for each ruling: which rule of which policy decided what, for how many recipients."""
+    for share in shares:
+        ruling = share.ruling
+        facts: dict[str, Fact] = {
+            "rule": ruling.rule,
+            "policy": ruling.policy_digest,
+            "decision": type(ruling.decision).__name__,
+            "recipients": len(share.indexes),
+        }
+        recorder.record(Event(Stage.RULED, trace_id, facts))
 
 
 def by_hop(envelope: Envelope, route: Callable[[Mailbox], str | None]) -> tuple[tuple[str, Envelope], ...] | None:

@@ -6,24 +6,24 @@ A message must never look verified unless the judgment says so; a fault while ju
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.core.decision import Deliver, Quarantine, Refuse
-from gateway.core.envelope import Direction, Envelope
+from gateway.core.envelope import Direction
 from gateway.core.events import Event, Stage
 from gateway.core.octets import WINDOW
 from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.core.verdict import row_of
-from gateway.mime.fields import read_header
-from gateway.mime.transfer import downgrade_header
 from gateway.policy.engine import rule_inbound
-from gateway.service.arrivals import by_hop, facts_of, has_eight_bit
+from gateway.service.arrivals import by_hop, facts_of, fitted, record_rulings
 from gateway.smime.verify import verify
 from gateway.tagging import tag
 
 if TYPE_CHECKING:
-    from gateway.core.decision import InboundDecision, Share
+    from gateway.core.envelope import Envelope
+    from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.received import Relayed
     from gateway.core.verdict import Judgment
@@ -57,7 +57,7 @@ class Inbound:
         judgment = await self._judge(world, relayed, received)
         facts = facts_of(relayed, opened, judgment.author, judgment)
         shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
-        self._record_rulings(relayed, shares)
+        record_rulings(self._recorder, relayed.arrival.trace_id, shares)
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
         if refusals and len(refusals) == len(shares):
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
@@ -75,7 +75,7 @@ class Inbound:
             decision = share.ruling.decision
             match decision:
                 case Deliver():
-                    result = await self._deliver(relayed, opened, tagged, part)
+                    result = await self._deliver(relayed, tagged, part)
                     if isinstance(result, Reply):
                         return result
                     consignments += result
@@ -90,20 +90,18 @@ class Inbound:
 
     async def _judge(self, world: World, relayed: Relayed, message: Message) -> Judgment:
         """Judge; large messages in a thread, so that hashing them does not stop other sessions."""
-        at = relayed.arrival.at
-        arguments = {
-            "trust": world.trust,
-            "revocation": world.revocation,
-            "at": at,
-            "untrusted": (),
-            "crls": (),
-            "agency_of": world.agency_of,
-        }
-        if len(message) > WINDOW:
-            judgment = await asyncio.to_thread(verify, message, **arguments)
-        else:
-            judgment = verify(message, **arguments)
-        facts = {
+        judge = partial(
+            verify,
+            message,
+            trust=world.trust,
+            revocation=world.revocation,
+            at=relayed.arrival.at,
+            untrusted=(),
+            crls=(),
+            agency_of=world.agency_of,
+        )
+        judgment = await asyncio.to_thread(judge) if len(message) > WINDOW else judge()
+        facts: dict[str, Fact] = {
             "verdict": row_of(judgment.verdict).name,
             "reason": judgment.verdict.reason,
             "chain": str(judgment.chain),
@@ -114,33 +112,16 @@ class Inbound:
         self._recorder.record(Event(Stage.VERIFIED, relayed.arrival.trace_id, facts))
         return judgment
 
-    def _record_rulings(self, relayed: Relayed, shares: tuple[Share[InboundDecision], ...]) -> None:
-        for share in shares:
-            facts = {
-                "rule": share.ruling.rule,
-                "policy": share.ruling.policy_digest,
-                "decision": type(share.ruling.decision).__name__,
-                "recipients": len(share.indexes),
-            }
-            self._recorder.record(Event(Stage.RULED, relayed.arrival.trace_id, facts))
-
-    async def _deliver(
-        self, relayed: Relayed, opened: Opened, tagged: Message, envelope: Envelope
-    ) -> tuple[Consignment, ...] | Reply:
+    async def _deliver(self, relayed: Relayed, tagged: Message, envelope: Envelope) -> tuple[Consignment, ...] | Reply:
         hops = by_hop(envelope, self._routes.inbound)
         if hops is None:
             return _UNKNOWN
         consignments = []
         for name, part in hops:
-            message, utf8 = tagged, envelope.smtputf8
-            limits = await self._hops.by_name(name).known_limits() if utf8 else None
-            if utf8 and (limits is None or not limits.smtputf8):
-                ascii_header = downgrade_header(tagged, read_header(tagged)) if has_eight_bit(opened) else tagged
-                if ascii_header is None or not all(each.mailbox.ascii for each in envelope.recipients):
-                    return _NEEDS_UTF8
-                message, utf8 = ascii_header, False
-            carried = Envelope(part.reverse_path, part.recipients, part.eight_bit, utf8, part.ret, part.envid)
-            consignments.append(self._consignment(relayed, Kind.DELIVER, name, message, carried))
+            fit = await fitted(self._hops, name, tagged, part)
+            if fit is None:
+                return _NEEDS_UTF8
+            consignments.append(self._consignment(relayed, Kind.DELIVER, name, *fit))
         return tuple(consignments)
 
     def _kept(self, relayed: Relayed, message: Message, envelope: Envelope, reason: str) -> Consignment:

@@ -6,12 +6,12 @@ policy says in so many words. Nothing is signed for a sender who does not own th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.core.address import Mailbox, NullPath
 from gateway.core.decision import Hold, IfUnable, KeyChoice, PassUnchanged, Refuse, Share, Sign
-from gateway.core.envelope import Direction, Envelope
+from gateway.core.envelope import Direction
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
@@ -19,7 +19,7 @@ from gateway.mime.fields import AuthorDefect, Header, author_of
 from gateway.mime.transfer import CannotEncode, downgrade_header
 from gateway.policy.engine import rule_outbound
 from gateway.ports import KeyKind
-from gateway.service.arrivals import by_hop, facts_of, has_eight_bit
+from gateway.service.arrivals import by_hop, facts_of, fitted, has_eight_bit, record_rulings
 from gateway.service.notice import unsigned_notice
 from gateway.smime.sign import Left, check_own_work, content_digest, finish, prepare
 
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.core.decision import OutboundDecision
+    from gateway.core.envelope import Envelope
+    from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.received import Submission
     from gateway.ports import Bodies, Clock, NextHops, Recorder, Routes, SigningKey
     from gateway.service.arrivals import Opened
     from gateway.service.intake import World
+    from gateway.smime.sign import Prepared
 
 _NEEDS_UTF8: Final = Reply.of(
     550, "5.6.7", "Địa chỉ có dấu không chuyển tiếp được / a non-ASCII address cannot be relayed to this destination"
@@ -88,7 +91,7 @@ class Outbound:
         envelope = submission.arrival.envelope
         facts = facts_of(submission, opened, author)
         shares = rule_outbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
-        self._record_rulings(submission, shares)
+        record_rulings(self._recorder, submission.arrival.trace_id, shares)
         for share in shares:
             if isinstance(share.ruling.decision, Refuse):
                 decision = share.ruling.decision
@@ -100,16 +103,6 @@ class Outbound:
                 return result
             consignments += result
         return tuple(consignments)
-
-    def _record_rulings(self, submission: Submission, shares: tuple[Share[OutboundDecision], ...]) -> None:
-        for share in shares:
-            facts = {
-                "rule": share.ruling.rule,
-                "policy": share.ruling.policy_digest,
-                "decision": type(share.ruling.decision).__name__,
-                "recipients": len(share.indexes),
-            }
-            self._recorder.record(Event(Stage.RULED, submission.arrival.trace_id, facts))
 
     async def _consign_share(
         self,
@@ -123,7 +116,7 @@ class Outbound:
         envelope = submission.arrival.envelope.only(share.indexes)
         match decision:
             case PassUnchanged():
-                return self._deliver(submission, opened.message, envelope, signed=False)
+                return await self._deliver(submission, opened.message, envelope, signed=False)
             case Hold():
                 return (self._held(submission, opened.message, envelope, decision.reason),)
             case Sign():
@@ -150,9 +143,9 @@ class Outbound:
         if isinstance(signed, Reply):
             return signed
         if isinstance(signed, Left):
-            return self._deliver(submission, opened.message, envelope, signed=False)
+            return await self._deliver(submission, opened.message, envelope, signed=False)
         if not isinstance(signed, Unable):
-            return self._deliver(submission, signed, envelope, signed=True)
+            return await self._deliver(submission, signed, envelope, signed=True)
         self._recorder.record(
             Event(Stage.SIGNED, submission.arrival.trace_id, {"done": False, "reason": signed.reason})
         )
@@ -162,7 +155,7 @@ class Outbound:
             case IfUnable.HOLD:
                 return (self._held(submission, opened.message, envelope, f"{signed.reason} {signed.english}"),)
             case IfUnable.SEND_UNSIGNED:
-                delivered = self._deliver(submission, opened.message, envelope, signed=False)
+                delivered = await self._deliver(submission, opened.message, envelope, signed=False)
                 if isinstance(delivered, Reply):
                     return delivered
                 return (*delivered, *self._tell_sender(submission, opened.header, signed))
@@ -173,7 +166,7 @@ class Outbound:
     ) -> Message | Unable | Left | Reply:
         """Return the finished message; raises `SelfCheckError` if what we made does not verify."""
         message = opened.message
-        if has_eight_bit(opened) and not await self._carries_utf8(envelope):
+        if has_eight_bit(opened.header) and not await self._carries_utf8(envelope):
             ascii_header = downgrade_header(message, opened.header)
             if ascii_header is None:
                 return _NEEDS_UTF8
@@ -195,17 +188,22 @@ class Outbound:
         cms = template.finish(to_be_signed, await key.sign(to_be_signed))
         finished = self._finish(prepared, cms, template.micalg)
         fault = check_own_work(finished, certificate=key.certificate)
-        facts = {"done": fault is None, "key": key.label, "algorithm": str(template.scheme), "octets": len(finished)}
+        facts: dict[str, Fact] = {
+            "done": fault is None,
+            "key": key.label,
+            "algorithm": str(template.scheme),
+            "octets": len(finished),
+        }
         self._recorder.record(Event(Stage.SIGNED, submission.arrival.trace_id, {**facts, "reason": fault}))
         if fault is not None:
             raise SelfCheckError(fault)
         return finished
 
-    def _finish(self, prepared: object, cms: bytes, micalg: str) -> Message:
+    def _finish(self, prepared: Prepared, cms: bytes, micalg: str) -> Message:
         """Try fresh boundaries until one is no prefix of any line inside: the first one practically always fits."""
         for _ in range(3):
             try:
-                return finish(prepared, cms=cms, micalg=micalg, boundary=f"=_{self._new_token()}")  # type: ignore[arg-type]
+                return finish(prepared, cms=cms, micalg=micalg, boundary=f"=_{self._new_token()}")
             except ValueError:
                 continue
         raise SelfCheckError("no boundary fits")
@@ -221,22 +219,26 @@ class Outbound:
                 return False
         return True
 
-    def _deliver(
+    async def _deliver(
         self, submission: Submission, message: Message, envelope: Envelope, *, signed: bool
     ) -> tuple[Consignment, ...] | Reply:
         """Return one consignment per next hop."""
-        hops = by_hop(envelope, self._routes.outbound)
-        if hops is None:
+        groups = by_hop(envelope, self._routes.outbound)
+        if groups is None:
             return _NO_ROUTE
-        eight_bit = envelope.eight_bit and not signed
-        return tuple(
-            self._consignment(submission, Kind.DELIVER, hop, message, part, eight_bit=eight_bit) for hop, part in hops
-        )
+        consignments = []
+        for hop, part in groups:
+            fit = await fitted(self._hops, hop, message, part)
+            if fit is None:
+                return _NEEDS_UTF8
+            carried, path = fit
+            if signed:
+                path = replace(path, eight_bit=False)  # what we sign is 7-bit
+            consignments.append(self._consignment(submission, Kind.DELIVER, hop, carried, path))
+        return tuple(consignments)
 
     def _held(self, submission: Submission, message: Message, envelope: Envelope, reason: str) -> Consignment:
-        return self._consignment(
-            submission, Kind.HELD, "", message, envelope, eight_bit=envelope.eight_bit, reason=reason
-        )
+        return self._consignment(submission, Kind.HELD, "", message, envelope, reason=reason)
 
     def _consignment(
         self,
@@ -246,15 +248,10 @@ class Outbound:
         message: Message,
         envelope: Envelope,
         *,
-        eight_bit: bool,
         reason: str = "",
     ) -> Consignment:
-        part = Envelope(
-            envelope.reverse_path, envelope.recipients, eight_bit, envelope.smtputf8, envelope.ret, envelope.envid
-        )
-        return Consignment(
-            kind, hop, part, message, Direction.OUTBOUND, submission.arrival.trace_id, answered_for=True, reason=reason
-        )
+        trace_id = submission.arrival.trace_id
+        return Consignment(kind, hop, envelope, message, Direction.OUTBOUND, trace_id, answered_for=True, reason=reason)
 
     def _tell_sender(self, submission: Submission, header: Header, unable: Unable) -> Iterator[Consignment]:
         """Yield the notice that a message went out unsigned; a null reverse-path is never answered."""

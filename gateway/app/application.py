@@ -1,0 +1,248 @@
+"""One running gateway: builds every room from the settings and joins them; reads like its own diagram.
+
+Nothing here decides about mail. A reload replaces the `World` as a whole or leaves the old one standing; stopping takes
+no new sessions, finishes what was accepted, and leaves the rest in the spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import secrets
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gateway.app.findings import findings_of
+from gateway.app.world import Parts
+from gateway.config.model import ListenerKind
+from gateway.core.errors import SetupError
+from gateway.core.received import Submitter
+from gateway.record.events import LogRecorder
+from gateway.record.logs import configure
+from gateway.relay.hop import Hops
+from gateway.relay.probe import RecipientChecks
+from gateway.relay.route import Routes
+from gateway.service.dispatch import Dispatcher
+from gateway.service.handover import Handover
+from gateway.service.inbound import Inbound
+from gateway.service.intake import Door, Journey, ListedSource
+from gateway.service.outbound import Outbound
+from gateway.service.sizes import AnnouncedSize
+from gateway.smtp.auth.passwords import Argon2Passwords
+from gateway.smtp.server import Server, serve
+from gateway.spool.bodies import SpoolBodies
+from gateway.spool.store import SqliteSpool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.config.model import Listener, Settings
+
+DRAIN_SECONDS: Final = 30.0
+"""Seconds that open sessions get to finish after SIGTERM."""
+SIZE_REFRESH_SECONDS: Final = 60.0
+RELOADABLE: Final = frozenset({"policies", "keys", "auth", "trust", "agencies", "tags", "log_level"})
+"""Sections of the settings that a reload takes over; others need a restart."""
+
+
+def new_token() -> str:
+    """Return fresh random ASCII: for ids, trace ids, boundaries."""
+    return secrets.token_hex(12)
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> dt.datetime:
+        """Return the present, aware, UTC."""
+        return dt.datetime.now(dt.UTC)
+
+
+class Application:
+    """One gateway: `start` it inside a loop, `reload` it, `stop` it; or `close` it without having started."""
+
+    def __init__(self, settings: Settings, *, read_again: Callable[[], Settings] | None = None) -> None:
+        """Build every room; raises `SetupError` with all mistakes. Nothing listens before `start`.
+
+        `read_again` returns the settings as the file has them now, for `reload`.
+        """
+        clock, recorder = SystemClock(), LogRecorder()
+        self._log = structlog.get_logger("gateway.app")
+        self._settings, self._read_again, self._clock = settings, read_again, clock
+        self._parts = Parts(settings, clock.now())
+        self._hops = Hops(settings)
+        self._spool = SqliteSpool(settings.spool)
+        self._bodies = SpoolBodies(settings.spool)
+        self._routes = Routes(settings)
+        self._checks = RecipientChecks(settings.local_domains, self._hops)
+        self._passwords = (
+            Argon2Passwords(self._parts.logins, remember=settings.auth.remember) if settings.auth else None
+        )
+        self._dispatcher = Dispatcher(
+            spool=self._spool,
+            recorder=recorder,
+            settings=settings.spool,
+            hostname=settings.hostname,
+            hops=self._hops,
+            routes=self._routes,
+            clock=clock,
+            new_id=new_token,
+        )
+        self._handover = Handover(
+            hops=self._hops,
+            spool=self._spool,
+            recorder=recorder,
+            clock=clock,
+            settings=settings.spool,
+            hostname=settings.hostname,
+            new_id=new_token,
+            routes=self._routes,
+            on_committed=self._dispatcher.wake,
+        )
+        self._journey = Journey(
+            self._parts.world,
+            hostname=settings.hostname,
+            doors=_doors(settings),
+            outbound=Outbound(
+                hostname=settings.hostname,
+                hops=self._hops,
+                routes=self._routes,
+                bodies=self._bodies,
+                clock=clock,
+                recorder=recorder,
+                new_token=new_token,
+            ),
+            inbound=Inbound(
+                hostname=settings.hostname, hops=self._hops, routes=self._routes, clock=clock, recorder=recorder
+            ),
+            checks=self._checks,
+            hand_over=self._handover,
+            recorder=recorder,
+        )
+        self._sizes = {each.name: self._announced(each) for each in settings.listeners}
+        self._servers: list[Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _announced(self, listener: Listener) -> AnnouncedSize:
+        inbound = listener.kind is ListenerKind.INBOUND
+        routes = self._settings.local_domains if inbound else self._settings.outbound
+        names = (each.hop for each in routes)
+        return AnnouncedSize(self._hops, names, most=self._settings.max_message_size, signing=not inbound)
+
+    async def start(self) -> None:
+        """Dispatch what the spool holds, then listen; raises `SetupError` if an address cannot be listened on."""
+        await self._refresh_sizes()
+        self._run(self._dispatcher.run())
+        self._run(self._keep_sizes())
+        for listener in self._settings.listeners:
+            self._servers.append(
+                await serve(
+                    listener,
+                    intake=self._journey,
+                    passwords=self._passwords,
+                    bodies=self._bodies,
+                    spool=self._spool,
+                    hostname=self._settings.hostname,
+                    max_message_size=self._sizes[listener.name],
+                    clock=self._clock,
+                    new_trace_id=new_token,
+                )
+            )
+            self._log.info("listening", listener=listener.name, address=listener.address, kind=listener.kind.value)
+
+    def port(self, listener: str) -> int:
+        """Return the port a listener is bound to."""
+        return next(each.port for each in self._servers if each.name == listener)
+
+    def _run(self, work: object) -> None:
+        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("a background task ended", exc_info=error)
+
+    async def _keep_sizes(self) -> None:
+        while True:
+            await asyncio.sleep(SIZE_REFRESH_SECONDS)
+            await self._refresh_sizes()
+
+    async def _refresh_sizes(self) -> None:
+        await asyncio.gather(*(each.refresh() for each in self._sizes.values()))
+
+    def reload(self) -> None:
+        """Read policies, keys, logins, trust and TLS certificates again, beside the mail that flows."""
+        self._run(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            settings = self._read_again() if self._read_again is not None else self._settings
+            parts = await asyncio.to_thread(Parts, settings, self._clock.now())
+            for server in self._servers:
+                server.reload_tls()
+        except SetupError as error:
+            self._log.error("reload refused, the old state stands", mistakes=error.mistakes)
+            return
+        configure(settings.log_level)
+        changed = [
+            name for name in type(settings).model_fields if getattr(settings, name) != getattr(self._settings, name)
+        ]
+        self._parts = parts
+        self._journey.world = parts.world
+        if self._passwords is not None:
+            self._passwords.replace(parts.logins)
+        waiting = sorted(set(changed) - RELOADABLE)
+        if waiting:
+            self._log.warning("changed settings that need a restart", sections=waiting)
+        self._log.info("reloaded", policy=parts.world.policy.digest)
+
+    async def findings(self) -> tuple[str, ...]:
+        """Return what an administrator should know before a start; asks every hop, changes nothing."""
+        return await findings_of(
+            self._settings, self._parts, hops=self._hops, checks=self._checks, now=self._clock.now()
+        )
+
+    async def stop(self) -> int:
+        """Drain: no new sessions, finish what was accepted. Returns the number of messages that did not finish.
+
+        Those were not answered, so their clients still have them.
+        """
+        self._log.info("stopping", seconds=DRAIN_SECONDS)
+        *left, _ = await asyncio.gather(
+            *(each.drain(DRAIN_SECONDS) for each in self._servers), self._handover.drain(DRAIN_SECONDS)
+        )
+        await self._dispatcher.stop(DRAIN_SECONDS)
+        for task in tuple(self._tasks):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.close()
+        unfinished = sum(each for each in left if isinstance(each, int))
+        self._log.info("stopped", unfinished=unfinished)
+        return unfinished
+
+    async def close(self) -> None:
+        """Let go of connections, processes and the spool."""
+        if self._passwords is not None:
+            await self._passwords.close()
+        await self._hops.close()
+        await self._spool.close()
+
+
+def _doors(settings: Settings) -> dict[str, Door]:
+    return {
+        each.name: Door(
+            each.kind,
+            tuple(
+                ListedSource(ip_network(network), Submitter(source.name, frozenset(source.authors)))
+                for source in each.sources
+                for network in source.networks
+            ),
+        )
+        for each in settings.listeners
+    }

@@ -1,0 +1,66 @@
+"""What `gateway run --check` tells beside plain mistakes: what works today and will hurt tomorrow.
+
+Nothing here changes anything; next hops are asked, never given mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.config.model import ListenerKind, RecipientCheck
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+    from gateway.app.world import Parts
+    from gateway.config.model import Settings
+    from gateway.relay.hop import Hops
+    from gateway.relay.probe import RecipientChecks
+
+
+async def findings_of(
+    settings: Settings, parts: Parts, *, hops: Hops, checks: RecipientChecks, now: dt.datetime
+) -> tuple[str, ...]:
+    """Return one line per finding, in the order an administrator mends them."""
+    return (
+        *parts.catalog.findings(now),
+        *_still(settings, parts),
+        *await _hops(settings, hops),
+        *await _probes(settings, checks),
+    )
+
+
+def _still(settings: Settings, parts: Parts) -> Iterator[str]:
+    """Yield what can be seen without asking anybody."""
+    for label in sorted(parts.world.policy.key_labels):
+        if parts.catalog.by_label(label) is None:
+            yield f"policy: a rule signs with the key {label!r}, and there is no such key"
+    inbound = any(each.kind is ListenerKind.INBOUND for each in settings.listeners)
+    if inbound and not settings.trust.anchors:
+        yield "trust: no anchors, so no inbound signature is ever verified"
+    if inbound and settings.trust.anchors and settings.trust.revocation == "hard" and not settings.trust.crls:
+        yield "trust: revocation is hard and there are no crls, so only messages that bring their own can be verified"
+    for listener in settings.listeners:
+        if listener.auth_without_tls and not listener.address.startswith(("127.", "[::1]", "localhost:")):
+            yield f"listener {listener.name}: passwords travel in the clear (auth_without_tls)"
+
+
+async def _hops(settings: Settings, hops: Hops) -> tuple[str, ...]:
+    answers = await asyncio.gather(*(hops.by_name(each.name).known_limits() for each in settings.hops))
+    return tuple(
+        f"hop {each.name}: cannot be reached now"
+        for each, limits in zip(settings.hops, answers, strict=True)
+        if limits is None
+    )
+
+
+async def _probes(settings: Settings, checks: RecipientChecks) -> tuple[str, ...]:
+    domains = [each.domain for each in settings.local_domains if each.recipients is RecipientCheck.PROBE]
+    answers = await asyncio.gather(*(checks.takes_everyone(each) for each in domains))
+    return tuple(
+        f"local domain {domain}: its hop takes every recipient, so a probe finds out nothing"
+        for domain, everyone in zip(domains, answers, strict=True)
+        if everyone
+    )

@@ -1,0 +1,134 @@
+"""Everything that a reload may change, read as a whole: policies, keys, logins, trust, agencies.
+
+A world is complete or it is not made: every mistake in any of the files is reported in one run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from gateway.agencies.registry import Registry
+from gateway.core.errors import GatewayError, SetupError
+from gateway.keys.catalog import Catalog, load_catalog
+from gateway.pki.certificate import Certificate
+from gateway.pki.path import Revocation, TrustAnchors
+from gateway.policy.schema import load_policy
+from gateway.service.intake import World
+from gateway.smtp.auth.table import LoginTable
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gateway.config.model import Settings
+
+T = TypeVar("T")
+
+
+class Mistakes:
+    """Collects the mistakes of several files, so that an administrator sees all of them in one run."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.lines: list[str] = []
+
+    def read(self, loader: Callable[[], T]) -> T | None:
+        """Return what the loader returns, or None after noting its mistakes."""
+        try:
+            return loader()
+        except SetupError as error:
+            self.lines += error.mistakes
+        return None
+
+    def finish(self) -> None:
+        """Raise one `SetupError` if there was any mistake."""
+        if self.lines:
+            raise SetupError(*self.lines)
+
+
+class Parts:
+    """A world and those parts of it that other rooms need by their own types."""
+
+    def __init__(self, settings: Settings, now: dt.datetime) -> None:
+        """Read every file; raises one `SetupError` with all mistakes. Loading many keys takes seconds."""
+        mistakes = Mistakes()
+        policy = mistakes.read(lambda: load_policy(_texts(settings.policies)))
+        catalog = mistakes.read(lambda: load_catalog(settings.keys, now=now))
+        logins = mistakes.read(lambda: LoginTable.load(settings.auth.file) if settings.auth else LoginTable.empty())
+        trust = mistakes.read(lambda: _read_trust(settings))
+        registry = mistakes.read(lambda: _read_registry(settings.agencies))
+        mistakes.finish()
+        assert policy is not None  # noqa: S101 - no mistakes, so nothing is missing
+        assert catalog is not None  # noqa: S101 - as above
+        assert logins is not None  # noqa: S101 - as above
+        assert trust is not None  # noqa: S101 - as above
+        assert registry is not None  # noqa: S101 - as above
+        self.catalog: Catalog = catalog
+        self.logins: LoginTable = logins
+        self.world = World(
+            policy=policy,
+            catalog=catalog,
+            accounts=logins,
+            trust=trust,
+            revocation=Revocation(settings.trust.revocation),
+            agency_of=registry.agency_name,
+            tags=settings.tags,
+        )
+
+
+def _texts(directory: Path) -> tuple[tuple[str, str], ...]:
+    """Return the policy files as (name, text), in lexical order."""
+    try:
+        files = sorted(directory.glob("*.yaml"))
+        if not files:
+            raise SetupError(f"{directory}: no policy file (*.yaml)")
+        return tuple((str(file), file.read_text(encoding="utf-8")) for file in files)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"{directory}: cannot be read: {error}") from error
+
+
+def _octets(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_trust(settings: Settings) -> TrustAnchors:
+    mistakes = Mistakes()
+    anchors = _read_certificates(settings.trust.anchors, mistakes)
+    intermediates = _read_certificates(settings.trust.intermediates, mistakes)
+    crls: list[bytes] = []
+    for path in settings.trust.crls:
+        try:
+            crls.append(_octets(path))
+        except SetupError as error:
+            mistakes.lines += error.mistakes
+    mistakes.finish()
+    return TrustAnchors(anchors, intermediates, tuple(crls))
+
+
+def _read_certificates(paths: Sequence[Path], mistakes: Mistakes) -> tuple[Certificate, ...]:
+    found: list[Certificate] = []
+    for path in paths:
+        try:
+            certificates = Certificate.load_all(_octets(path))
+        except SetupError as error:
+            mistakes.lines += error.mistakes
+        except GatewayError as error:
+            mistakes.lines.append(f"{path}: no certificate can be read: {error}")
+        else:
+            found += certificates
+            if not certificates:
+                mistakes.lines.append(f"{path}: holds no certificate")
+    return tuple(found)
+
+
+def _read_registry(path: Path | None) -> Registry:
+    if path is None:
+        return Registry.empty()
+    try:
+        return Registry.load(str(path), _octets(path).decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise SetupError(f"{path}: not UTF-8") from error

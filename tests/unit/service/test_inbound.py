@@ -1,0 +1,160 @@
+"""The inbound half: what is judged, what is tagged, and what policy keeps back (RFC 8601)."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.message import Message
+from gateway.core.queue import Consignment, Kind
+from gateway.core.reply import Reply
+from gateway.core.verdict import Verified
+from gateway.mime.fields import decode_text, read_header
+from gateway.service.inbound import Inbound
+from support.letters import ASCII, HEAD, LAN, PLAIN, binh, judged, lan, signed
+from support.rooms import (
+    HOSTNAME,
+    SIGN,
+    DomainRoutes,
+    FixedClock,
+    KnownHop,
+    KnownHops,
+    Limits,
+    ListRecorder,
+    opened,
+    relayed,
+    world,
+)
+
+CLERK = "vanthu@soyte.songlam.example"
+OTHER = "x@sotaichinh.songlam.example"
+DELIVER = "rules:\n  - {name: deliver, direction: inbound, then: deliver}\n"
+
+
+async def consigned(
+    message: bytes,
+    *to: str,
+    policy: str = SIGN.replace("IF_UNABLE", "refuse"),
+    hops: KnownHops | None = None,
+    recorder: ListRecorder | None = None,
+    smtputf8: bool = False,
+) -> object:
+    """Return what the room makes of a message that nobody answers for."""
+    room = Inbound(
+        hostname=HOSTNAME,
+        hops=hops or KnownHops(),
+        routes=DomainRoutes(),
+        clock=FixedClock(),
+        recorder=recorder or ListRecorder(),
+    )
+    arrived = relayed(message, *(to or (CLERK,)), sender="anybody@ngoai.example", smtputf8=smtputf8)
+    return await room.consign(world(policy), arrived, Message.of(message), opened(message))
+
+
+def delivered(result: object) -> tuple[Consignment, ...]:
+    assert isinstance(result, tuple), result
+    return result
+
+
+def field(message: Message, name: str) -> str:
+    """Return the one field of this name, for reading."""
+    (found,) = read_header(message).all(name)
+    return decode_text(found.value)
+
+
+async def test_a_verified_message_says_who_it_is_from() -> None:
+    """The recipient sees the agency, the program sees smime=pass, and the signature still verifies after tagging."""
+    (consignment,) = delivered(await consigned(signed(PLAIN, lan())))
+    message = consignment.message
+    assert (consignment.kind, consignment.hop) == (Kind.DELIVER, "boxes")
+    assert field(message, "x-gateway-verdict").startswith("verified")
+    assert "Sở Y tế" in field(message, "x-verified-sender")
+    assert "[Đã xác thực: Sở Y tế]" in field(message, "subject")
+    assert "smime=pass" in field(message, "authentication-results")
+    assert isinstance(judged(message).verdict, Verified)
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict"),
+    [
+        (signed(ASCII, lan()).replace(b"Da co ket qua", b"Da co ket qux"), "invalid"),
+        (signed(PLAIN, binh()), "signer_mismatch"),
+        (PLAIN, "unsigned"),
+    ],
+    ids=["tampered", "somebody else's", "unsigned"],
+)
+async def test_nothing_else_looks_verified(message: bytes, verdict: str) -> None:
+    """Whatever is not verified carries neither the sender's name nor its subject tag."""
+    (consignment,) = delivered(await consigned(message))
+    assert field(consignment.message, "x-gateway-verdict").startswith(verdict)
+    assert not read_header(consignment.message).all("x-verified-sender")
+    assert "Đã xác thực" not in field(consignment.message, "subject")
+
+
+async def test_what_was_judged_is_recorded() -> None:
+    """Evidence holds verdict, reason and signers, and no content."""
+    recorder = ListRecorder()
+    await consigned(signed(PLAIN, lan()), recorder=recorder)
+    (facts,) = recorder.facts("verified")
+    assert (facts["verdict"], facts["chain"], facts["signature"]) == ("verified", "valid", "valid")
+    assert facts["author"] == LAN
+    assert len(facts["signers"]) == 1  # type: ignore[arg-type]
+
+
+async def test_quarantine_keeps_the_octets_that_came() -> None:
+    """What is kept for an administrator is what the client sent: no tag, no trace."""
+    policy = (
+        "rules:\n  - {name: keep, direction: inbound, when: {verdict: invalid}, then: {quarantine: {reason: forged}}}\n"
+        + DELIVER.removeprefix("rules:\n")
+    )
+    message = signed(ASCII, lan()).replace(b"Da co ket qua", b"Da co ket qux")
+    (consignment,) = delivered(await consigned(message, policy=policy))
+    assert (consignment.kind, consignment.reason, consignment.hop) == (Kind.QUARANTINED, "forged", "")
+    assert consignment.message.octets() == message
+    assert not consignment.answered_for
+
+
+REFUSE = (
+    f"rules:\n  - {{name: no, direction: inbound, when: {{recipient: '{CLERK}'}}, "
+    "then: {refuse: {vi: Cấm, en: Forbidden}}}\n" + DELIVER.removeprefix("rules:\n")
+)
+
+
+async def test_a_refusal_of_everybody_is_the_reply() -> None:
+    """Handover row 2: a relay client with all shares refused is told at the dot."""
+    reply = await consigned(PLAIN, policy=REFUSE)
+    assert isinstance(reply, Reply)
+    assert (reply.code, reply.status, reply.text) == (550, "5.7.1", "Cấm / Forbidden")
+
+
+async def test_a_refusal_of_some_becomes_quarantine() -> None:
+    """Handover row 3: the others were accepted, so this share cannot be refused any more, and is not lost."""
+    kept, sent = delivered(await consigned(PLAIN, CLERK, OTHER, policy=REFUSE))
+    assert (kept.kind, kept.reason) == (Kind.QUARANTINED, "refused Forbidden")
+    assert [str(each.mailbox) for each in sent.envelope.recipients] == [OTHER]
+
+
+async def test_mail_for_another_domain_is_never_relayed() -> None:
+    """No open relay, whatever RCPT let through."""
+    reply = await consigned(PLAIN, "x@elsewhere.example")
+    assert isinstance(reply, Reply)
+    assert reply.status == "5.7.1"
+
+
+RAW = HEAD.replace(b"To: Nguyen Thi Mai", "To: Nguyễn Thị Mai".encode()) + b"\r\nNgan.\r\n"
+
+
+async def test_a_raw_header_without_smtputf8_stays_as_it_is() -> None:
+    """Common here; changing it inbound would gain nothing (decision 5)."""
+    (consignment,) = delivered(await consigned(RAW, hops=KnownHops(boxes=KnownHop(Limits(smtputf8=False)))))
+    assert "Nguyễn".encode() in consignment.message.octets()
+
+
+async def test_smtputf8_mail_is_encoded_for_a_mailbox_server_without_it() -> None:
+    """Dovecot's LMTP offers no SMTPUTF8."""
+    hops = KnownHops(boxes=KnownHop(Limits(smtputf8=False)))
+    (consignment,) = delivered(await consigned(RAW, hops=hops, smtputf8=True))
+    assert consignment.message.octets().isascii()
+    assert not consignment.envelope.smtputf8
+    refusal = await consigned(RAW, "mận@soyte.songlam.example", hops=hops, smtputf8=True)
+    assert isinstance(refusal, Reply)
+    assert refusal.status == "5.6.7"
