@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gateway.policy.model import Facts
 
@@ -178,6 +178,14 @@ def covers(earlier: Iterable[Condition], later: Iterable[Condition]) -> bool:
     return all(any(_implies(each, wanted) for each in known) for wanted in earlier)
 
 
+def reach(conditions: Iterable[Condition]) -> Iterator[tuple[str, str]]:
+    """Yield (key, value)s: whatever covers the conditions has, in each `Among` of its own, at least one of them."""
+    for each in conditions:
+        if isinstance(each, Among) and each.values:
+            value = min(each.values)  # a cover takes every value, so any one of them finds it
+            yield from ((each.key, wider) for wider in (_wider(value) if each.key in PATTERN_KEYS else (value,)))
+
+
 def _implies(given: Condition, wanted: Condition) -> bool:
     """Compare single questions only: taking apart nested ones could cost exponential time."""
     match given, wanted:
@@ -196,7 +204,7 @@ def _fits_all(values: frozenset[str], allowed: frozenset[str]) -> bool:
     return all(not allowed.isdisjoint(_wider(value)) for value in values)
 
 
-def _wider(pattern: str) -> Iterable[str]:
+def _wider(pattern: str) -> Iterator[str]:
     """Yield the pattern and every wider one."""
     yield pattern
     local, at, domain = pattern.rpartition("@")

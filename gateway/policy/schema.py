@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.decision import Sign
 from gateway.core.envelope import Direction
 from gateway.core.errors import SetupError
-from gateway.policy.conditions import covers
+from gateway.policy.conditions import Among, covers, reach
 from gateway.policy.engine import DEFAULT_INBOUND, DEFAULT_OUTBOUND, plan
 from gateway.policy.model import Policy, Rule
 from gateway.policy.then import Decision, read_decision
@@ -121,11 +122,22 @@ def _same_names(rules: Iterable[Rule[Decision]]) -> Iterator[str]:
 
 
 def _unreachable(rules: Sequence[Rule[Decision]]) -> Iterator[str]:
-    """Yield the active rules that can never match, because one before them takes all their mail."""
+    """Yield the active rules that can never match, because one before them takes all their mail.
+
+    Earlier rules are looked up by what a cover must ask for: comparing each with each takes seconds for 2,000 rules.
+    """
     for direction in Direction:
         active = [each for each in rules if each.active and each.direction is direction]
+        anywhere: list[int] = []
+        by_value: dict[tuple[str, str], list[int]] = defaultdict(list)
         for position, rule in enumerate(active):
-            earlier = next((each for each in active[:position] if covers(each.conditions, rule.conditions)), None)
+            found = sorted({*anywhere, *(each for pair in reach(rule.conditions) for each in by_value.get(pair, ()))})
+            earlier = next((active[each] for each in found if covers(active[each].conditions, rule.conditions)), None)
             if earlier is not None:
                 how = "applies to all mail" if not earlier.conditions else "already takes all mail it asks for"
                 yield f"{rule.place}: rule {rule.name!r} is never reached: {earlier.name!r} ({earlier.place}) {how}"
+            handles = [[(one.key, each) for each in one.values] for one in rule.conditions if isinstance(one, Among)]
+            for pair in min(handles, key=lambda pairs: sum(len(by_value[each]) for each in pairs), default=()):
+                by_value[pair].append(position)
+            if not handles:
+                anywhere.append(position)
