@@ -14,6 +14,7 @@ from gateway.core.message import Message
 from gateway.core.verdict import Encrypted, Invalid, Partial, Unreadable, Unsigned
 from gateway.mime.entity import parse
 from gateway.mime.fields import MimeError
+from gateway.mime.parameters import read_parameters
 from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
 from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of, walk
@@ -95,6 +96,8 @@ _LAST_OF_COVERAGE: Final = 6
 def examine(message: Message, entity: Entity) -> Structure:
     """Return the structure of a message; raises `MimeError` where something inside is over a limit."""
     form = form_of(message, entity)
+    if form not in {Form.CLEAR_SIGNED, Form.OPAQUE_SIGNED} and _signed_to_others(entity):  # condition 1
+        return Structure((), (Finding(1, Unreadable, "ambiguous_structure"),))
     if form in _ENCRYPTED_FORMS:  # condition 2
         return Structure((), (Finding(2, Encrypted, _ENCRYPTED_FORMS[form]),))
     if form is Form.COMPRESSED:  # condition 2
@@ -106,6 +109,14 @@ def examine(message: Message, entity: Entity) -> Structure:
     found, findings = _open(message, entity, form)
     findings = [*_ambiguities(message, entity), *findings]  # condition 1
     return Structure((found,), tuple(findings))
+
+
+def _signed_to_others(top: Entity) -> bool:
+    """Return True if a reader that takes another Content-Type field than the first one would look for a signature."""
+    if "duplicate_content_type" not in top.defects:
+        return False
+    kinds = {read_parameters(field.value).value for field in top.header.all("content-type")}
+    return not kinds.isdisjoint(CMS_TYPES | {"multipart/signed"})
 
 
 def _ambiguities(message: Message, top: Entity) -> Iterator[Finding]:

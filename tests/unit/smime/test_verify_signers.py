@@ -254,12 +254,20 @@ def test_legacy_address_only_without_alternative_name() -> None:
 
 
 def test_international_domain() -> None:
-    """Condition 14: a domain is the same as A-label and as U-label."""
-    credential = issue("lan@xn--st-lla.example")
-    head = HEAD.replace(FROM, "From: lan@stà.example".encode())
-    found = judged(clear(PART, credential, head=head))
-    expected = "verified" if "stà".encode("idna") == b"xn--st-lla" else "signer_mismatch"
-    assert row_of(found.verdict).name == expected
+    """Condition 14: a domain is the same as A-label and as U-label, in any case; another domain is another."""
+    head = HEAD.replace(FROM, "From: lan@sông.example".encode())
+    credential = issue("lan@XN--sng-kna.example")  # RFC 3492 of "sông"
+    assert told(clear(PART, credential, head=head)) == GOOD
+    spelled = HEAD.replace(FROM, b"From: lan@xn--sng-kna.example")
+    assert told(clear(PART, credential, head=spelled)) == GOOD
+    other = HEAD.replace(FROM, "From: lan@sống.example".encode())
+    assert told(clear(PART, credential, head=other)) == ("signer_mismatch", "signer_is_not_author")
+
+
+def test_label_that_is_no_international_domain() -> None:
+    """Condition 12: a certificate whose A-label decodes to nothing cannot be judged, and is not green."""
+    head = HEAD.replace(FROM, b"From: lan@xn--st-lla.example")
+    assert told(clear(PART, issue("lan@xn--st-lla.example"), head=head))[0] == "indeterminate"
 
 
 # --- header fields inside ---

@@ -193,18 +193,40 @@ def test_ambiguous_structure_is_never_green(old: bytes, new: bytes, expected: tu
     assert found == expected or (expected is None and found[0] == "unreadable")
 
 
-def test_delimiter_with_bare_line_ends_behind_the_signature() -> None:
-    """Condition 1: a reader that takes LF for a line end would find a third part here."""
+HIDDEN = b"Content-Type: text/html\n\n<b>500 trieu</b>\n"
+
+
+def test_two_types_without_a_signature_are_unsigned() -> None:
+    """Condition 1: a doubled field hides a signature only where one of the two claims one."""
+    message = ASCII.replace(b"MIME-Version: 1.0\r\n", b"MIME-Version: 1.0\r\nContent-Type: text/html\r\n")
+    assert told(message) == ("unsigned", "no_signature")
+    opaque = mail(b"Content-Type: text/html\r\n" + opaque_entity(opaque_cms(PART)))
+    assert told(opaque) == ("unreadable", "ambiguous_structure")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_delimiter_with_bare_line_ends_beside_the_signature(end: bytes) -> None:
+    """Condition 1: a reader that takes LF or CR for a line end would find a third part here, wherever it is put."""
     message = outer()
-    hidden = b"\n--outer\nContent-Type: text/html\n\n<b>500 trieu</b>\n"
-    assert told(message.replace(b"\r\n--outer--", hidden + b"\r\n--outer--"))[0] == "unreadable"
+    hidden = (b"\n--outer\n" + HIDDEN).replace(b"\n", end)
+    in_header = message.replace(b"name=smime.p7s\r\n", b"name=smime.p7s\r\nX-A: 1" + hidden + b"\r\n")
+    assert told(in_header)[0] == "unreadable"
+    assert told(message.replace(b"--outer\r\n", hidden + b"\r\n--outer\r\n", 1)) == ("unreadable", "bare_line_end")
+    assert told(message + hidden) == ("unreadable", "bare_line_end")
+    # inside the value itself the CMS is broken as well, and that takes precedence (`VERDICTS`)
+    assert told(message.replace(b"\r\n--outer--", hidden + b"\r\n--outer--"))[0] == "invalid"
 
 
 def test_prefix_of_the_delimiter_outside_the_signed_part() -> None:
     """Condition 1: a reader that compares only the beginning of a delimiter would find a third part here."""
     message = outer()
-    hidden = b"\r\n--outerX\r\nContent-Type: text/html\r\n\r\n<b>500 trieu</b>\r\n"
-    assert told(message.replace(b"\r\n--outer--", hidden + b"\r\n--outer--"))[0] == "unreadable"
+    ambiguous = ("unreadable", "ambiguous_structure")
+    hidden = b"--outerX\r\nContent-Type: text/html\r\n\r\n<b>500 trieu</b>\r\n"
+    in_header = message.replace(b"name=smime.p7s\r\n", b"name=smime.p7s\r\n--outer: 1\r\n")
+    assert told(in_header) == ambiguous
+    assert told(message.replace(b"--outer\r\n", hidden + b"--outer\r\n", 1)) == ambiguous
+    assert told(message + hidden) == ("partial", "text_outside_signature")
+    assert told(message.replace(b"\r\n--outer--", b"\r\n" + hidden + b"--outer--"))[0] == "invalid"
 
 
 def test_prefix_of_the_delimiter_inside_the_signed_part_is_signed() -> None:
