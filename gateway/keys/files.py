@@ -1,0 +1,190 @@
+"""A signing key out of its files: PKCS#12, or an encrypted PEM key and its certificates (RFC 7292, RFC 5958, RFC 7468).
+
+A key at rest is encrypted, and nobody but its owner can read the file; anything else is refused, however convenient.
+No passphrase and no part of a key may stand in a message or outlive the reading of its file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, pkcs12
+
+from gateway.config.secrets import read_private, read_public, read_secret
+from gateway.core.errors import SetupError
+from gateway.pki.certificate import Certificate, CertificateError
+from gateway.pki.graph import issuer_key, signed_by, subject_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+    from gateway.cms.algorithms import SigningPrivateKey
+    from gateway.config.model import KeyFile
+
+T = TypeVar("T")
+
+_KEY_BAG: Final = bytes.fromhex("060b2a864886f70d010c0a0101")
+"""The object identifier of a bag with a key in the clear, as it stands in the octets (RFC 7292 4.2.1)."""
+_MAX_CERTIFICATES: Final = 20
+_MAX_CHAIN: Final = 8
+_ENCRYPT: Final = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A private key with the certificate that names its public half."""
+
+    private_key: SigningPrivateKey = field(repr=False)
+    certificate: Certificate
+    chain: tuple[Certificate, ...]
+    """Issuers from the leaf's own upwards, as far as the file has them; a root may be the last."""
+
+
+def open_key(file: KeyFile, *, at: datetime) -> Opened:
+    """Read and check the files of one key; `at` (aware) chooses among several certificates of the same key.
+
+    This is slow on purpose: the passphrase is stretched and an RSA key is proven consistent (100 ms and more), so it
+    is done once. Raises one `SetupError`, each line naming file and label.
+    """
+    place, beside = key_place(file), file.certificate
+    mistakes: list[str] = []
+    passphrase = _collect(mistakes, file, lambda: _passphrase(file))
+    octets = _collect(mistakes, file, lambda: read_private(place))
+    public = _collect(mistakes, file, lambda: read_public(beside)) if beside is not None else b""
+    if passphrase is None or octets is None or public is None:
+        raise SetupError(*mistakes)
+    try:
+        if file.pkcs12 is not None:
+            private_key, bag = _open_pkcs12(octets, passphrase)
+        else:
+            private_key, bag = _open_pem(octets, passphrase), Certificate.load_all(public)
+        return _joined(private_key, bag, at)
+    except CertificateError as error:
+        words = f"a certificate cannot be read ({error.reason})"
+        raise SetupError(mistake(file, words, certificate_place(file))) from error
+    except _FaultError as error:
+        where = certificate_place(file) if error.about_certificates else place
+        raise SetupError(mistake(file, str(error), where)) from error
+
+
+def key_place(file: KeyFile) -> Path:
+    """Return the file that holds the private key."""
+    place = file.pkcs12 or file.key
+    if place is None:  # the settings themselves refuse this
+        raise SetupError(f"key {file.label!r}: neither pkcs12 nor key is given")
+    return place
+
+
+def certificate_place(file: KeyFile) -> Path:
+    """Return the file that holds the certificates."""
+    return file.certificate if file.certificate is not None else key_place(file)
+
+
+def mistake(file: KeyFile, words: str, place: Path | None = None) -> str:
+    """Return one line for an administrator: file, what is wrong, label."""
+    return f"{place or key_place(file)}: {words} (key {file.label!r})"
+
+
+class _FaultError(Exception):
+    """What is wrong with the files, in words; never leaves this module."""
+
+    def __init__(self, words: str, *, about_certificates: bool = False) -> None:
+        super().__init__(words)
+        self.about_certificates = about_certificates
+
+
+def _collect(mistakes: list[str], file: KeyFile, read: Callable[[], T]) -> T | None:
+    """Return what `read` returns; a `SetupError` of it becomes mistakes with the label."""
+    try:
+        return read()
+    except SetupError as error:
+        mistakes += (f"{line} (key {file.label!r})" for line in error.mistakes)
+    return None
+
+
+def _passphrase(file: KeyFile) -> bytes:
+    if file.passphrase is None:
+        raise SetupError(f"{key_place(file)}: passphrase is missing: a key at rest is encrypted")
+    return read_secret(file.passphrase)
+
+
+def _open_pkcs12(octets: bytes, passphrase: bytes) -> tuple[SigningPrivateKey, tuple[Certificate, ...]]:
+    if octets[:1] != b"\x30":
+        raise _FaultError("is not a PKCS#12 file")
+    if _KEY_BAG in octets:
+        raise _FaultError("its key is not encrypted, whatever the passphrase: export it again without -keypbe NONE")
+    try:
+        store = pkcs12.load_pkcs12(octets, passphrase)
+    except UnsupportedAlgorithm as error:
+        raise _FaultError("is encrypted in a way this system does not support: export it again") from error
+    except (ValueError, TypeError) as error:
+        raise _FaultError("the passphrase is wrong, or the file is damaged") from error
+    if store.key is None:
+        raise _FaultError("holds no private key")
+    found = [each.certificate for each in (store.cert, *store.additional_certs) if each is not None]
+    bag = tuple(Certificate.load(each.public_bytes(Encoding.DER)) for each in found[: _MAX_CERTIFICATES + 1])
+    return _usable(store.key), bag
+
+
+def _open_pem(octets: bytes, passphrase: bytes) -> SigningPrivateKey:
+    if b"-----BEGIN " not in octets:
+        raise _FaultError("is not a PEM file")
+    try:
+        return _usable(load_pem_private_key(octets, passphrase))
+    except UnsupportedAlgorithm as error:
+        raise _FaultError(f"is encrypted in a way this system does not support; run: {_ENCRYPT}") from error
+    except TypeError as error:  # the library's answer to a passphrase that nothing needs
+        raise _FaultError(f"the key is not encrypted; run: {_ENCRYPT}") from error
+    except ValueError as error:
+        raise _FaultError("the passphrase is wrong, or the file holds no private key") from error
+
+
+def _usable(private_key: object) -> SigningPrivateKey:
+    if not isinstance(private_key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise _FaultError("only RSA, P-256 and P-384 keys are used for signing")
+    return private_key
+
+
+def _joined(private_key: SigningPrivateKey, bag: Sequence[Certificate], at: datetime) -> Opened:
+    """Return the key with its certificate, wherever in the bag that is, and the issuers that the bag has for it."""
+    if not bag:
+        raise _FaultError("holds no certificate", about_certificates=True)
+    if len(bag) > _MAX_CERTIFICATES:
+        raise _FaultError(f"holds more than {_MAX_CERTIFICATES} certificates", about_certificates=True)
+    wanted = _identity(private_key.public_key())
+    own = [each for each in bag if each.public_key is not None and _identity(each.public_key) == wanted]
+    if not own:
+        raise _FaultError("no certificate in it belongs to the key: key and certificate do not match")
+    leaf = max(own, key=lambda each: (each.not_before <= at <= each.not_after, each.not_after))
+    return Opened(private_key, leaf, _issuers(leaf, [each for each in bag if each not in own], at))
+
+
+def _issuers(leaf: Certificate, bag: Sequence[Certificate], at: datetime) -> tuple[Certificate, ...]:
+    """Return the chain above a leaf, those in date first where a CA has several certificates."""
+    chain: list[Certificate] = []
+    child = leaf
+    while not child.self_issued and len(chain) < _MAX_CHAIN:
+        named = [each for each in bag if subject_key(each) == issuer_key(child) and each not in chain]
+        fitting = [each for each in named if signed_by(child, each)]
+        if not fitting:
+            if named:
+                words = f"{child.subject}: its signature is not made by the issuer that stands in the file"
+                raise _FaultError(words, about_certificates=True)
+            break
+        child = max(fitting, key=lambda each: (each.not_before <= at <= each.not_after, each.not_after))
+        chain.append(child)
+    if not chain and not leaf.self_issued:
+        words = f"the intermediate certificate is missing: {leaf.issuer}"
+        raise _FaultError(words, about_certificates=True)
+    return tuple(chain)
+
+
+def _identity(public_key: PublicKeyTypes) -> bytes:
+    return public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

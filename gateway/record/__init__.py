@@ -1,0 +1,1 @@
+"""What is written down about each step: structured logs; never bodies, secrets or personal numbers."""
