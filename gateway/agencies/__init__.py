@@ -1,0 +1,1 @@
+"""Which agency a mailbox or a certificate belongs to, as an administrator wrote it down."""
