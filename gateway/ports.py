@@ -183,11 +183,25 @@ class Transaction(Protocol):
 class HopLimits(Protocol):
     """What a next hop said it can take."""
 
-    size: int | None
-    """SIZE in octets; None if not announced, 0 means no fixed limit and is read as None."""
-    eight_bit: bool
-    smtputf8: bool
-    dsn: bool
+    @property
+    def size(self) -> int | None:
+        """SIZE in octets; None if not announced, 0 means no fixed limit and is read as None."""
+        ...
+
+    @property
+    def eight_bit(self) -> bool:
+        """8BITMIME."""
+        ...
+
+    @property
+    def smtputf8(self) -> bool:
+        """SMTPUTF8."""
+        ...
+
+    @property
+    def dsn(self) -> bool:
+        """DSN."""
+        ...
 
 
 class NextHop(Protocol):

@@ -1,0 +1,280 @@
+"""One mail transaction over SMTP or LMTP, step by step (RFC 5321, RFC 2033, RFC 2920, RFC 3461; `handover.md` I1-I4).
+
+The dot must never leave before every window of the message did, nor while anything is unread that could be taken for
+its reply. Whatever ends a step early - trouble, silence, cancellation - closes the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.reply import Reply
+from gateway.ports import HopError, HopTrouble
+from gateway.relay.commands import mail_command, rcpt_command
+from gateway.relay.content import blocks, end_of_data
+from gateway.relay.wire import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from gateway.core.envelope import Envelope
+    from gateway.core.message import Message
+    from gateway.relay.breaker import Breaker
+    from gateway.relay.greeting import Connection
+    from gateway.relay.pool import Pool
+    from gateway.relay.replies import Offers
+
+COMMAND_SECONDS: Final = 300.0
+"""For MAIL, RCPT, DATA and each window of octets (RFC 5321 4.5.3.2)."""
+RESET_SECONDS: Final = 5.0
+"""For RSET, and for a reply that came before its time."""
+MOST_PIPELINED: Final = 100
+"""Commands in one write; their replies fit into what a wire keeps unread."""
+
+_CLOSING: Final = 421
+_GO_AHEAD: Final = 354
+_LOGIN_WANTED: Final = frozenset({530, 535})
+
+
+class _UnfitError(WireError):
+    """The hop refuses to talk about mail with us at all: 530, 535 or 50x to MAIL (`handover.md` row 7)."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"MAIL: {reply}")
+        self.whole_site = reply.code in _LOGIN_WANTED
+
+
+class _StaleError(WireError):
+    """A kept connection that the hop has given up meanwhile."""
+
+
+class SmtpTransaction:
+    """Implements `ports.Transaction` on a connection of a pool."""
+
+    def __init__(
+        self, pool: Pool, connection: Connection, breaker: Breaker, *, lmtp: bool, reply_timeout: float
+    ) -> None:
+        """Take a connection over; `reply_timeout` (seconds) is for each reply after the dot."""
+        self._pool = pool
+        self._breaker = breaker
+        self._connection = connection
+        self._lmtp = lmtp
+        self._reply_timeout = reply_timeout
+        self._accepted = 0
+        self._begun = False
+        self._ended = False
+        self._dot_sent = False
+        self._outcomes: list[Reply] = []
+        self.mail_refusal: Reply | None = None
+        """The reply to MAIL that stood for all recipients."""
+
+    @property
+    def limits(self) -> Offers:
+        """What the hop announced."""
+        return self._connection.offers
+
+    @property
+    def dot_sent(self) -> bool:
+        """True from the moment the end of data was handed to the socket."""
+        return self._dot_sent
+
+    async def envelope(self, envelope: Envelope, *, size: int | None = None) -> tuple[Reply, ...]:
+        """Send MAIL and every RCPT (see `ports.Transaction`); `size` in octets goes into SIZE where that is offered.
+
+        Nothing is accepted before the dot, so a connection that fails here is replaced: a kept one by a new one, a new
+        one by one to the next host.
+        """
+        if self._begun or self._ended:
+            raise RuntimeError("a transaction has one envelope")
+        self._begun = True
+        with self._guard():
+            while True:
+                try:
+                    return await self._ask(envelope, size)
+                except WireError:
+                    connection = await self._pool.another(self._connection)
+                    if connection is None:
+                        raise
+                    self._connection = connection
+
+    async def content(self, message: Message) -> tuple[Reply, ...]:
+        """Send DATA, the message and the dot (see `ports.Transaction`)."""
+        if self._ended or not self._accepted:
+            raise RuntimeError("content goes to recipients that were accepted, once")
+        with self._guard():
+            connection = self._connection
+            connection.wire.write(b"DATA\r\n")
+            reply = await connection.reply(COMMAND_SECONDS)
+            if reply.code != _GO_AHEAD:
+                return await self._refused_data(reply)
+            early = await self._send(message)
+            if early is not None:
+                self._end(in_step=False)
+                return (early,) * self._accepted
+            while len(self._outcomes) < (self._accepted if self._lmtp else 1):
+                self._outcomes.append(await connection.final_reply(self._reply_timeout))
+            self._end(in_step=all(each.code != _CLOSING for each in self._outcomes))
+            return tuple(self._outcomes) if self._lmtp else (self._outcomes[0],) * self._accepted
+
+    async def abandon(self) -> None:
+        """Leave the transaction: RSET before DATA, close the connection otherwise; never raises."""
+        if self._ended:
+            return
+        try:
+            await self._reset()
+        finally:
+            if not self._ended:
+                self._end(in_step=False)
+
+    async def _reset(self) -> None:
+        """End the transaction with RSET, whose reply is not waited for long; a hop that fails here loses us."""
+        in_step = True
+        if self._begun:
+            try:
+                self._connection.wire.write(b"RSET\r\n")
+                in_step = (await self._connection.reply(RESET_SECONDS)).code == 250  # noqa: PLR2004 - RFC 5321 4.1.1.5
+            except (WireError, TimeoutError):
+                in_step = False
+        self._end(in_step=in_step)
+
+    async def _ask(self, envelope: Envelope, size: int | None) -> tuple[Reply, ...]:
+        """Send MAIL and RCPT; raises `WireError` where another connection might do better."""
+        connection = self._connection
+        offers = connection.offers
+        mail = mail_command(envelope, offers, size)
+        if isinstance(mail, Reply):
+            return self._refused_mail(mail, envelope)
+        commands = [mail, *(rcpt_command(each, offers) for each in envelope.recipients)]
+        replies: list[Reply] = []
+        for batch in _batches(commands, MOST_PIPELINED if offers.pipelining else 1):
+            connection.wire.write(b"".join(batch))
+            for _ in batch:
+                reply = await connection.final_reply(COMMAND_SECONDS)
+                if reply.code == _CLOSING:
+                    return self._cut_short(replies, reply, len(envelope.recipients))
+                replies.append(reply)
+            if not replies[0].positive:
+                return self._refused_mail(_fit(replies[0]), envelope)
+        accepted = sum(each.positive for each in replies[1:])
+        if accepted and not connection.wire.quiet:
+            raise WireError("out of step after RCPT")
+        self._accepted = accepted
+        return tuple(replies[1:])
+
+    def _refused_mail(self, reply: Reply, envelope: Envelope) -> tuple[Reply, ...]:
+        self.mail_refusal = reply
+        return (reply,) * len(envelope.recipients)
+
+    def _cut_short(self, replies: list[Reply], closing: Reply, count: int) -> tuple[Reply, ...]:
+        """Return the replies when 421 ended the session: nobody is aboard any more, refusals stand."""
+        if not replies and self._connection.served:
+            raise _StaleError(f"kept connection: {closing}")
+        if not replies:
+            self.mail_refusal = closing
+        self._end(in_step=False)
+        known = [each if each.permanent else closing for each in replies[1:]]
+        return (*known, *[closing] * (count - len(known)))
+
+    async def _refused_data(self, reply: Reply) -> tuple[Reply, ...]:
+        if reply.positive:
+            raise WireError(f"out of step: {reply} to DATA")
+        if reply.code == _CLOSING:
+            self._end(in_step=False)
+        else:
+            await self._reset()
+        return (reply,) * self._accepted
+
+    async def _send(self, message: Message) -> Reply | None:
+        """Send the octets and the dot; a reply that comes first ends it without a dot and is returned."""
+        wire = self._connection.wire
+        held = b""
+        for block in blocks(message):
+            if held and (early := await self._send_window(held)) is not None:
+                return early
+            held = block
+        held += end_of_data(message)
+        if not wire.quiet:
+            return await self._early_reply()
+        self._dot_sent = True
+        wire.write(held)
+        return None
+
+    async def _send_window(self, octets: bytes) -> Reply | None:
+        """Send one window and wait for room."""
+        wire = self._connection.wire
+        try:
+            if not wire.unread:
+                wire.write(octets)
+                async with asyncio.timeout(COMMAND_SECONDS):
+                    await wire.drain()
+        except WireError:
+            if not wire.unread:
+                raise
+        return await self._early_reply() if wire.unread else None
+
+    async def _early_reply(self) -> Reply:
+        """Return the refusal that came before the dot; a positive reply there means nothing, and is trouble."""
+        reply = await self._connection.reply(RESET_SECONDS)
+        if reply.positive:
+            raise WireError(f"out of step: {reply} before the end of data")
+        return reply
+
+    def _end(self, *, in_step: bool) -> None:
+        """Give the connection back, or close it where it may be out of step."""
+        self._ended = True
+        if self._begun:
+            self._breaker.answered()
+        if in_step:
+            self._pool.give_back(self._connection)
+        else:
+            self._pool.drop(self._connection)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Generator[None, None, None]:
+        """Close the connection if a step does not come to its end; trouble becomes `HopError`."""
+        try:
+            yield
+        except (WireError, TimeoutError) as error:
+            self._fail()
+            words = f"{self._connection.endpoint}: {error if str(error) else 'no answer in time'}"
+            if self._dot_sent:
+                raise HopError(HopTrouble.LOST_AFTER_DOT, words, tuple(self._outcomes)) from error
+            if not isinstance(error, _UnfitError) or error.whole_site:
+                self._breaker.trouble()
+            raise HopError(HopTrouble.SITE, words) from error
+        except HopError:
+            self._fail()
+            self._breaker.trouble()
+            raise
+        except BaseException:
+            self._fail()
+            raise
+
+    def _fail(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._pool.drop(self._connection)
+
+    def __del__(self) -> None:
+        """Close what somebody forgot to end: a lost connection must not count against the hop's limit for ever."""
+        if not self._ended:
+            with contextlib.suppress(RuntimeError):  # the loop may be gone
+                self._fail()
+
+
+def _fit(reply: Reply) -> Reply:
+    """Return a refusal of MAIL that is about this message; raises `_UnfitError` if it is about us.
+
+    50x with a status of the address class (such as 501 5.1.7, bad sender address syntax) is about the message: tried
+    again for five days it would fail for five days.
+    """
+    about_address = reply.status is not None and reply.status.startswith("5.1.")
+    if reply.code in _LOGIN_WANTED or (500 <= reply.code < 510 and not about_address):  # noqa: PLR2004 - row 7: 50x
+        raise _UnfitError(reply)
+    return reply
+
+
+def _batches(commands: Sequence[bytes], most: int) -> Iterable[Sequence[bytes]]:
+    return (commands[start : start + most] for start in range(0, len(commands), most))

@@ -1,0 +1,137 @@
+"""The configured next hops: SMTP and LMTP ones with their pool and breaker, and Maildirs (`handover.md` 1, row 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.config.model import HopProtocol
+from gateway.core.address import NULL_PATH
+from gateway.core.envelope import Envelope, Recipient
+from gateway.core.errors import SetupError
+from gateway.ports import HopError, HopTrouble
+from gateway.relay.breaker import Breaker
+from gateway.relay.connection import SmtpTransaction
+from gateway.relay.greeting import Greeter
+from gateway.relay.maildir import MaildirHop
+from gateway.relay.pool import BusyError, Pool
+
+if TYPE_CHECKING:
+    from gateway.config.model import Hop, Settings
+    from gateway.core.address import Mailbox
+    from gateway.core.reply import Reply
+    from gateway.relay.replies import Offers
+
+
+class SmtpHop:
+    """Implements `ports.NextHop` over SMTP or LMTP."""
+
+    def __init__(self, settings: Hop, hostname: str) -> None:
+        """Read what connecting needs; raises `SetupError`. Nothing connects before the first use."""
+        self._settings = settings
+        self._breaker = Breaker()
+        self._pool = Pool(Greeter(settings, hostname), settings.addresses, settings.max_connections)
+        self._asking: asyncio.Task[Offers | None] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return self._settings.name
+
+    @property
+    def usable(self) -> bool:
+        """False while the breaker is open."""
+        return self._breaker.usable
+
+    @property
+    def per_recipient(self) -> bool:
+        """True for LMTP."""
+        return self._settings.protocol is HopProtocol.LMTP
+
+    async def begin(self) -> SmtpTransaction:
+        """Return a transaction on a ready connection, pooled or new; raises `HopError(SITE)`."""
+        if not self._breaker.enter():
+            raise HopError(HopTrouble.SITE, f"hop {self.name} is given a rest after repeated trouble")
+        try:
+            connection = await self._pool.take()
+        except BusyError:
+            raise
+        except HopError:
+            self._breaker.trouble()
+            raise
+        return SmtpTransaction(
+            self._pool,
+            connection,
+            self._breaker,
+            lmtp=self.per_recipient,
+            reply_timeout=self._settings.reply_timeout,
+        )
+
+    async def known_limits(self) -> Offers | None:
+        """Return what the hop said in its last greeting; callers that come first share one question."""
+        if self._pool.offers is None:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            return await asyncio.shield(self._asking)
+        return self._pool.offers
+
+    async def _ask(self) -> Offers | None:
+        try:
+            transaction = await self.begin()
+        except HopError:
+            return None
+        limits = transaction.limits
+        await transaction.abandon()
+        return limits
+
+    async def probe(self, mailbox: Mailbox) -> Reply:
+        """Return the reply to RCPT for a mailbox, with the null reverse-path; raises `HopError` if there is none.
+
+        A refusal of MAIL says nothing about the mailbox, unless it is that the mailbox needs SMTPUTF8.
+        """
+        transaction = await self.begin()
+        try:
+            (reply,) = await transaction.envelope(Envelope(NULL_PATH, (Recipient(mailbox),)))
+            refusal = transaction.mail_refusal
+        finally:
+            await transaction.abandon()
+        if refusal is not None and mailbox.ascii:
+            raise HopError(HopTrouble.SITE, f"hop {self.name} refuses the null reverse-path: {refusal}")
+        return reply
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+        await self._pool.close()
+
+
+class Hops:
+    """Implements `ports.NextHops`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Build every hop; raises `SetupError` with every mistake. Needs no running loop, and connects to nothing."""
+        self._hops: dict[str, SmtpHop | MaildirHop] = {}
+        mistakes: list[str] = []
+        for each in settings.hops:
+            try:
+                self._hops[each.name] = _build(each, settings.hostname)
+            except SetupError as error:
+                mistakes += error.mistakes
+        if mistakes:
+            raise SetupError(*mistakes)
+
+    def by_name(self, name: str) -> SmtpHop | MaildirHop:
+        """Return the hop; raises `KeyError`."""
+        return self._hops[name]
+
+    async def close(self) -> None:
+        """Close every hop: idle connections with QUIT, those in use at once."""
+        await asyncio.gather(*(each.close() for each in self._hops.values()))
+
+
+def _build(settings: Hop, hostname: str) -> SmtpHop | MaildirHop:
+    if settings.directory is not None:
+        return MaildirHop(settings.name, settings.directory, hostname=hostname)
+    return SmtpHop(settings, hostname)
