@@ -10,6 +10,7 @@ import binascii
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STANDARD_INPUT: Final = "-"
+_STRAY: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
 _PEM_CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----(.*?)-----END X509 CRL-----", re.DOTALL)
 
 
@@ -60,7 +62,7 @@ class FileBuilder:
 
     def __init__(self) -> None:
         """Make the file; it vanishes with the last reference to its source."""
-        self._file: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115 - the source owns it
+        self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - the source owns it
 
     def write(self, block: bytes) -> None:
         """Append octets; raises `OSError` when the disk is full."""
@@ -79,11 +81,11 @@ def read_message(name: str) -> Message:
     what somebody wants to know about. Raises `OSError`.
     """
     if name == STANDARD_INPUT:
-        copy = FileBuilder()
-        shutil.copyfileobj(sys.stdin.buffer, copy, WINDOW)
-        source = copy.finish()
+        source = _copied(sys.stdin.buffer)
     else:
-        source = FileSource(Path(name).open("rb"))  # noqa: SIM115 - the source owns it
+        file = Path(name).open("rb")  # noqa: SIM115 - the source owns it
+        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        source = FileSource(file) if regular else _copied(file)  # a pipe has no size, and would look empty
     message = Message.from_source(source)
     if message.find(b"\r\n") >= 0 or message.find(b"\n") < 0:
         return message
@@ -91,6 +93,24 @@ def read_message(name: str) -> Message:
     for window in message.windows():
         wire.write(window.replace(b"\n", b"\r\n"))
     return Message.from_source(wire.finish())
+
+
+def _copied(stream: BinaryIO) -> FileSource:
+    """Return what a stream holds; what arrives by a pipe can be read once only."""
+    copy = FileBuilder()
+    shutil.copyfileobj(stream, copy, WINDOW)
+    return copy.finish()
+
+
+def canonical(message: Message) -> bool:
+    """Return whether every line ends in CRLF, with no CR, LF or NUL anywhere else: what a transport leaves alone."""
+    carry = b""
+    for window in message.windows():
+        block = carry + window
+        carry = b"\r" if block.endswith(b"\r") else b""
+        if _STRAY.search(block.removesuffix(b"\r")):
+            return False
+    return not carry
 
 
 def read_certificates(paths: Sequence[Path]) -> tuple[Certificate, ...]:

@@ -12,16 +12,20 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.files import STANDARD_INPUT, FileBuilder, read_certificates, read_crls, read_message
+from gateway.cli.call import Mistakes, complain, moment, stop
+from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_certificates, read_crls, read_message
 from gateway.cli.report import as_object, print_report
+from gateway.core.address import domain_key
 from gateway.core.errors import InputError, ServiceError, SetupError
+from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadable, Verified
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.mime.transfer import CannotEncode
 from gateway.pki.path import Revocation, TrustAnchors
+from gateway.record.logs import configure
 from gateway.smime.sign import Left, Prepared, check_own_work, content_digest, finish, prepare
 from gateway.smime.verify import verify as judge_message
 
@@ -36,13 +40,6 @@ if TYPE_CHECKING:
 _BOUNDARY_TRIES: Final = 3
 
 
-def _stop(code: int, *lines: str) -> NoReturn:
-    """End with an exit code, saying why on standard error."""
-    for line in lines:
-        sys.stderr.write(f"gateway: {line}\n")
-    raise typer.Exit(code)
-
-
 # --- sign -----------------------------------------------------------------------------------------------------------
 
 
@@ -53,21 +50,25 @@ def sign(
     config: Annotated[Path | None, typer.Option("--config", help="The gateway's configuration, for --key.")] = None,
 ) -> None:
     """Sign the message on standard input and write it to standard output, canonical (CRLF)."""
+    configure("error")  # a log line on standard output would stand in the message
     now = dt.datetime.now(dt.UTC)
     try:
         signing_key = _signing_key(now, key=key, p12=p12, password_file=password_file, config=config)
         finished = asyncio.run(_signed(read_message(STANDARD_INPUT), signing_key, now))
     except SetupError as error:
-        _stop(2, *error.mistakes)
+        stop(2, *error.mistakes)
     except InputError as error:
-        _stop(1, f"cannot be signed: {error.reason}")
+        stop(1, f"cannot be signed: {error.reason}")
     except ServiceError as error:
-        _stop(1, f"the key does not answer: {error}")
+        stop(1, f"the key does not answer: {error}")
     except OSError as error:
-        _stop(1, f"cannot be read: {error.strerror or error}")
-    for window in finished.windows():
-        sys.stdout.buffer.write(window)
-    sys.stdout.buffer.flush()
+        stop(1, f"cannot be read: {error.strerror or error}")
+    try:
+        for window in finished.windows():
+            sys.stdout.buffer.write(window)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        stop(1, f"cannot be written as a whole: {error.strerror or error}")
 
 
 def _signing_key(
@@ -81,8 +82,8 @@ def _signing_key(
     if (key is None) == (p12 is None):
         raise SetupError("give either --key LABEL with --config FILE, or --p12 FILE with --password-file FILE")
     if key is not None:
-        if config is None:
-            raise SetupError("--key needs --config")
+        if config is None or password_file is not None:
+            raise SetupError("--key needs --config, and no --password-file")
         files = [each for each in load_settings(config).keys if each.label == key]
         if not files:
             raise SetupError(f"{config}: there is no key {key!r}")
@@ -97,7 +98,7 @@ def _signing_key(
         raise SetupError(f"the key {files[0].label!r} was not loaded")
     fault = catalog.unfit(found, now)
     if fault is not None:
-        raise SetupError(f"the key may not sign now: {fault}")
+        raise SetupError(*catalog.findings(now))
     return found
 
 
@@ -106,12 +107,14 @@ _COMMAND_LINE: Final = "command-line"
 
 async def _signed(message: Message, key: SigningKey, now: dt.datetime) -> Message:
     """Return the finished message, checked; raises `InputError` with the reason where it must not be signed."""
+    if not canonical(message):
+        raise InputError("it has CRLF and other line ends, or a NUL: a transport would change what was signed")
     author = author_of(read_header(message))
     if isinstance(author, AuthorDefect):
         raise InputError(f"From is not one mailbox ({author})")
     if author.key not in key.addresses:
         raise InputError(f"From is {author}, and the key's certificate names {', '.join(sorted(key.addresses))}")
-    message_id = f"<{secrets.token_hex(16)}@{author.domain}>"
+    message_id = f"<{secrets.token_hex(16)}@{domain_key(author.domain)}>"
     try:
         prepared = prepare(message, now=now, message_id=message_id, new_builder=FileBuilder)
     except CannotEncode as error:
@@ -166,26 +169,42 @@ def verify(  # noqa: PLR0913, PLR0917 - one argument per option
     try:
         world = _world(trust or (), untrusted or (), crls or (), at=at, revocation=revocation, config=config)
     except SetupError as error:
-        _stop(2, *error.mistakes)
+        stop(2, *error.mistakes)
     if not world.trust.anchors:
         sys.stderr.write("gateway: no --trust and no --config: nothing can be verified\n")
+    if files.count(STANDARD_INPUT) > 1:
+        stop(2, "standard input can be read once only")
     all_verified, unread = True, False
     for name in files:
         try:
-            all_verified &= _judge(name, world, as_json=as_json)
+            judgment = _judged(name, world)
         except OSError as error:
-            sys.stderr.write(f"gateway: {name}: {error.strerror or error}\n")
-            unread = True
+            complain(f"{name}: {error.strerror or error}")
+            judgment, unread = _UNREAD, True
+        if as_json:
+            _write(as_object(name, judgment))
+        else:
+            print_report(name, judgment)
+        all_verified &= isinstance(judgment.verdict, Verified)
     if unread:
         raise typer.Exit(2)
     raise typer.Exit(0 if all_verified else 1)
 
 
-def _judge(name: str, world: _World, *, as_json: bool) -> bool:
-    """Judge and report one file; return True if it is verified."""
-    message = read_message(name)
-    judgment = judge_message(
-        message,
+_UNREAD: Final = Judgment(
+    Unreadable("file_unreadable"),
+    ChainState.NONE,
+    SignatureState.NONE,
+    covers_everything_shown=False,
+    headers_signed=False,
+    author=None,
+)
+"""The answer about a file that is not there: whoever reads our JSON finds an object for each name it gave."""
+
+
+def _judged(name: str, world: _World) -> Judgment:
+    return judge_message(
+        read_message(name),
         trust=world.trust,
         revocation=world.revocation,
         at=world.at,
@@ -193,13 +212,12 @@ def _judge(name: str, world: _World, *, as_json: bool) -> bool:
         crls=world.crls,
         agency_of=world.agency_of,
     )
-    found = as_object(name, judgment)
-    if as_json:
-        sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-        sys.stdout.buffer.flush()
-    else:
-        print_report(name, judgment)
-    return found["verdict"] == "verified"
+
+
+def _write(found: dict[str, object]) -> None:
+    """Write one JSON object as a line; names of files may hold octets that are no UTF-8."""
+    sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def _world(
@@ -212,42 +230,25 @@ def _world(
     config: Path | None,
 ) -> _World:
     """Read everything the judgment needs; raises one `SetupError` with all mistakes."""
-    mistakes: list[str] = []
-    mode, agency_of = revocation or Revocation.HARD, _no_agency
-    try:
-        moment = _moment(at)
-    except ValueError:
-        mistakes.append(f"--at {at}: not a time as ISO 8601 writes it, such as 2026-11-24T08:00:00+07:00")
-    intermediates: Sequence[Path] = ()
-    if config is not None:
-        settings = _settings(config, mistakes)
-        if settings is not None:
-            trust, crls = (*settings.trust.anchors, *trust), (*settings.trust.crls, *crls)
-            intermediates = settings.trust.intermediates
-            mode = revocation or Revocation(settings.trust.revocation)
-            agency_of = _registry(settings.agencies, mistakes)
-    certificates = []
-    for paths in (trust, intermediates, untrusted):
-        try:
-            certificates.append(read_certificates(paths))
-        except SetupError as error:
-            mistakes += error.mistakes
-    try:
-        lists = read_crls(crls)
-    except SetupError as error:
-        mistakes += error.mistakes
-    if mistakes:
-        raise SetupError(*mistakes)
-    anchors, pinned, others = certificates
-    return _World(TrustAnchors(anchors, pinned, lists), mode, moment, others, (), agency_of)
-
-
-def _moment(text: str | None) -> dt.datetime:
-    """Return the aware time to judge at; raises `ValueError`."""
-    if text is None:
-        return dt.datetime.now(dt.UTC)
-    moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
+    faults = Mistakes()
+    judged_at = faults.read(lambda: moment(at))
+    settings = faults.read(lambda: _settings(config)) if config is not None else None
+    mode, agencies = revocation or Revocation.HARD, None
+    pinned: Sequence[Path] = ()
+    if settings is not None:
+        trust, crls = (*settings.trust.anchors, *trust), (*settings.trust.crls, *crls)
+        pinned = settings.trust.intermediates
+        mode = revocation or Revocation(settings.trust.revocation)
+        agencies = settings.agencies
+    anchors = faults.read(lambda: read_certificates(trust)) or ()
+    completing = faults.read(lambda: read_certificates(pinned)) or ()
+    others = faults.read(lambda: read_certificates(untrusted)) or ()
+    lists = faults.read(lambda: read_crls(crls)) or ()
+    agency_of = faults.read(lambda: _registry(agencies))
+    faults.finish()
+    if judged_at is None or agency_of is None:
+        raise SetupError("nothing to judge by")
+    return _World(TrustAnchors(anchors, completing, lists), mode, judged_at, others, (), agency_of)
 
 
 def _no_agency(certificate: Certificate) -> str | None:
@@ -255,25 +256,18 @@ def _no_agency(certificate: Certificate) -> str | None:
     return None
 
 
-def _settings(config: Path, mistakes: list[str]) -> Settings | None:
+def _settings(config: Path) -> Settings:
     from gateway.config.load import load_settings  # noqa: PLC0415 - most calls need no YAML
 
-    try:
-        return load_settings(config)
-    except SetupError as error:
-        mistakes += error.mistakes
-        return None
+    return load_settings(config)
 
 
-def _registry(path: Path | None, mistakes: list[str]) -> Callable[[Certificate], str | None]:
+def _registry(path: Path | None) -> Callable[[Certificate], str | None]:
     from gateway.agencies.registry import Registry  # noqa: PLC0415 - most calls need no YAML
 
     if path is None:
         return _no_agency
     try:
         return Registry.load(str(path), path.read_text(encoding="utf-8")).agency_name
-    except SetupError as error:
-        mistakes += error.mistakes
     except (OSError, UnicodeDecodeError) as error:
-        mistakes.append(f"{path}: cannot be read: {error}")
-    return _no_agency
+        raise SetupError(f"{path}: cannot be read: {error}") from error

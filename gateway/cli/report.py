@@ -1,17 +1,11 @@
-"""A judgment for programs (JSON) and for people: Vietnamese first, times with their offset (ISO 8601).
-
-Everything in a certificate or a message is hostile text: no control or direction character may reach a terminal.
-"""
+"""A judgment for programs (JSON) and for people: Vietnamese first, times with their offset (ISO 8601)."""
 
 from __future__ import annotations
 
 import datetime as dt
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-from rich.text import Text
-
+from gateway.cli.screen import STATES, show
 from gateway.core.verdict import row_of
 from gateway.tagging import words
 
@@ -20,18 +14,22 @@ if TYPE_CHECKING:
 
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _COLORS: Final = {"verified": "bold green", "unsigned": "bold yellow", "indeterminate": "bold yellow"}
-_LABEL: Final = 26
-_STATES: Final = {
-    "valid": "hợp lệ / valid",
-    "invalid": "không hợp lệ / invalid",
-    "indeterminate": "chưa xác định được / indeterminate",
-    "none": "không có / none",
-}
+_NO_REVOCATION_DATA: Final = frozenset({"no_revocation_data", "stale_revocation_data"})
+_HINT_VI: Final = "Cần CRL còn hạn cho mọi chứng thư: đưa vào bằng --crls TỆP, hoặc chọn --revocation soft."
+_HINT_EN: Final = "Fresh CRLs are needed for every certificate: give them by --crls FILE, or choose --revocation soft."
+
+
+def texts(judgment: Judgment) -> tuple[str, str]:
+    """Return what a reader is told, Vietnamese and English; where only the call lacks something, what to add to it."""
+    vietnamese, english = words(judgment)
+    if judgment.verdict.reason in _NO_REVOCATION_DATA:
+        return f"{vietnamese} {_HINT_VI}", f"{english} {_HINT_EN}"
+    return vietnamese, english
 
 
 def as_object(name: str, judgment: Judgment) -> dict[str, object]:
     """Return the JSON object for one file."""
-    vietnamese, english = words(judgment)
+    vietnamese, english = texts(judgment)
     return {
         "file": name,
         "verdict": row_of(judgment.verdict).name,
@@ -60,37 +58,23 @@ def _signer_object(signer: Signer) -> dict[str, object]:
     }
 
 
-def printable(text: str) -> str:
-    """Return text that can do nothing to a terminal: control, format and surrogate characters become visible."""
-    return "".join(
-        char if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} else f"\\u{ord(char):04x}"
-        for char in text
-    )
-
-
 def print_report(name: str, judgment: Judgment) -> None:
     """Print one judgment for people on standard output."""
     verdict = row_of(judgment.verdict).name
-    vietnamese, english = words(judgment)
-    report = Text()
-    report.append(f"{printable(name)}\n", "bold")
-    report.append(f"  {printable(vietnamese)}\n", _COLORS.get(verdict, "bold red"))
-    report.append(f"  {printable(english)}\n")
+    vietnamese, english = texts(judgment)
     covers = "toàn bộ thư / everything shown" if judgment.covers_everything_shown else "không / no"
     headers = "được ký / signed" if judgment.headers_signed else "không được ký / not signed"
     lines = [
         ("Kết luận / verdict", f"{verdict} ({judgment.verdict.reason})"),
         ("Người gửi / author", str(judgment.author) if judgment.author is not None else "-"),
-        ("Chữ ký / signature", _STATES[judgment.signature]),
-        ("Chứng thư / chain", _STATES[judgment.chain]),
+        ("Chữ ký / signature", STATES[judgment.signature]),
+        ("Chứng thư / chain", STATES[judgment.chain]),
         ("Chữ ký phủ / it covers", covers),
         ("Tiêu đề / header fields", headers),
     ]
     for signer in judgment.verdict.signers:
         lines += _signer_lines(signer)
-    for label, value in lines:
-        report.append(f"  {label:<{_LABEL}}{printable(value)}\n")
-    Console(highlight=False, soft_wrap=True).print(report, end="")
+    show(name, vietnamese=vietnamese, english=english, color=_COLORS.get(verdict, "bold red"), lines=lines)
 
 
 def _signer_lines(signer: Signer) -> list[tuple[str, str]]:

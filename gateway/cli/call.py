@@ -1,0 +1,73 @@
+"""What the commands for one thing share: how they end, what they may show, the time they judge at (ISO 8601).
+
+Exit codes: 0 yes, 1 no, 2 the call or its files are wrong. Everything in a certificate, a message or a file's name is
+hostile text: no control or direction character may reach a terminal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import unicodedata
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import typer
+
+from gateway.core.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+def stop(code: int, *lines: str) -> NoReturn:
+    """End with an exit code, saying why on standard error."""
+    for line in lines:
+        complain(line)
+    raise typer.Exit(code)
+
+
+def complain(line: str) -> None:
+    """Say what is wrong on standard error; names of files may hold what a terminal would obey."""
+    sys.stderr.write(f"gateway: {printable(line)}\n")
+
+
+class Mistakes:
+    """Collects what is wrong with the files of one call, so that all of it is said in one run."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def read(self, reader: Callable[[], T]) -> T | None:
+        """Return what `reader` returns; None, and the mistakes kept, where it raises `SetupError`."""
+        try:
+            return reader()
+        except SetupError as error:
+            self._lines += error.mistakes
+        return None
+
+    def finish(self) -> None:
+        """Raise one `SetupError` if there was any mistake."""
+        if self._lines:
+            raise SetupError(*self._lines)
+
+
+def moment(text: str | None) -> dt.datetime:
+    """Return the aware time to judge at: now without a text, UTC without an offset; raises `SetupError`."""
+    if text is None:
+        return dt.datetime.now(dt.UTC)
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        wanted = "not a time as ISO 8601 writes it, such as 2026-11-24T08:00:00+07:00"
+        raise SetupError(f"--at {text}: {wanted}") from error
+    return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
+
+
+def printable(text: str) -> str:
+    """Return text that can do nothing to a terminal: control, format and surrogate characters become visible."""
+    return "".join(
+        char if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} else f"\\u{ord(char):04x}"
+        for char in text
+    )
