@@ -248,7 +248,7 @@ class _Reader:
             raise _Stop(place, "directives are not used here")
 
     def _refuse_tag(self, event: ScalarEvent | CollectionStartEvent, place: Place) -> None:
-        if event.tag is not None and event.tag != "!":
+        if event.tag is not None:
             raise _Stop(place, "tags (!...) are not used here")
 
     def _repeated(self, event: AliasEvent, place: Place) -> _Built:
