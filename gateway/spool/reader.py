@@ -1,0 +1,105 @@
+"""What the spool is asked without being changed: entries as they were written, when one is due, how many there are.
+
+Every method blocks, and raises `ServiceError` when the disk fails.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import func, select
+
+from gateway.core.errors import ServiceError
+from gateway.core.message import Message
+from gateway.core.octets import MemorySource
+from gateway.spool.schema import BODIES, ENTRIES, FREE_TO_DELIVER, RECIPIENTS, moment, read_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+    from gateway.core.queue import Entry, Kind
+    from gateway.spool.database import Database
+    from gateway.spool.files import BodyFiles
+
+_PART: Final = 500
+"""Entries per statement."""
+
+
+class Reader:
+    """Reads one spool, from any thread."""
+
+    def __init__(self, database: Database, files: BodyFiles) -> None:
+        """Read the rows of `database` and the large bodies of `files`."""
+        self._database = database
+        self._files = files
+
+    def load(self, ids: Sequence[str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
+        """Return the entries of these ids in their order, without those that are gone, and the ids of damaged ones."""
+        found: dict[str, Entry] = {}
+        damaged: list[str] = []
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), _PART):
+                self._load_part(connection, ids[start : start + _PART], found, damaged)
+        return tuple(found[each] for each in ids if each in found), tuple(damaged)
+
+    def of_kind(self, kind: Kind, limit: int) -> tuple[Entry, ...]:
+        """Return readable entries of a kind, the oldest first."""
+        chosen = (
+            select(ENTRIES.c.entry_id)
+            .where(ENTRIES.c.kind == kind.value)
+            .order_by(ENTRIES.c.received_at, ENTRIES.c.entry_id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            ids = connection.execute(chosen).scalars().all()
+        return self.load(ids)[0]
+
+    def next_due(self) -> datetime | None:
+        """Return when the earliest unclaimed DELIVER entry is due."""
+        with self._database.reading() as connection:
+            stamped = connection.execute(select(func.min(ENTRIES.c.next_attempt_at)).where(FREE_TO_DELIVER)).scalar()
+        return None if stamped is None else moment(stamped)
+
+    def count(self) -> Mapping[str, int]:
+        """Return the number of entries by kind."""
+        statement = select(ENTRIES.c.kind, func.count()).group_by(ENTRIES.c.kind)
+        with self._database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(statement)}
+
+    def known(self, ids: Collection[str]) -> frozenset[str]:
+        """Return those ids that have a row."""
+        ordered = list(ids)
+        found: set[str] = set()
+        with self._database.reading() as connection:
+            for start in range(0, len(ordered), _PART):
+                part = select(ENTRIES.c.entry_id).where(ENTRIES.c.entry_id.in_(ordered[start : start + _PART]))
+                found.update(connection.execute(part).scalars())
+        return frozenset(found)
+
+    def _load_part(
+        self, connection: Connection, ids: Sequence[str], found: dict[str, Entry], damaged: list[str]
+    ) -> None:
+        recipients: dict[str, list[Row[Any]]] = {}
+        rows = connection.execute(select(ENTRIES).where(ENTRIES.c.entry_id.in_(ids))).all()
+        of_part = RECIPIENTS.c.entry_id.in_(ids)
+        for each in connection.execute(select(RECIPIENTS).where(of_part).order_by(RECIPIENTS.c.position)):
+            recipients.setdefault(each.entry_id, []).append(each)
+        bodies = {
+            row.entry_id: row.octets for row in connection.execute(select(BODIES).where(BODIES.c.entry_id.in_(ids)))
+        }
+        for row in rows:
+            try:
+                message = self._message(row, bodies)
+                found[row.entry_id] = read_entry(row, recipients.get(row.entry_id, []), message)
+            except (ValueError, TypeError, LookupError, FileNotFoundError):
+                damaged.append(row.entry_id)
+            except OSError as error:
+                raise ServiceError(f"a body of the spool cannot be read: {error.strerror}") from error
+
+    def _message(self, row: Row[Any], bodies: Mapping[str, bytes]) -> Message:
+        if row.in_file:
+            return Message.from_source(self._files.open(row.entry_id, row.length))
+        return Message.from_source(MemorySource(bytes(bodies[row.entry_id])))

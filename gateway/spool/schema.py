@@ -1,0 +1,219 @@
+"""The tables of the spool, and entries as their rows: what is read back equals what was stored, field for field.
+
+The schema has a number (`PRAGMA user_version`); whoever changes a table raises it and writes the way from the one
+before. Times are whole microseconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+
+from gateway.core.address import NULL_PATH, Mailbox
+from gateway.core.envelope import Direction, Envelope, Notify, Recipient, Ret
+from gateway.core.queue import Consignment, Entry, Kind, RecipientState
+from gateway.core.reply import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Row
+
+    from gateway.core.message import Message
+
+VERSION: Final = 1
+IN_ROW: Final = 256 * 1024
+"""Octets up to which a body lies in a row; larger ones are files (`handover.md` 3)."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_ENTRY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+TABLES: Final = MetaData()
+ENTRIES: Final = Table(
+    "entries",
+    TABLES,
+    Column("entry_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("claimed_by", Text),
+    Column("next_attempt_at", Integer, nullable=False),
+    Column("received_at", Integer, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("dot_sent", Integer, nullable=False),
+    Column("replies", Integer, nullable=False),  # how many the entry has: none yet is not the same as none read
+    Column("hop", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("answered_for", Integer, nullable=False),
+    Column("reverse_local", Text),  # both null: the null reverse-path
+    Column("reverse_domain", Text),
+    Column("eight_bit", Integer, nullable=False),
+    Column("smtputf8", Integer, nullable=False),
+    Column("ret", Text),
+    Column("envid", Text),
+    Column("length", Integer, nullable=False),
+    Column("in_file", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+RECIPIENTS: Final = Table(
+    "recipients",
+    TABLES,
+    Column("entry_id", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("local", Text, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("notify", Text),  # null: not given; empty: NEVER
+    Column("orcpt", Text),
+    Column("state", Text, nullable=False),
+    Column("reply", Text),
+    sqlite_with_rowid=False,
+)
+BODIES: Final = Table(
+    "bodies",
+    TABLES,
+    Column("entry_id", Text, primary_key=True),
+    Column("octets", LargeBinary, nullable=False),
+)
+FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL")
+"""Literal, so that SQLite can tell that the partial index answers it."""
+Index("entries_due", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, sqlite_where=FREE_TO_DELIVER)
+Index("entries_claimed", ENTRIES.c.claimed_by, sqlite_where=text("claimed_by IS NOT NULL"))
+
+Rows = list[dict[str, Any]]
+
+
+def stamp(moment: datetime) -> int:
+    """Return a time as it is stored; raises `TypeError` for one without a zone."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(stamped: int) -> datetime:
+    """Return the time of a stamp."""
+    return _EPOCH + stamped * _MICROSECOND
+
+
+def is_large(message: Message) -> bool:
+    """Return whether a message goes into a file of its own."""
+    return len(message) > IN_ROW
+
+
+def check(entry: Entry) -> None:
+    """Raise `ValueError` for an entry that no dispatch could have made: it must not be written down."""
+    recipients = len(entry.consignment.envelope.recipients)
+    if not _ENTRY_ID.fullmatch(entry.entry_id):
+        raise ValueError("an entry id has letters, digits, - and _ only, at most 64")
+    if len(entry.states) != recipients or len(entry.last_replies) not in {0, recipients}:
+        raise ValueError("an entry has one state, and one reply or none at all, for each recipient")
+
+
+def state_row(entry: Entry) -> dict[str, Any]:
+    """Return the columns of an entry that `settle` may change."""
+    return {
+        "kind": entry.consignment.kind.value,
+        "next_attempt_at": stamp(entry.next_attempt_at),
+        "expires_at": stamp(entry.expires_at),
+        "attempts": entry.attempts,
+        "dot_sent": int(entry.dot_sent),
+        "replies": len(entry.last_replies),
+        "hop": entry.consignment.hop,
+        "reason": entry.consignment.reason,
+    }
+
+
+def entry_row(entry: Entry) -> dict[str, Any]:
+    """Return all columns of an entry."""
+    consignment = entry.consignment
+    envelope = consignment.envelope
+    sender = envelope.reverse_path if isinstance(envelope.reverse_path, Mailbox) else None
+    return {
+        **state_row(entry),
+        "entry_id": entry.entry_id,
+        "received_at": stamp(entry.received_at),
+        "direction": consignment.direction.value,
+        "trace_id": consignment.trace_id,
+        "answered_for": int(consignment.answered_for),
+        "reverse_local": sender.local if sender else None,
+        "reverse_domain": sender.domain if sender else None,
+        "eight_bit": int(envelope.eight_bit),
+        "smtputf8": int(envelope.smtputf8),
+        "ret": envelope.ret.value if envelope.ret else None,
+        "envid": envelope.envid,
+        "length": len(consignment.message),
+        "in_file": int(is_large(consignment.message)),
+    }
+
+
+def recipient_rows(entry: Entry) -> Rows:
+    """Return one row per recipient, with the state it has in the entry."""
+    replies = entry.last_replies or (None,) * len(entry.states)
+    return [
+        {
+            "entry_id": entry.entry_id,
+            "position": position,
+            "local": recipient.mailbox.local,
+            "domain": recipient.mailbox.domain,
+            "notify": None if recipient.notify is None else ",".join(sorted(recipient.notify)),
+            "orcpt": recipient.orcpt,
+            "state": state.value,
+            "reply": _reply_text(reply),
+        }
+        for position, (recipient, state, reply) in enumerate(
+            zip(entry.consignment.envelope.recipients, entry.states, replies, strict=True)
+        )
+    ]
+
+
+def read_entry(row: Row[Any], recipients: Sequence[Row[Any]], message: Message) -> Entry:
+    """Return the entry of its rows; raises `ValueError` for rows that are not what was once written."""
+    if [each.position for each in recipients] != list(range(len(recipients))) or len(message) != row.length:
+        raise ValueError("rows are missing")
+    sender = NULL_PATH if row.reverse_local is None else Mailbox(row.reverse_local, row.reverse_domain)
+    envelope = Envelope(
+        sender,
+        tuple(Recipient(Mailbox(each.local, each.domain), _notify(each.notify), each.orcpt) for each in recipients),
+        eight_bit=bool(row.eight_bit),
+        smtputf8=bool(row.smtputf8),
+        ret=None if row.ret is None else Ret(row.ret),
+        envid=row.envid,
+    )
+    consignment = Consignment(
+        Kind(row.kind),
+        row.hop,
+        envelope,
+        message,
+        Direction(row.direction),
+        row.trace_id,
+        bool(row.answered_for),
+        row.reason,
+    )
+    return Entry(
+        row.entry_id,
+        consignment,
+        tuple(RecipientState(each.state) for each in recipients),
+        moment(row.received_at),
+        moment(row.next_attempt_at),
+        moment(row.expires_at),
+        row.attempts,
+        bool(row.dot_sent),
+        tuple(_reply(each.reply) for each in recipients[: row.replies]),
+    )
+
+
+def _notify(stored: str | None) -> frozenset[Notify] | None:
+    return None if stored is None else frozenset(Notify(word) for word in stored.split(",") if word)
+
+
+def _reply_text(reply: Reply | None) -> str | None:
+    return None if reply is None else json.dumps([reply.code, reply.status, reply.lines], ensure_ascii=False)
+
+
+def _reply(stored: str | None) -> Reply | None:
+    if stored is None:
+        return None
+    code, status, lines = json.loads(stored)
+    return Reply(code, status, tuple(lines))

@@ -1,0 +1,222 @@
+"""The spool on SQLite: implements `ports.Spool` (`handover.md` 3, RFC 5321 4.5.4.1).
+
+When `commit` returns, the entries survive a crash: their rows are in the synced log, a large body is a synced file
+whose name is synced too. Octets of a body are written before the row that tells of them and removed after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from gateway.core.errors import ServiceError, SetupError
+from gateway.spool.changes import Change, free, owners
+from gateway.spool.claims import Owner
+from gateway.spool.database import Database, UncertainCommitError
+from gateway.spool.files import BodyFiles
+from gateway.spool.place import prepare_place, room
+from gateway.spool.reader import Reader
+from gateway.spool.schema import is_large
+from gateway.spool.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from gateway.config.model import SpoolSettings
+    from gateway.core.queue import Entry, Kind
+
+T = TypeVar("T")
+
+_LOG: Final = structlog.get_logger("gateway.spool")
+HELPERS: Final = 4
+"""Threads that write large bodies and read entries; the writer has its own."""
+ROOM_SECONDS: Final = 1.0
+"""How long an answer of the file system about its room is good for."""
+SPARE_PAGES: Final = 4096
+"""Free pages of 4 KB the database keeps for the next burst."""
+SHRINKING: Final = 2048
+"""Pages given back at a time: others wait as long as that takes."""
+
+
+class SqliteSpool:
+    """The durable store of one machine; any number of processes may open it."""
+
+    def __init__(self, settings: SpoolSettings) -> None:
+        """Open the spool, making it if there is none, and free what dead processes had claimed.
+
+        Raises `SetupError` if it cannot be used.
+        """
+        self._place = prepare_place(settings.directory)
+        self._min_free = settings.min_free
+        self._room_known_until = 0.0
+        self._below = True
+        try:
+            self._database = Database(self._place)
+            self._files = BodyFiles(self._place.bodies)
+            self._reader = Reader(self._database, self._files)
+            with self._database.turn():
+                self._owner = Owner(self._place.owners)
+                self._free_claims()
+        except (OSError, ServiceError) as error:
+            raise SetupError(f"{self._place.directory}: the spool cannot be opened: {error}") from error
+        self._helpers = ThreadPoolExecutor(HELPERS, thread_name_prefix="spool")
+        self._returning: set[asyncio.Future[tuple[str, ...]]] = set()
+        self._writer = Writer(self._database, self._files, owner=self._owner.token, upkeep=self.tidy)
+        self._closed = False
+
+    async def close(self) -> None:
+        """Finish the changes under way and let go of everything; what was claimed here is free afterwards."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._helpers.shutdown()
+        self._writer.close()
+        self._owner.close()
+        self._files.close()
+        self._database.close()
+
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        """Store all entries in one transaction, group-committed with others.
+
+        Committing the same entry ids again is harmless. Raises `StorageFullError` or `ServiceError`: nothing is kept;
+        and `ValueError` for an entry that must not be written down.
+        """
+        await self._store(entries, ())
+
+    async def settle(self, entry: Entry, notices: Sequence[Entry] = ()) -> None:
+        """Replace an entry's state by `entry`'s and store notices, in one transaction; raises as `commit` does.
+
+        One of kind DELIVER without READY recipients is deleted. For an entry that is gone only the notices are stored.
+        """
+        await self._store(notices, (entry,))
+
+    async def due(self, now: datetime, limit: int) -> tuple[Entry, ...]:
+        """Return and claim DELIVER entries whose next attempt is due, oldest first; raises `ServiceError`.
+
+        An entry that cannot be read is quarantined instead. A claim lasts until `settle`, `release_claim`, `close` or
+        the death of this process.
+        """
+        claiming = asyncio.ensure_future(self._claim(now, limit))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(self._give_back)
+            raise
+
+    async def release_claim(self, entry_id: str) -> None:
+        """Give a claimed entry back unchanged."""
+        await self._writer.submit(Change(released=(entry_id,)))
+
+    async def next_due(self) -> datetime | None:
+        """Return when the earliest unclaimed DELIVER entry is due."""
+        return await self._in_helper(self._reader.next_due)
+
+    async def count(self) -> Mapping[str, int]:
+        """Return the number of entries by kind."""
+        return await self._in_helper(self._reader.count)
+
+    async def entries(self, kind: Kind, limit: int) -> tuple[Entry, ...]:
+        """Return entries of a kind, the oldest first, without claiming any: for an administrator to look at."""
+        return await self._in_helper(lambda: self._reader.of_kind(kind, limit))
+
+    @property
+    def below_watermark(self) -> bool:
+        """True while the disk has too little room, or cannot be asked: MAIL is answered 452 4.3.1."""
+        now = time.monotonic()
+        if now >= self._room_known_until:
+            self._room_known_until = now + ROOM_SECONDS
+            try:
+                self._below = room(self._place.directory) < self._min_free
+            except OSError as error:
+                _LOG.error("the room on the spool's disk is unknown", error=str(error))
+                self._below = True
+        return self._below
+
+    def tidy(self) -> None:
+        """Free claims of the dead, remove files without a row, give room back; blocks. Called about once a minute."""
+        with self._database.turn():
+            self._free_claims()
+        self._remove_unknown(self._files.waste())
+        with self._database.turn():
+            self._database.shrink(keep=SPARE_PAGES, most=SHRINKING)
+
+    def _free_claims(self) -> None:
+        """Free what dead owners had claimed; inside the turn."""
+        with self._database.reading() as connection:
+            dead = [each for each in owners(connection) if not self._owner.lives(each)]
+        if dead:
+            with self._database.writing() as connection:
+                for each in dead:
+                    free(connection, each)
+        self._owner.bury()
+
+    def _remove_unknown(self, names: Sequence[str]) -> None:
+        """Remove body files that have no row; in the turn, so that no row can come meanwhile."""
+        if names:
+            with self._database.turn():
+                known = self._reader.known(names)
+                for name in names:
+                    if name not in known:
+                        self._files.remove(name)
+
+    async def _store(self, entries: Sequence[Entry], settled: Sequence[Entry]) -> None:
+        try:
+            change = Change.storing(entries, settled)
+        except OSError as error:
+            raise ServiceError(f"a body cannot be read: {error.strerror}") from error
+        try:
+            if change.files:
+                await self._in_helper(lambda: self._keep_files(entries))
+            await self._writer.submit(change)
+        except UncertainCommitError:
+            raise  # a crash now could bring the rows back: their files wait for `tidy`
+        except ServiceError:
+            with contextlib.suppress(ServiceError):
+                if change.files:
+                    await self._in_helper(lambda: self._remove_unknown(change.files))
+            raise
+
+    def _keep_files(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if is_large(entry.consignment.message):
+                self._files.keep(entry.entry_id, entry.consignment.message)
+
+    async def _claim(self, now: datetime, limit: int) -> tuple[Entry, ...]:
+        claimed = await self._writer.submit(Change(due=now, limit=limit))
+        if not claimed:
+            return ()
+        try:
+            found, damaged = await self._in_helper(lambda: self._reader.load(claimed))
+        except ServiceError:
+            await self._writer.submit(Change(released=claimed))
+            raise
+        if damaged:
+            _LOG.error("entries of the spool cannot be read and are quarantined", entries=damaged)
+            await self._writer.submit(Change(damaged=damaged))
+        return found
+
+    def _give_back(self, claiming: asyncio.Future[tuple[Entry, ...]]) -> None:
+        """Release what was claimed for somebody who is gone."""
+        if not claiming.cancelled() and claiming.exception() is None and not self._closed:
+            ids = tuple(entry.entry_id for entry in claiming.result())
+            returning = asyncio.ensure_future(self._writer.submit(Change(released=ids)))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returned)
+
+    def _returned(self, returning: asyncio.Future[tuple[str, ...]]) -> None:
+        self._returning.discard(returning)
+        if not returning.cancelled() and (error := returning.exception()) is not None:
+            _LOG.error("claims could not be given back", error=str(error))
+
+    async def _in_helper(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise ServiceError("the spool is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._helpers, work)
