@@ -1,0 +1,223 @@
+"""What runs later: each entry that is due gets one attempt, by the steps of a hand-over, and is settled by its answer.
+
+An entry must never be dropped: it is settled, given back, or stays claimed until the next start. One dead or slow next
+hop must not block the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gateway.core.errors import ServiceError
+from gateway.ports import HopError
+from gateway.service.passage import Passage
+from gateway.service.patience import Bell, Patience
+from gateway.service.settle import Attempt, Moment, Terms, settle
+from gateway.service.settling import PAUSE, store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.config.model import SpoolSettings
+    from gateway.core.queue import Entry
+    from gateway.ports import Clock, NextHops, Recorder, Routes, Spool
+    from gateway.service.settle import Settled
+
+ACTIVE_PER_HOP: Final = 10
+"""Attempts at one hop at the same time; its connections are also for cut-through."""
+WAITING_PER_HOP: Final = 70
+"""Claimed entries that wait for one of these; more are put off, so that the ones behind them get their turn."""
+BATCH: Final = 50
+"""Entries claimed at a time."""
+LONGEST_SLEEP: Final = 60.0
+SHORTEST_SLEEP: Final = 0.05
+LONGEST_ATTEMPT: Final = 3600.0
+"""Seconds; hops bound every step themselves, this is for a large message on a slow line that never ends."""
+
+
+class Dispatcher:
+    """Delivers what is in the spool: `run` in a task, `wake` after a commit, `stop` at the end."""
+
+    def __init__(  # noqa: PLR0913 - one argument per room
+        self,
+        *,
+        spool: Spool,
+        recorder: Recorder,
+        settings: SpoolSettings,
+        hostname: str,
+        hops: NextHops,
+        routes: Routes,
+        clock: Clock,
+        new_id: Callable[[], str],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Keep the rooms; `jitter` returns numbers in [0, 1)."""
+        self._spool = spool
+        self._recorder = recorder
+        self._settings = settings
+        self._hops = hops
+        self._clock = clock
+        self._new_id = new_id
+        self._jitter = jitter
+        self._terms = Terms(settings, hostname, lambda mailbox: routes.inbound(mailbox) or routes.outbound(mailbox))
+        self._wakened = asyncio.Event()
+        self._stopping = Bell()
+        self._giving_up = Bell()
+        self._working: set[asyncio.Task[None]] = set()
+        self._per_hop: Counter[str] = Counter()
+        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._log = structlog.get_logger("gateway.dispatch")
+
+    def wake(self) -> None:
+        """Look for due entries now."""
+        self._wakened.set()
+
+    async def run(self) -> None:
+        """Dispatch until `stop` is called or the task is canceled; then nothing stays claimed that was not sent."""
+        try:
+            while not self._stopping.rung:
+                self._wakened.clear()
+                try:
+                    await self._claim_due()
+                    await self._sleep()
+                except ServiceError as error:
+                    self._log.warning("the spool is out of order", error=str(error))
+                    await self._rest(PAUSE)
+                except Exception:  # noqa: BLE001 - the seam: dispatch outlives its own bugs
+                    self._log.exception("fault in dispatch")
+                    await self._rest(PAUSE)
+        finally:
+            if not self._stopping.rung:
+                await self.stop(0)
+
+    async def stop(self, seconds: float) -> None:
+        """Claim nothing more, give attempts under way `seconds` to end, then give back what has no dot yet."""
+        self._stopping.ring()
+        self.wake()
+        if self._working and seconds > 0:
+            await asyncio.wait(self._working, timeout=seconds)
+        self._giving_up.ring()
+        if self._working:
+            await asyncio.wait(self._working, timeout=2 * PAUSE)
+        left = tuple(self._working)
+        for each in left:
+            each.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _claim_due(self) -> None:
+        """Claim all that is due; what its hop has no room for is put off at once."""
+        while not self._stopping.rung:
+            entries = await self._spool.due(self._clock.now(), BATCH)
+            if not entries:
+                return
+            put_off = [self._start(entry) for entry in entries]
+            waiting = [task for task in put_off if task is not None]
+            if waiting:
+                await asyncio.wait(waiting)
+
+    def _start(self, entry: Entry) -> asyncio.Task[None] | None:
+        """Begin to work on an entry; returns the task if the entry is only put off."""
+        hop = entry.consignment.hop
+        self._per_hop[hop] += 1
+        full = self._per_hop[hop] > ACTIVE_PER_HOP + WAITING_PER_HOP
+        task = asyncio.get_running_loop().create_task(
+            self._work(entry, Attempt({}, "busy", tried=False) if full else None)
+        )
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task if full else None
+
+    async def _work(self, entry: Entry, without_asking: Attempt | None) -> None:
+        """Bring one claimed entry to an end of some kind; never raises but when canceled."""
+        try:
+            attempt = without_asking or await self._attempt(entry)
+            if attempt is None:
+                await self._spool.release_claim(entry.entry_id)
+                return
+            moment = Moment(self._clock.now(), self._jitter(), self._new_id())
+            settled = settle(entry, attempt, moment, self._terms)
+            await store(self._spool, settled, Patience(self._giving_up))
+            self._record(settled)
+        except asyncio.CancelledError:
+            with suppress(ServiceError):
+                await self._spool.release_claim(entry.entry_id)
+            raise
+        except ServiceError:
+            self._log.exception("the spool is out of order: the entry stays claimed", entry=entry.entry_id)
+        except Exception:  # noqa: BLE001 - the seam: dispatch's own bug costs no entry
+            self._log.exception("fault: the entry stays", entry=entry.entry_id)
+            await self._set_aside(entry)
+        finally:
+            self._per_hop[entry.consignment.hop] -= 1
+
+    def _record(self, settled: Settled) -> None:
+        """Record what is stored; a recorder that breaks its promise must not bring a settled entry back."""
+        if settled.notices:
+            self.wake()
+        with suppress(Exception):
+            for event in settled.events:
+                self._recorder.record(event)
+
+    async def _attempt(self, entry: Entry) -> Attempt | None:
+        """Wait for a turn at the hop and try; None if we stop before anything of it was sent."""
+        name = entry.consignment.hop
+        turns = self._turns.setdefault(name, asyncio.Semaphore(ACTIVE_PER_HOP))
+        try:
+            await Patience(self._stopping).bound(_turn(turns))
+        except TimeoutError:
+            return None
+        try:
+            return await self._ask_and_send(entry, Patience(self._giving_up, LONGEST_ATTEMPT))
+        finally:
+            turns.release()
+
+    async def _ask_and_send(self, entry: Entry, patience: Patience) -> Attempt | None:
+        try:
+            hop = self._hops.by_name(entry.consignment.hop)
+        except KeyError:  # the settings have changed: it may come back until the entry expires
+            return Attempt({}, "no such next hop")
+        if not hop.usable:
+            return Attempt({}, "the breaker is open")
+        passage = Passage(hop, entry.consignment, entry.open_indexes)
+        try:
+            await passage.ask(patience)
+        except HopError as error:
+            return None if self._giving_up.rung else Attempt({}, error.detail)
+        if not passage.accepted:
+            return passage.refused()
+        try:
+            return await passage.send(patience) or await passage.give_up()
+        except BaseException:
+            await passage.abandon()
+            raise
+
+    async def _set_aside(self, entry: Entry) -> None:
+        """Put an entry that meets a bug of ours off for the longest interval; a dot may be out."""
+        later = self._clock.now() + timedelta(seconds=self._settings.retry_most)
+        try:
+            await self._spool.settle(replace(entry, next_attempt_at=later, attempts=entry.attempts + 1, dot_sent=True))
+        except Exception:  # noqa: BLE001 - the same seam
+            self._log.exception("the entry stays claimed until the next start", entry=entry.entry_id)
+
+    async def _sleep(self) -> None:
+        """Sleep until the next entry is due or somebody wakes us."""
+        due = await self._spool.next_due()
+        seconds = LONGEST_SLEEP if due is None else (due - self._clock.now()).total_seconds()
+        await self._rest(min(max(seconds, SHORTEST_SLEEP), LONGEST_SLEEP))
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wakened.wait()
+
+
+async def _turn(turns: asyncio.Semaphore) -> None:
+    await turns.acquire()

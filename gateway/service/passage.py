@@ -1,0 +1,191 @@
+"""One attempt at one next hop, step by step: what fits through, who is accepted, what the dot was answered.
+
+Both halves of the journey use the same steps, so that a retry cannot differ from a hand-over. A dot that may have gone
+out is never forgotten: whatever goes wrong after it is "unanswered", not "not sent" (`handover.md` I3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gateway.core.address import Mailbox
+from gateway.core.errors import InputError
+from gateway.core.reply import Reply
+from gateway.mime.fields import read_header
+from gateway.ports import HopError, HopTrouble
+from gateway.service.patience import cancel
+from gateway.service.settle import Attempt, accepted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.envelope import Envelope
+    from gateway.core.message import Message
+    from gateway.core.queue import Consignment
+    from gateway.ports import HopLimits, NextHop, Transaction
+    from gateway.service.patience import Patience
+
+_SITE_CODES: Final = frozenset({500, 502, 503, 530, 534, 535, 538})
+"""Answers before the dot that speak of us and the hop, never of a message (row 7)."""
+
+_NEEDS_UTF8: Final = Reply.of(
+    553, "5.6.7", "Máy chủ kế tiếp không nhận địa chỉ hoặc tiêu đề có dấu / the next server takes no SMTPUTF8 mail"
+)
+_NEEDS_8BIT: Final = Reply.of(
+    554, "5.6.3", "Máy chủ kế tiếp không nhận thư 8-bit / the next server takes no 8-bit content"
+)
+
+
+def fit(envelope: Envelope, message: Message, limits: HopLimits) -> Envelope | Reply:
+    """Return the envelope as this hop can carry it, or why the message cannot travel there (row 19)."""
+    size = len(message)
+    if limits.size and size > limits.size:
+        return Reply.of(
+            552,
+            "5.3.4",
+            f"Thư sau khi xử lý có {size} byte, máy chủ kế tiếp chỉ nhận {limits.size} byte"
+            f" / the finished message has {size} octets, the next server takes {limits.size}",
+        )
+    if envelope.smtputf8 and not limits.smtputf8:
+        if _is_international(envelope, message):
+            return _NEEDS_UTF8
+        envelope = replace(envelope, smtputf8=False)
+    if envelope.eight_bit and not limits.eight_bit:
+        if not all(window.isascii() for window in message.windows()):
+            return _NEEDS_8BIT
+        envelope = replace(envelope, eight_bit=False)
+    return envelope
+
+
+def _is_international(envelope: Envelope, message: Message) -> bool:
+    """True if an address or the header needs SMTPUTF8 (RFC 6531 3.4); what cannot be read does."""
+    sender = envelope.reverse_path
+    if isinstance(sender, Mailbox) and not sender.ascii:
+        return True
+    if not all(each.mailbox.ascii for each in envelope.recipients):
+        return True
+    try:
+        return not all(field.raw.isascii() for field in read_header(message).fields)
+    except InputError:
+        return True
+
+
+class Passage:
+    """A message on its way through one transaction; `ask` first, then `send`, or `abandon` at any time."""
+
+    def __init__(self, hop: NextHop, consignment: Consignment, indexes: Sequence[int]) -> None:
+        """Plan an attempt for some of a consignment's recipients."""
+        self._hop = hop
+        self._message = consignment.message
+        self._envelope = consignment.envelope.only(indexes)
+        self._indexes = tuple(indexes)
+        self._transaction: Transaction | None = None
+        self._content: asyncio.Task[tuple[Reply, ...]] | None = None
+        self._remote = hop.name
+        self.replies: dict[int, Reply] = {}
+        """What was decided so far, by index in the consignment's envelope; RCPT's acceptance decides nothing."""
+        self.accepted: tuple[int, ...] = ()
+        """Indexes that the hop accepted at RCPT."""
+        self.reports_success = False
+        """The hop offers DSN."""
+
+    async def ask(self, patience: Patience) -> None:
+        """Offer the envelope; raises `HopError(SITE)`. Nothing is open afterwards if nobody was accepted."""
+        try:
+            await patience.bound(self._ask())
+        except TimeoutError:
+            await self.abandon()
+            raise HopError(HopTrouble.SITE, "no answer in time") from None
+        except BaseException:
+            await self.abandon()
+            raise
+        if not self.accepted:
+            await self.abandon()
+
+    async def _ask(self) -> None:
+        self._transaction = await self._hop.begin()
+        limits = self._transaction.limits
+        self.reports_success = limits.dsn
+        fitting = fit(self._envelope, self._message, limits)
+        if isinstance(fitting, Reply):
+            self.replies = dict.fromkeys(self._indexes, fitting)
+            self._remote = ""
+            return
+        replies = await self._transaction.envelope(fitting)
+        site = next((each for each in replies if each.code in _SITE_CODES), None)
+        if site is not None or len(replies) != len(self._indexes):
+            raise HopError(HopTrouble.SITE, f"not a usable next hop: {site or 'wrong number of replies'}")
+        self.accepted = tuple(index for index, each in zip(self._indexes, replies, strict=True) if accepted(each))
+        self.replies = {index: each for index, each in zip(self._indexes, replies, strict=True) if not accepted(each)}
+
+    async def send(self, patience: Patience) -> Attempt | None:
+        """Send the content to those accepted, and return what the attempt came to.
+
+        None if patience ended between the dot and its answer: call again to wait on, or `give_up`. If it ended before
+        the dot, the connection was closed without one.
+        """
+        transaction = self._transaction
+        if transaction is None:
+            raise RuntimeError("nobody was asked")
+        if self._content is None:
+            self._content = asyncio.get_running_loop().create_task(transaction.content(self._message))
+        if not await patience.wait(self._content):
+            if transaction.dot_sent:
+                return None
+            await cancel(self._content)
+        return self._result(self._content, transaction)
+
+    async def give_up(self) -> Attempt:
+        """Close the connection without waiting for the dot's answer, and return what the attempt came to."""
+        if self._content is None or self._transaction is None:
+            raise RuntimeError("nothing was sent")
+        if not self._content.done():
+            await cancel(self._content)
+        return self._result(self._content, self._transaction)
+
+    async def abandon(self) -> None:
+        """Close without a dot, if there was none yet; never raises."""
+        if self._content is not None and not self._content.done():
+            await cancel(self._content)
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None and self._content is None:
+            await transaction.abandon()
+
+    def refused(self) -> Attempt:
+        """Return what the attempt came to when nobody was accepted."""
+        return self._attempt({})
+
+    def _result(self, content: asyncio.Task[tuple[Reply, ...]], transaction: Transaction) -> Attempt:
+        """Read the content's end; raises what is a bug of ours, if it came before the dot."""
+        trouble: str | None = None
+        replies: tuple[Reply, ...] = ()
+        try:
+            replies = content.result()
+        except asyncio.CancelledError:
+            trouble = "no answer in time"
+        except HopError as error:
+            trouble, replies = error.detail, error.replies
+            if error.trouble is HopTrouble.LOST_AFTER_DOT:
+                return self._answered(replies, trouble, dot=True)
+        except Exception:
+            if not transaction.dot_sent:
+                raise
+            structlog.get_logger("gateway.passage").exception("fault after the dot", hop=self._hop.name)
+            trouble = "fault after the dot"
+        if not transaction.dot_sent and any(each.code in _SITE_CODES for each in replies):
+            return self._attempt({}, f"not a usable next hop: {replies[0]}")
+        return self._answered(replies, trouble, dot=transaction.dot_sent)
+
+    def _answered(self, replies: tuple[Reply, ...], trouble: str | None, *, dot: bool) -> Attempt:
+        answers = dict(zip(self.accepted, replies, strict=False))
+        left = frozenset(self.accepted) - answers.keys() if dot else frozenset()
+        return self._attempt(answers, trouble or ("replies are missing" if left else None), left)
+
+    def _attempt(
+        self, answers: dict[int, Reply], trouble: str | None = None, unanswered: frozenset[int] = frozenset()
+    ) -> Attempt:
+        return Attempt(self.replies | answers, trouble, unanswered, self.reports_success, self._remote)

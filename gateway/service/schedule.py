@@ -1,0 +1,47 @@
+"""When a message in the spool is tried again, when its sender is warned, and when it is given up (RFC 5321 4.5.4.1).
+
+Pure: the present and the randomness are arguments.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.config.model import SpoolSettings
+    from gateway.core.queue import Entry
+
+WARN_AFTER: Final = timedelta(hours=4)
+"""Age of a message at which its sender is told that it is late."""
+_SPREAD: Final = 0.25
+"""The part of an interval that jitter may take off: what failed together shall not come back together."""
+_MOST_DOUBLINGS: Final = 32
+
+
+def expiry(settings: SpoolSettings, received_at: datetime) -> datetime:
+    """Return when a message that arrived then is given up."""
+    return received_at + timedelta(seconds=settings.expire_after)
+
+
+def interval(settings: SpoolSettings, attempts: int, jitter: float) -> timedelta:
+    """Return the pause after the given number of failed attempts (1 or more); `jitter` is in [0, 1)."""
+    doublings = min(max(attempts - 1, 0), _MOST_DOUBLINGS)
+    seconds = min(settings.retry_first * 2.0**doublings, settings.retry_most)
+    return timedelta(seconds=seconds * (1 - _SPREAD * jitter))
+
+
+def next_attempt(settings: SpoolSettings, entry: Entry, *, attempts: int, now: datetime, jitter: float) -> datetime:
+    """Return when to try again: never after the expiry, so that the last attempt is made before giving up."""
+    return min(now + interval(settings, attempts, jitter), max(entry.expires_at, now))
+
+
+def warns(entry: Entry, next_attempt_at: datetime) -> bool:
+    """True if the pause that begins now is the one in which the sender has to be warned.
+
+    The pauses of an entry follow each other without a gap, from one planned attempt to the next, so exactly one holds
+    the moment of the warning: nothing has to be remembered.
+    """
+    return entry.next_attempt_at < entry.received_at + WARN_AFTER <= next_attempt_at
