@@ -1,0 +1,121 @@
+"""Takes everything out of a header that could pass for a mark of ours, in mail of both directions (RFC 8601 5).
+
+A line counts for what any reader may take it for: fields after a bare CR or LF, with blanks in or around the name, or
+hidden in a line that is no field. All other octets stay, and everything below the header block does.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.message import Edit
+from gateway.mime.fields import read_header
+from gateway.mime.words import encode_text, fold
+from gateway.tagging.reading import seen
+from gateway.tagging.results import NAME, claims_ours
+from gateway.tagging.subjects import cleaned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gateway.core.message import Message
+    from gateway.mime.fields import Header
+
+SENDER_FIELD: Final = "X-Verified-Sender"
+VERDICT_FIELD: Final = "X-Gateway-Verdict"
+_SENDER: Final = SENDER_FIELD.lower()
+_RESULTS: Final = NAME.lower()
+_OUR_PREFIX: Final = "x-gateway-"
+_MAX_NAME: Final = 400
+"""Octets in which the name of a field must end, whatever is hidden in it."""
+_LINE_END: Final = re.compile(rb"\r\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""What one reader or another takes for the end of a line."""
+_ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_ORPHANS: Final = re.compile(rb"(?:[ \t][^\r\n]*(?:\r\n|[\r\n]|\Z))+")
+_LAST_LINE_END: Final = re.compile(_LINE_END.pattern.join((rb"(?:", rb")\Z")))
+
+
+def strip(message: Message, *, authserv_id: str) -> Message:
+    """Return the message without anything that passes for a mark of ours; raises `MimeError` over a limit.
+
+    Removed are our own fields, results in our name or in nobody's, tags of ours in subjects (only then is a subject
+    written anew), and continuation lines above the first field, which would continue a field of ours.
+    """
+    header = read_header(message)
+    section = message.read(0, header.stop)
+    if b"\r\n" not in section and (end := section.find(b"\n\n")) >= 0:
+        section = section[: end + 1]  # a file with bare line feeds: what stands below is its body to every reader
+    edits = list(_field_edits(section, header, authserv_id))
+    if len(section) != sum(len(each.raw) for each in header.fields) or _ODD_LINE_END.search(section):
+        edits += _line_edits(section, header, edits, authserv_id)
+    return message.splice(edits) if edits else message
+
+
+def orphans(section: bytes) -> int:
+    """Return the octets of continuation lines that stand above the first field."""
+    match = _ORPHANS.match(section)
+    return match.end() if match is not None else 0
+
+
+def _field_edits(section: bytes, header: Header, ours: str) -> Iterator[Edit]:
+    """Yield the edits for what everybody reads as a field."""
+    for field in header.fields:
+        if field.stop > len(section):
+            return
+        ours_by_name = field.key == _SENDER or field.key.startswith(_OUR_PREFIX)
+        if ours_by_name or (field.key == _RESULTS and claims_ours(field.value, ours)):
+            yield _removal(section, field.start, field.stop)
+        elif field.key == "subject":
+            text = cleaned(field.value)
+            if text is not None:
+                yield Edit(field.start, field.stop, fold(field.name, encode_text(text)))
+
+
+def _line_edits(section: bytes, header: Header, made: Sequence[Edit], ours: str) -> Iterator[Edit]:
+    """Yield the edits for what only some readers take for a field."""
+    above = orphans(section)
+    if above:
+        yield Edit(0, above, b"")
+    known = {each.start for each in header.fields}
+    removed = sorted((each.start, each.stop) for each in made)
+    for start, stop in _loose_fields(section):
+        while removed and removed[0][1] <= start:
+            removed.pop(0)
+        if start < above or start in known or (removed and removed[0][0] <= start):
+            continue
+        if _passes_for_ours(section[start:stop], ours):
+            yield _removal(section, start, stop)
+
+
+def _loose_fields(section: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each line, with its continuation lines, begins and ends for the most careless reader."""
+    begin = 0
+    for match in _LINE_END.finditer(section):
+        if section[match.end() : match.end() + 1] not in (b" ", b"\t"):
+            yield begin, match.end()
+            begin = match.end()
+    if begin < len(section):
+        yield begin, len(section)
+
+
+def _passes_for_ours(line: bytes, ours: str) -> bool:
+    """Return True if the line, with whatever hides in its name left out, is a field that could mislead."""
+    name, colon, _ = seen(line[:_MAX_NAME].decode("utf-8", "ignore")).partition(":")
+    if not colon:
+        return False
+    value = _LINE_END.sub(b" ", line.partition(b":")[2]).strip(b" \t")
+    if name == seen(_SENDER) or name.startswith(seen(_OUR_PREFIX)):
+        return True
+    return (name == seen(_RESULTS) and claims_ours(value, ours)) or (name == "subject" and cleaned(value) is not None)
+
+
+def _removal(section: bytes, start: int, stop: int) -> Edit:
+    """Return the edit that takes a line out; a line above that ends oddly gets this one's line end instead."""
+    if start == 0 or section[start - 2 : start] == b"\r\n":
+        return Edit(start, stop, b"")
+    above, own = (
+        _LAST_LINE_END.search(section, max(0, start - 3), start),
+        _LAST_LINE_END.search(section, stop - 3, stop),
+    )
+    return Edit(above.start() if above else start, own.start() if own else stop, b"")

@@ -1,0 +1,117 @@
+"""Text of strangers: made harmless where we show it, and reduced to what an eye reads where it may imitate us (UTS 39).
+
+What is shown must never hide, turn or end the text around it. What is compared errs on the side of "looks the same".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.address import Mailbox, domain_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ELLIPSIS: Final = "…"
+NAME_LENGTH: Final = 100
+"""Characters of a name in a tag."""
+_LOCAL_LENGTH: Final = 40
+_DOMAIN_LENGTH: Final = 60
+_MARKS: Final = 2
+"""Combining marks on one character, after composing: Vietnamese needs none."""
+_DOT_ATOM: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
+
+
+_LOOKALIKES: Final = {
+    **{
+        ord(character): latin
+        for latin, characters in {
+            "a": "\u0430\u03b1\u0251\u1d00\u03bb\u2200",
+            "c": "\u0441\u03c3\u1d04\u2ca5",
+            "d": "\u0111\u00f0\u0256\u0501\u1d05",
+            "h": "\u04bb\u043d\u03b7\u029c",
+            "t": "\u0442\u03c4\u1d1b",
+            "u": "\u03c5\u057d\u1d1c\u028b\u0446",
+            "x": "\u0445\u03c7\u04b3\u00d7",
+        }.items()
+        for character in characters
+    },
+    **{first + index: chr(97 + index) for first in (0x1F130, 0x1F150, 0x1F170, 0x1F1E6) for index in range(26)},
+    **dict.fromkeys((0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800, 0xFFFC), ""),
+}
+"""Letters of other scripts, d with strokes included, that pass for those of "da xac thuc"; letters in boxes; what takes
+room and shows nothing, though its category says letter or symbol."""
+_DROPPED: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Mc", "Pd", "Pc", "Sk", "Lm"})
+_SMALL: Final = frozenset(".,'*\"`^~\u00b0\u00b4\u00b7\u2022\u30fb")
+"""Punctuation that may stand between letters without making a word another one."""
+
+
+def seen(text: str) -> str:
+    """Return what an eye reads: base letters and digits in lower case, brackets and symbols; no blanks, no accents.
+
+    "Đã xác thực", "ĐÃ XÁC THỰC", "D\u200ba xac-thuc" and a Cyrillic look-alike are all "daxacthuc".
+    """
+    if text.isascii():
+        folded = text.lower()
+    else:
+        folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_LOOKALIKES)
+    return "".join(filter(_counts, folded))
+
+
+def _counts(character: str) -> bool:
+    return character not in _SMALL and unicodedata.category(character) not in _DROPPED
+
+
+def seen_with_places(text: str) -> tuple[str, list[int]]:
+    """Return `seen(text)` and, for each of its characters, the place in `text` it came from."""
+    pieces: list[str] = []
+    places: list[int] = []
+    for place, character in enumerate(text):
+        piece = seen(character)
+        pieces.append(piece)
+        places += [place] * len(piece)
+    return "".join(pieces), places
+
+
+def shown(text: str, limit: int = NAME_LENGTH) -> str:
+    """Return text fit for a tag: composed, one line, no control, direction or invisible character, no bracket.
+
+    Brackets become parentheses, so that nothing in it closes a tag; more than `limit` characters end in an ellipsis.
+    """
+    composed = unicodedata.normalize("NFC", text[: 16 * limit]).translate(_INVISIBLE)
+    clean = re.sub(r"\s+", " ", "".join(_harmless(composed))).strip()
+    return clean if len(clean) <= limit else clean[: limit - 1].rstrip() + ELLIPSIS
+
+
+_INVISIBLE: Final = {code: " " for code, latin in _LOOKALIKES.items() if not latin}
+
+
+def _harmless(text: str) -> Iterator[str]:
+    marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in {"Mn", "Me"} else 0
+        if category in {"Cc", "Zs", "Zl", "Zp"}:
+            yield " "
+        elif category in {"Cf", "Cs", "Co", "Cn"} or marks > _MARKS:
+            continue
+        elif category == "Ps":
+            yield "("
+        elif category == "Pe":
+            yield ")"
+        else:
+            yield character
+
+
+def shown_mailbox(mailbox: Mailbox) -> str:
+    """Return a mailbox fit for a tag: the domain as A-labels, never cut at its end, and a plain local part or none.
+
+    A quoted local part can hold a sentence, brackets and another mailbox; of such only the domain is shown.
+    """
+    domain = shown(domain_key(mailbox.domain), 255)
+    if len(domain) > _DOMAIN_LENGTH:
+        domain = ELLIPSIS + domain[1 - _DOMAIN_LENGTH :]
+    local = shown(mailbox.local, _LOCAL_LENGTH) if _DOT_ATOM.fullmatch(mailbox.local) else ELLIPSIS
+    return f"{local}@{domain}"

@@ -1,0 +1,140 @@
+"""Authentication-Results: read as far as its authserv-id, and written with the method smime (RFC 8601, RFC 7281).
+
+What a certificate says must never leave its place in the field: values are quoted ASCII of bounded length, or dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.address import Mailbox, domain_key
+from gateway.core.verdict import row_of
+from gateway.mime.parameters import parameters
+from gateway.mime.words import fold
+
+if TYPE_CHECKING:
+    from gateway.core.verdict import Signer, Verdict
+    from gateway.mime.fields import Header
+
+NAME: Final = "Authentication-Results"
+_TOKEN: Final = re.compile(rb"[^\x00-\x20\x7f()<>@,;:\\\"/\[\]?=]+")
+_QUOTED: Final = re.compile(rb'"((?:[^"\\\x00\r\n]|\\[^\x00\r\n])*)"')
+_VERSION: Final = re.compile(rb"[0-9]+")
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9.-]+")
+_MOST_SIGNERS: Final = 4
+_MAX_ISSUER: Final = 400
+"""Octets of an issuer's name as it is written; a longer one is left out, because half a name is another name."""
+_RDN: Final = re.compile(r"(?:[^\\,]|\\.)+")
+
+
+def authserv_id(value: bytes) -> str | None:
+    """Return whose results an (unfolded) field claims to be, None where that cannot be read.
+
+    The whole beginning must fit RFC 8601 2.2: an id, perhaps a version, and then the first result or "none".
+    """
+    position = _blank(value, 0)
+    match = _QUOTED.match(value, position) or _TOKEN.match(value, position)
+    if match is None:
+        return None
+    octets = re.sub(rb"\\(.)", rb"\1", match[1]) if match.re is _QUOTED else match[0]
+    position = _blank(value, match.end())
+    version = _VERSION.match(value, position)
+    if version is not None and position > match.end():
+        position = _blank(value, version.end())
+    if position < 0 or value[position : position + 1] != b";":
+        return None
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _blank(value: bytes, position: int) -> int:
+    """Return the position after blanks and comments; past the end where a comment is not closed."""
+    depth = 0
+    while position < len(value):
+        octet = value[position : position + 1]
+        if octet == b"\\" and depth:
+            position += 1
+        elif octet == b"(":
+            depth += 1
+        elif octet == b")" and depth:
+            depth -= 1
+        elif octet not in b" \t\r\n" and not depth:
+            return position
+        position += 1
+    return len(value)
+
+
+def same_id(one: str, other: str) -> bool:
+    """Return True if two ids are the same to a careless reader: by IDNA, case and final dots."""
+    return _id_key(one) == _id_key(other)
+
+
+def _id_key(text: str) -> str:
+    return domain_key(text.strip(" \t.")).strip(".")
+
+
+def claims_ours(value: bytes, ours: str) -> bool:
+    """Return True if a field says it is ours, or does not say whose it is (RFC 8601 5)."""
+    found = authserv_id(value)
+    return found is None or not found.strip(" \t.") or same_id(found, ours)
+
+
+def results_field(verdict: Verdict, header: Header, ours: str) -> bytes:
+    """Return the complete field, folded, ASCII: one result for each signer, all with the one verdict."""
+    result = f'smime={row_of(verdict).result} reason="{code(verdict.reason)}"'
+    part = _signature_part(header)
+    results = [" ".join((result, *_properties(signer, part))) for signer in verdict.signers[:_MOST_SIGNERS]]
+    return fold(NAME, "; ".join((domain_key(ours), *(results or [result]))).encode("ascii"))
+
+
+def code(reason: str) -> str:
+    """Return a reason code; it is ours, and nothing else can be written here."""
+    return re.sub(r"[^a-z0-9_]", "_", reason[:80].lower())
+
+
+def _signature_part(header: Header) -> str | None:
+    """Return the IMAP section number of the signature of a message signed as a whole, None for any other."""
+    fields = header.all("content-type")
+    if len(fields) != 1:
+        return None
+    kind, _ = parameters(fields[0].value)
+    if kind == "multipart/signed":
+        return "2"
+    return "1" if kind in {"application/pkcs7-mime", "application/x-pkcs7-mime"} else None
+
+
+def _properties(signer: Signer, part: str | None) -> list[str]:
+    """Return the properties of RFC 7281 3.2; serial and issuer stand together or not at all (3.2.3)."""
+    found = [f"body.smime-part={part}"] if part is not None else []
+    identifier = next((each for each in map(_identifier, signer.addresses) if each is not None), None)
+    if identifier is not None:
+        found.append(f"body.smime-identifier={identifier}")
+    issuer = _issuer(signer.issuer)
+    if issuer is not None and re.fullmatch(r"[0-9A-F]{1,64}", signer.serial):
+        found += [f"body.smime-serial={signer.serial}", f'body.smime-issuer="{issuer}"']
+    return found
+
+
+def _identifier(address: str) -> str | None:
+    """Return an address in ASCII, its domain as A-labels; None where it has no plain form."""
+    try:
+        mailbox = Mailbox.parse(address)
+    except ValueError:
+        return None
+    plain = f"{mailbox.local}@{domain_key(mailbox.domain)}"
+    return plain if _ADDRESS.fullmatch(plain) else None
+
+
+def _issuer(name: str) -> str | None:
+    r"""Return a name as the content of a quoted string, None if too long.
+
+    Most specific part first, other than ASCII as \XX of its UTF-8 (RFC 4514 2.1, 2.4); its own escapes stay.
+    """
+    parts = [match[0].strip() for match in _RDN.finditer(name[:_MAX_ISSUER])]
+    text = ", ".join(reversed(parts))
+    octets = "".join(chr(each) if 0x20 <= each < 0x7F else f"\\{each:02X}" for each in text.encode("utf-8", "replace"))  # noqa: PLR2004 - printable ASCII
+    quoted = octets.replace("\\", "\\\\").replace('"', '\\"')
+    return quoted if 0 < len(quoted) <= _MAX_ISSUER and len(name) < _MAX_ISSUER else None

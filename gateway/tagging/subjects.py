@@ -1,0 +1,194 @@
+"""Tags in subjects: whatever reads as one of ours taken out, and ours put in front (RFC 2047, RFC 5322 3.6.5).
+
+Readers decode subjects in different ways: a tag that any of them could show must not survive. A subject without one
+keeps its octets; ours is put before them without touching them.
+"""
+
+from __future__ import annotations
+
+import binascii
+import codecs
+import re
+import unicodedata
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.message import Edit
+from gateway.mime.words import decode_text, encode_text, fold
+from gateway.tagging.reading import seen, seen_with_places
+from gateway.tagging.sentences import VERIFIED, WARNINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.mime.fields import Field
+
+_WORDS: Final = re.compile("|".join(re.escape(seen(each)) for each in (VERIFIED, *WARNINGS.values())))
+_MOST_PASSES: Final = 8
+"""Tags inside tags are taken out so often; what still has one then loses all its punctuation."""
+_REACH: Final = 300
+"""Characters, as `seen` counts them, between a tag's words and its closing bracket."""
+_LEADING: Final = re.compile(
+    r"(?:(?:re|r|fwd|fw|tr|aw|sv|wg|traloi|chuyentiep)(?:[\[(]?\d{1,3}[\])]?)?:|\[[^\[\]]{0,80}\]|\W)*"
+)
+"""Reply prefixes, other tags and symbols in front of the subject proper, as `seen` shows them."""
+_ROUND: Final = frozenset(
+    "(){}\u2768\u2769\u276a\u276b\u2774\u2775\u27ee\u27ef\u2985\u2986\u2e28\u2e29\u201a\u201e\ufd3e\ufd3f"
+)
+"""Brackets that ordinary subjects have around words; low quotation marks are brackets by category."""
+_CORNERS: Final = {"\u23a1": "Ps", "\u23a2": "Ps", "\u23a3": "Ps", "\u23a4": "Pe", "\u23a5": "Pe", "\u23a6": "Pe"}
+_SYMBOLS: Final = frozenset({"Ps", "Sm", "So", "Sc"})
+_SKIPPED: Final = frozenset({"Zs", "Cc", "Cf", "Mn", "Cn"})
+_LOOSE: Final = re.compile(rb"=\?[ \t\r\n]*([^?]{1,80})\?[ \t\r\n]*([BbQq])[ \t\r\n]*\?([^?]*)\?=")
+_BLANK_LINES: Final = re.compile(rb"(?:[ \t]*\r?\n)+(?=[ \t])")
+
+
+def cleaned(value: bytes) -> str | None:
+    """Return the text of a subject without tags of ours, None if nobody reads one there; `value` is unfolded."""
+    text: str | None = None
+    for _ in range(_MOST_PASSES):
+        marked = next((each for each in _readings(value) if _marks(each)), None)
+        if marked is None:
+            return text
+        text = _plain(_without_marks(marked))
+        value = encode_text(text)
+    return _letters(text or "")
+
+
+def _plain(text: str) -> str:
+    """Return text of one line that can be encoded."""
+    return "".join(" " if unicodedata.category(each) in {"Cc", "Zl", "Zp"} else each for each in text).strip()
+
+
+def _letters(text: str) -> str:
+    """Return text in which no tag can be: letters, digits and blanks only."""
+    return " ".join("".join(each if each.isalnum() else " " for each in text).split())
+
+
+def _without_marks(text: str) -> str:
+    for _ in range(_MOST_PASSES):
+        spans = _marks(text)
+        if not spans:
+            return text
+        pieces, position = [], 0
+        for start, stop in spans:
+            pieces.append(text[position:start])
+            position = stop
+        text = "".join((*pieces, text[position:]))
+    return _letters(text)
+
+
+def _marks(text: str) -> list[tuple[int, int]]:
+    """Return the spans of `text` that read as a tag of ours, in order."""
+    if _WORDS.search(seen(text)) is None:
+        return []
+    flat, places = seen_with_places(text)
+    leading = _end_of_leading(flat)
+    spans: list[tuple[int, int]] = []
+    done = 0
+    for match in _WORDS.finditer(flat):
+        begin, end = match.span()
+        found = _extent(flat, begin, end, leading=begin <= leading) if begin >= done else None
+        if found is None:
+            continue
+        first, done = found
+        stop = places[done - 1] + 1
+        while stop < len(text) and unicodedata.category(text[stop]) in _SKIPPED:
+            stop += 1
+        spans.append((places[max(first, 0)], stop))
+    return spans
+
+
+def _end_of_leading(flat: str) -> int:
+    match = _LEADING.match(flat)
+    return match.end() if match is not None else 0
+
+
+def _extent(flat: str, begin: int, end: int, *, leading: bool) -> tuple[int, int] | None:
+    """Return where the tag around the words begins and ends, None if they are no tag.
+
+    A square bracket, or one that passes for it, makes a tag anywhere; in front of the subject any symbol does, and so
+    does a closing bracket alone.
+    """
+    first = begin
+    while first > 0 and begin - first < _REACH and _opens(flat[first - 1]):
+        first -= 1
+    square = any(_square(each) for each in flat[first:begin])
+    if not square and not leading:
+        return None
+    closing = next((index for index in range(end, min(end + _REACH, len(flat))) if _closes(flat[index], square)), -1)
+    if not square and first == begin and (closing < 0 or flat[closing] in _ROUND):
+        return None
+    if closing >= 0:
+        return first, closing + 1
+    return first, end + flat.startswith(":", end)
+
+
+def _category(character: str) -> str:
+    return _CORNERS.get(character) or unicodedata.category(character)
+
+
+def _opens(character: str) -> bool:
+    return character == "|" or _category(character) in _SYMBOLS
+
+
+def _square(character: str) -> bool:
+    return _category(character) == "Ps" and character not in _ROUND
+
+
+def _closes(character: str, square: bool) -> bool:  # noqa: FBT001 - the kind of bracket that was opened
+    if _category(character) == "Pe":
+        return not square or character not in _ROUND
+    return not square and _opens(character)
+
+
+def _readings(value: bytes) -> Iterator[str]:
+    """Yield the texts that one reader or another shows: as RFC 2047 says, carelessly decoded, and decoded twice."""
+    known: set[str] = set()
+    for octets in (value, _LOOSE.sub(_strict_word, _as_utf8(value))):
+        text = decode_text(octets)
+        for each in (text, decode_text(text.encode("utf-8", "replace")) if "=?" in text else text):
+            if each not in known:
+                known.add(each)
+                yield each
+
+
+def _as_utf8(octets: bytes) -> bytes:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("cp1258", "replace").encode()  # what readers here guess of octets without a charset
+    return octets
+
+
+def _strict_word(match: re.Match[bytes]) -> bytes:
+    """Return an encoded word as strict readers take it, for one that only careless readers would decode."""
+    text = match[3]
+    if match[2] in b"Bb":
+        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", text.partition(b"=")[0])
+        letters = letters[: len(letters) - (len(letters) % 4 == 1)]
+        octets = binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+    else:
+        octets = binascii.a2b_qp(text, header=True)
+    charset = match[1].partition(b"*")[0].strip()
+    try:
+        codecs.lookup(charset.decode("ascii"))
+    except (LookupError, ValueError):
+        charset, octets = b"utf-8", _as_utf8(octets)
+    return b"=?" + charset + b"?B?" + b64encode(octets) + b"?="
+
+
+def put_before(field: Field, words: str) -> Edit:
+    """Return the edit that puts a tag in front of a subject; the octets of the subject stay."""
+    name, _, rest = field.raw.partition(b":")
+    rest = _BLANK_LINES.sub(b"", rest, count=1) if _BLANK_LINES.match(rest) else rest
+    if not rest.strip():
+        return Edit(field.start, field.stop, tag_alone(words, name.decode("ascii")))
+    blank = " " if field.value.startswith(b"=?") else ""  # a blank between encoded words is not shown
+    tag = fold(field.name, encode_text(f"[{words}]{blank}"))
+    return Edit(field.start, field.stop, tag + (rest if rest[:1] in (b" ", b"\t") else b" " + rest))
+
+
+def tag_alone(words: str, name: str = "Subject") -> bytes:
+    """Return a subject field that is nothing but a tag."""
+    return fold(name.rstrip(), encode_text(f"[{words}]"))
