@@ -34,7 +34,7 @@ class Sent:
     @property
     def refusal(self) -> str:
         """The first negative reply, "" if there is none."""
-        found = re.search(r"^<~?\*\* +([45]\d\d.*)$", self.transcript, re.MULTILINE)
+        found = re.search(r"^<[~*]\* +([45]\d\d.*)$", self.transcript, re.MULTILINE)
         return found[1] if found else ""
 
     @property
