@@ -42,7 +42,7 @@ _IDENTIFIERS: Final = frozenset({"timestamp", "trace_id", "entry", "entry_id", "
 """Names of values that are ours, or hexadecimal: digits in them are no person's."""
 _PERSONAL: Final = re.compile(
     r"(?:(?<![^\W_])|(?<=MST)|(?<=CCCD)|(?<=CMND)|(?<=CMT))"
-    r"(?:\d{9}|\d{10}|\d{12}|\d{13}|\d{10}-\d{3}|\d{3}(?: \d{3}){2,3})(?![^\W_])"
+    r"(?:\d{10}-\d{3}|\d{9}|\d{10}|\d{12}|\d{13}|\d{3}(?: \d{3}){2,3})(?![^\W_])"
 )
 """Numbers of the lengths of CMND (9), tax codes (10, with a branch 13), CCCD (12)."""
 _SOME_DIGITS: Final = re.compile(r"\d{3} ?\d{3}")
