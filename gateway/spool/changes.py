@@ -5,11 +5,10 @@ The order inside a group is fixed: entries come in, entries are settled, claims 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import bindparam, case, delete, null, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import bindparam, case, delete, func, insert, null, select, update
 
 from gateway.core.queue import Entry, Kind
 from gateway.spool.schema import (
@@ -17,9 +16,9 @@ from gateway.spool.schema import (
     ENTRIES,
     FREE_TO_DELIVER,
     RECIPIENTS,
-    Rows,
+    Stored,
+    Values,
     check,
-    entry_row,
     is_large,
     recipient_rows,
     stamp,
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-_INSERTS: Final = tuple(insert(table).on_conflict_do_nothing() for table in (ENTRIES, RECIPIENTS, BODIES))
+_NUMBER: Final = select(ENTRIES.c.number).where(ENTRIES.c.entry_id == bindparam("entry")).scalar_subquery()
 _STATE: Final = ("kind", "next_attempt_at", "expires_at", "attempts", "dot_sent", "replies", "hop", "reason")
 _MINE: Final = ENTRIES.c.claimed_by == bindparam("owner")
 _ENTRY: Final = ENTRIES.c.entry_id == bindparam("entry")
@@ -44,11 +43,13 @@ _SETTLE: Final = (
 )
 _SETTLE_RECIPIENT: Final = (
     update(RECIPIENTS)
-    .where(RECIPIENTS.c.entry_id == bindparam("entry"), RECIPIENTS.c.position == bindparam("place"))
+    .where(RECIPIENTS.c.number == _NUMBER, RECIPIENTS.c.position == bindparam("place"))
     .values(state=bindparam("new_state"), reply=bindparam("new_reply"))
 )
-_DELETES: Final = tuple(
-    delete(table).where(table.c.entry_id == bindparam("entry")) for table in (ENTRIES, RECIPIENTS, BODIES)
+_DELETES: Final = (
+    delete(BODIES).where(BODIES.c.number == _NUMBER),
+    delete(RECIPIENTS).where(RECIPIENTS.c.number == _NUMBER),
+    delete(ENTRIES).where(_ENTRY),
 )
 _RELEASE: Final = update(ENTRIES).where(_ENTRY, _MINE).values(claimed_by=None)
 _QUARANTINE: Final = (
@@ -61,6 +62,10 @@ _DUE: Final = (
     .limit(bindparam("most"))
 )
 _CLAIM: Final = update(ENTRIES).where(_ENTRY).values(claimed_by=bindparam("owner"))
+_KNOWN: Final = select(ENTRIES.c.entry_id).where(ENTRIES.c.entry_id.in_(bindparam("ids", expanding=True)))
+_LAST: Final = select(func.max(ENTRIES.c.number))
+_PART: Final = 500
+"""Ids per statement."""
 UNREADABLE: Final = "unreadable_in_spool rows or body are damaged or missing"
 """Why an entry is kept that cannot be read as it was written."""
 
@@ -69,9 +74,7 @@ UNREADABLE: Final = "unreadable_in_spool rows or body are damaged or missing"
 class Change:
     """What one caller asks for, in one transaction; its result is the ids it claimed."""
 
-    entries: Rows = field(default_factory=list)
-    recipients: Rows = field(default_factory=list)
-    bodies: Rows = field(default_factory=list)
+    entries: tuple[Stored, ...] = ()
     files: tuple[str, ...] = ()
     """Ids whose body must be in a file when this is committed."""
     settled: tuple[Entry, ...] = ()
@@ -88,11 +91,8 @@ class Change:
         entries = tuple(entries)
         for entry in (*entries, *settled):
             check(entry)
-        small = [entry for entry in entries if not is_large(entry.consignment.message)]
         return cls(
-            entries=[entry_row(entry) for entry in entries],
-            recipients=[row for entry in entries for row in recipient_rows(entry)],
-            bodies=[{"entry_id": each.entry_id, "octets": each.consignment.message.octets()} for each in small],
+            entries=tuple(Stored.of(entry) for entry in entries),
             files=tuple(entry.entry_id for entry in entries if is_large(entry.consignment.message)),
             settled=tuple(settled),
         )
@@ -100,7 +100,7 @@ class Change:
     @property
     def weight(self) -> int:
         """The octets of the bodies."""
-        return sum(len(row["octets"]) for row in self.bodies)
+        return sum(len(each.octets) for each in self.entries if each.octets is not None)
 
     @property
     def ended(self) -> tuple[str, ...]:
@@ -110,14 +110,7 @@ class Change:
 
 def carry_out(connection: Connection, changes: Sequence[Change], *, owner: str) -> list[tuple[str, ...]]:
     """Carry out all changes and return what each claimed."""
-    rows = (
-        [row for change in changes for row in change.entries],
-        [row for change in changes for row in change.recipients],
-        [row for change in changes for row in change.bodies],
-    )
-    for statement, some in zip(_INSERTS, rows, strict=True):
-        if some:
-            connection.execute(statement, some)
+    _store(connection, [entry for change in changes for entry in change.entries])
     _settle(connection, [entry for change in changes for entry in change.settled], owner)
     damaged = [{"entry": each, "why": UNREADABLE} for change in changes for each in change.damaged]
     if damaged:
@@ -139,6 +132,28 @@ def owners(connection: Connection) -> Sequence[str]:
     return connection.execute(statement).scalars().all()
 
 
+def _store(connection: Connection, entries: Sequence[Stored]) -> None:
+    """Insert the entries that are not there yet: what was committed before stays as it has become since."""
+    ids = [each.entry["entry_id"] for each in entries]
+    known: set[str] = set()
+    for start in range(0, len(ids), _PART):
+        known.update(connection.execute(_KNOWN, {"ids": ids[start : start + _PART]}).scalars())
+    number = connection.execute(_LAST).scalar() or 0 if entries else 0
+    rows: tuple[list[Values], list[Values], list[Values]] = ([], [], [])
+    for each in entries:
+        if each.entry["entry_id"] in known:
+            continue
+        known.add(each.entry["entry_id"])
+        number += 1
+        rows[0].append(each.entry | {"number": number})
+        rows[1].extend(row | {"number": number} for row in each.recipients)
+        if each.octets is not None:
+            rows[2].append({"number": number, "octets": each.octets})
+    for table, some in zip((ENTRIES, RECIPIENTS, BODIES), rows, strict=True):
+        if some:
+            connection.execute(insert(table), some)
+
+
 def _is_over(entry: Entry) -> bool:
     return entry.consignment.kind is Kind.DELIVER and not entry.open_indexes
 
@@ -156,7 +171,7 @@ def _settle(connection: Connection, entries: Sequence[Entry], owner: str) -> Non
         connection.execute(
             _SETTLE_RECIPIENT,
             [
-                {"entry": r["entry_id"], "place": r["position"], "new_state": r["state"], "new_reply": r["reply"]}
+                {"entry": each.entry_id, "place": r["position"], "new_state": r["state"], "new_reply": r["reply"]}
                 for each in staying
                 for r in recipient_rows(each)
             ],

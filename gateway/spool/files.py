@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import ServiceError
@@ -76,10 +75,10 @@ class BodyFiles:
         with contextlib.suppress(OSError):
             os.unlink(entry_id, dir_fd=self._descriptor)
 
-    def waste(self) -> tuple[str, ...]:
+    def waste(self, now: float) -> tuple[str, ...]:
         """Return the names that are older than `WASTE_AGE`: waste, unless the database knows them."""
         # the time of the last change of the inode: naming a body sets it, however long its octets took to arrive
-        before = time.time() - WASTE_AGE
+        before = now - WASTE_AGE
         found: list[str] = []
         with os.scandir(self._path) as names:
             for name in names:

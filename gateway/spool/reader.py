@@ -82,24 +82,24 @@ class Reader:
     def _load_part(
         self, connection: Connection, ids: Sequence[str], found: dict[str, Entry], damaged: list[str]
     ) -> None:
-        recipients: dict[str, list[Row[Any]]] = {}
+        recipients: dict[int, list[Row[Any]]] = {}
         rows = connection.execute(select(ENTRIES).where(ENTRIES.c.entry_id.in_(ids))).all()
-        of_part = RECIPIENTS.c.entry_id.in_(ids)
+        numbers = [row.number for row in rows]
+        of_part = RECIPIENTS.c.number.in_(numbers)
         for each in connection.execute(select(RECIPIENTS).where(of_part).order_by(RECIPIENTS.c.position)):
-            recipients.setdefault(each.entry_id, []).append(each)
-        bodies = {
-            row.entry_id: row.octets for row in connection.execute(select(BODIES).where(BODIES.c.entry_id.in_(ids)))
-        }
+            recipients.setdefault(each.number, []).append(each)
+        octets = connection.execute(select(BODIES).where(BODIES.c.number.in_(numbers)))
+        bodies = {each.number: each.octets for each in octets}
         for row in rows:
             try:
                 message = self._message(row, bodies)
-                found[row.entry_id] = read_entry(row, recipients.get(row.entry_id, []), message)
+                found[row.entry_id] = read_entry(row, recipients.get(row.number, []), message)
             except (ValueError, TypeError, LookupError, FileNotFoundError):
                 damaged.append(row.entry_id)
             except OSError as error:
                 raise ServiceError(f"a body of the spool cannot be read: {error.strerror}") from error
 
-    def _message(self, row: Row[Any], bodies: Mapping[str, bytes]) -> Message:
+    def _message(self, row: Row[Any], bodies: Mapping[int, bytes]) -> Message:
         if row.in_file:
             return Message.from_source(self._files.open(row.entry_id, row.length))
-        return Message.from_source(MemorySource(bytes(bodies[row.entry_id])))
+        return Message.from_source(MemorySource(bytes(bodies[row.number])))

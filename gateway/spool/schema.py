@@ -2,12 +2,14 @@
 
 The schema has a number (`PRAGMA user_version`); whoever changes a table raises it and writes the way from the one
 before. Times are whole microseconds since 1970, UTC.
+Rows are found by the number of their entry, given in order: by their random ids, each would dirty a page of its own.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +38,8 @@ TABLES: Final = MetaData()
 ENTRIES: Final = Table(
     "entries",
     TABLES,
-    Column("entry_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("entry_id", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("claimed_by", Text),
     Column("next_attempt_at", Integer, nullable=False),
@@ -58,12 +61,11 @@ ENTRIES: Final = Table(
     Column("envid", Text),
     Column("length", Integer, nullable=False),
     Column("in_file", Integer, nullable=False),
-    sqlite_with_rowid=False,
 )
 RECIPIENTS: Final = Table(
     "recipients",
     TABLES,
-    Column("entry_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("local", Text, nullable=False),
     Column("domain", Text, nullable=False),
@@ -76,7 +78,7 @@ RECIPIENTS: Final = Table(
 BODIES: Final = Table(
     "bodies",
     TABLES,
-    Column("entry_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
     Column("octets", LargeBinary, nullable=False),
 )
 FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL")
@@ -84,7 +86,24 @@ FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL")
 Index("entries_due", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, sqlite_where=FREE_TO_DELIVER)
 Index("entries_claimed", ENTRIES.c.claimed_by, sqlite_where=text("claimed_by IS NOT NULL"))
 
-Rows = list[dict[str, Any]]
+Values = dict[str, Any]
+"""The columns of one row by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as its rows, before it has a number."""
+
+    entry: Values
+    recipients: tuple[Values, ...]
+    octets: bytes | None
+    """The body, None where it is in a file."""
+
+    @classmethod
+    def of(cls, entry: Entry) -> Stored:
+        """Return the rows of an entry; raises `OSError` if its body cannot be read."""
+        message = entry.consignment.message
+        return cls(entry_row(entry), recipient_rows(entry), None if is_large(message) else message.octets())
 
 
 def stamp(moment: datetime) -> int:
@@ -111,7 +130,7 @@ def check(entry: Entry) -> None:
         raise ValueError("an entry has one state, and one reply or none at all, for each recipient")
 
 
-def state_row(entry: Entry) -> dict[str, Any]:
+def state_row(entry: Entry) -> Values:
     """Return the columns of an entry that `settle` may change."""
     return {
         "kind": entry.consignment.kind.value,
@@ -125,7 +144,7 @@ def state_row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def entry_row(entry: Entry) -> dict[str, Any]:
+def entry_row(entry: Entry) -> Values:
     """Return all columns of an entry."""
     consignment = entry.consignment
     envelope = consignment.envelope
@@ -148,12 +167,11 @@ def entry_row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def recipient_rows(entry: Entry) -> Rows:
+def recipient_rows(entry: Entry) -> tuple[Values, ...]:
     """Return one row per recipient, with the state it has in the entry."""
     replies = entry.last_replies or (None,) * len(entry.states)
-    return [
+    return tuple(
         {
-            "entry_id": entry.entry_id,
             "position": position,
             "local": recipient.mailbox.local,
             "domain": recipient.mailbox.domain,
@@ -165,7 +183,7 @@ def recipient_rows(entry: Entry) -> Rows:
         for position, (recipient, state, reply) in enumerate(
             zip(entry.consignment.envelope.recipients, entry.states, replies, strict=True)
         )
-    ]
+    )
 
 
 def read_entry(row: Row[Any], recipients: Sequence[Row[Any]], message: Message) -> Entry:

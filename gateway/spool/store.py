@@ -67,7 +67,9 @@ class SqliteSpool:
             raise SetupError(f"{self._place.directory}: the spool cannot be opened: {error}") from error
         self._helpers = ThreadPoolExecutor(HELPERS, thread_name_prefix="spool")
         self._returning: set[asyncio.Future[tuple[str, ...]]] = set()
-        self._writer = Writer(self._database, self._files, owner=self._owner.token, upkeep=self.tidy)
+        self._writer = Writer(
+            self._database, self._files, owner=self._owner.token, upkeep=lambda: self.tidy(time.time())
+        )
         self._closed = False
 
     async def close(self) -> None:
@@ -140,11 +142,14 @@ class SqliteSpool:
                 self._below = True
         return self._below
 
-    def tidy(self) -> None:
-        """Free claims of the dead, remove files without a row, give room back; blocks. Called about once a minute."""
+    def tidy(self, now: float) -> None:
+        """Free claims of the dead, remove files without a row, give room back; blocks. Called about once a minute.
+
+        `now` is in seconds since 1970, as the file system counts.
+        """
         with self._database.turn():
             self._free_claims()
-        self._remove_unknown(self._files.waste())
+        self._remove_unknown(self._files.waste(now))
         with self._database.turn():
             self._database.shrink(keep=SPARE_PAGES, most=SHRINKING)
 
