@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_DEPTH: Final = 48
-MAX_ELEMENTS: Final = 300_000
+MAX_ELEMENTS: Final = 100_000
+"""Content of 64 MB in pieces of 1000 octets, as stream writers make it, and a third more."""
 _MAX_OID: Final = 64
 _MAX_INTEGER: Final = 2048
 _OCTET_STRING: Final = 0x04

@@ -22,6 +22,8 @@ _MAX_BOUNDARY: Final = 70
 _MAX_PADDING: Final = 256
 _MAX_NEAR: Final = 10_000
 """Lines that begin like a delimiter and are none, in one message: more are an attack on our time."""
+_MAX_FIELDS: Final = 20_000
+"""Header fields of all parts of one message together."""
 _UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
 
 
@@ -54,12 +56,18 @@ class _Budget:
 
     limits: Limits
     parts: int = 0
+    fields: int = 0
     near: int = 0
 
     def part(self) -> None:
         self.parts += 1
         if self.parts > self.limits.parts:
             raise MimeError("too_many_parts")
+
+    def header(self, count: int) -> None:
+        self.fields += count
+        if self.fields > _MAX_FIELDS:
+            raise MimeError("too_many_fields")
 
     def near_miss(self) -> None:
         self.near += 1
@@ -77,6 +85,7 @@ def _entity(message: Message, start: int, stop: int, default: str, depth: int, b
         raise MimeError("too_deep")
     budget.part()
     header = read_header(message, start, stop, limits=budget.limits)
+    budget.header(len(header.fields))
     media_type, parameters, defects = _content_type(header, default)
     encodings = header.all("content-transfer-encoding")
     encoding = read_parameters(encodings[0].value).value if encodings else "7bit"

@@ -6,6 +6,7 @@ white space inside an addr-spec. An encoded word is only ever part of a display 
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,6 +21,9 @@ _QUOTED: Final = re.compile(rb'"(?:[^"\\\x00\r\n]|\\[^\x00\r\n])*"')
 _LITERAL: Final = re.compile(rb"\[[^\[\]\\\x00-\x20\x7f]*\]")
 _MAX_COMMENT_DEPTH: Final = 10
 _MAX_MAILBOXES: Final = 2000
+_MAX_TOKENS: Final = 50_000
+_MAX_ADDRESS_TOKENS: Final = 400
+"""No address that `Mailbox` takes has more: 64 octets of local part, 255 of domain."""
 
 
 class AddressError(ValueError):
@@ -93,8 +97,10 @@ class _Reader:
     """Recursive descent over the tokens; the grammar has no nesting beyond one group."""
 
     def __init__(self, value: bytes) -> None:
-        self._tokens = [*_tokens(value), _Token("end", b"", blank_before=False)]
+        self._tokens = [*itertools.islice(_tokens(value), _MAX_TOKENS + 1), _Token("end", b"", blank_before=False)]
         self._at = 0
+        if len(self._tokens) > _MAX_TOKENS + 1:
+            raise AddressError("too many words")
 
     @property
     def next(self) -> _Token:
@@ -147,15 +153,15 @@ class _Reader:
 
     def _addr_spec(self) -> Mailbox:
         """local-part "@" domain, without any blank inside."""
-        octets = b""
+        pieces: list[bytes] = []
         while self.next.kind in {"atom", "quoted", "literal", ".", "@"}:
             token = self.next
-            if token.blank_before and octets:
-                raise AddressError("blank inside an address")
-            octets += token.octets
+            if pieces and (token.blank_before or len(pieces) >= _MAX_ADDRESS_TOKENS):
+                raise AddressError("blank inside an address, or no end of it")
+            pieces.append(token.octets)
             self._at += 1
         try:
-            return Mailbox.parse(octets.decode("utf-8"))
+            return Mailbox.parse(b"".join(pieces).decode("utf-8"))
         except ValueError as error:
             raise AddressError("not a mailbox") from error
 

@@ -21,7 +21,7 @@ from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -41,7 +41,9 @@ _UNSHOWABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\
 """Controls, and what turns or hides text."""
 _ESCAPED: Final = re.compile(r'[,+"\\<>;=]')
 _MAX_SHOWN: Final = 512
-_PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s.*?-----END \1-----", re.DOTALL)
+_PEM: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----\s")
+_PEM_BEGIN: Final = re.compile(rb"-----BEGIN ((?:X509 )?CERTIFICATE|PKCS7|CMS)-----\s")
+_MAX_FILE_CERTIFICATES: Final = 5000
 
 
 class CertificateError(InputError):
@@ -113,17 +115,16 @@ class Certificate:
 
         Raises `CertificateError` if one of them cannot be read; a PEM file without any certificate gives none.
         """
-        blocks = [(match[1], match[0]) for match in _PEM.finditer(octets)]
-        if not blocks:
+        if _PEM.search(octets) is None:
             if octets[:1] == b"\x30" and octets[:20].find(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02") >= 0:
                 return tuple(cls.load(_der(each)) for each in _pkcs7(octets, der=True))
             return tuple(cls.load(each) for each in _sequences(octets))
         found: list[Certificate] = []
-        for kind, block in blocks:
-            if kind in {b"CERTIFICATE", b"X509 CERTIFICATE"}:
-                found.append(cls.load(_der_of_pem(block)))
-            elif kind in {b"PKCS7", b"CMS"}:
+        for kind, block in _pem_blocks(octets):
+            if kind in {b"PKCS7", b"CMS"}:
                 found += (cls.load(_der(each)) for each in _pkcs7(block, der=False))
+            else:
+                found.append(cls.load(_der_of_pem(block)))
         return tuple(found)
 
     @property
@@ -223,15 +224,29 @@ def _der_of_pem(block: bytes) -> bytes:
         raise CertificateError("malformed_pem") from error
 
 
+def _pem_blocks(octets: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (label, block with its frame lines) of what may hold certificates; a block without its end is an error."""
+    begin = _PEM_BEGIN.search(octets)
+    while begin is not None:
+        end = b"-----END " + begin[1] + b"-----"
+        stop = octets.find(end, begin.end())
+        if stop < 0:
+            raise CertificateError("malformed_pem")
+        yield begin[1], octets[begin.start() : stop + len(end)]
+        begin = _PEM_BEGIN.search(octets, stop + len(end))
+
+
 def _sequences(octets: bytes) -> list[bytes]:
     """Return the DER SEQUENCEs that stand one behind the other; what is no SEQUENCE stays one piece."""
     found: list[bytes] = []
-    while octets[:1] == b"\x30" and len(octets) > 2:  # noqa: PLR2004 - tag and length
-        count = octets[1] & 0x7F if octets[1] & 0x80 else 0
-        end = 2 + count + (int.from_bytes(octets[2 : 2 + count], "big") if count else octets[1])
-        found.append(octets[:end])
-        octets = octets[end:]
-    return [*found, octets] if octets else found
+    start = 0
+    while octets[start : start + 1] == b"\x30" and start + 2 < len(octets) and len(found) < _MAX_FILE_CERTIFICATES:
+        length = octets[start + 1]
+        count = length & 0x7F if length & 0x80 else 0
+        end = start + 2 + count + (int.from_bytes(octets[start + 2 : start + 2 + count], "big") if count else length)
+        found.append(octets[start:end])
+        start = end
+    return [*found, octets[start:]] if start < len(octets) else found
 
 
 def _pkcs7(octets: bytes, *, der: bool) -> list[x509.Certificate]:
