@@ -159,15 +159,16 @@ class AuthorDefect(StrEnum):
 def author_of(header: Header) -> Mailbox | AuthorDefect:
     """Return the single mailbox of the single From field, or what is wrong (RFC 5322 3.6.2).
 
-    `From :` with blanks before the colon is a From field too: mail clients read it as one. A malformed line anywhere
-    in the header makes the author undecidable, because clients disagree on what such a line is.
+    `From :` with blanks before the colon is a From field to some mail clients and none to others (RFC 5322 4.5.2): it
+    counts as one, and as malformed. A malformed line anywhere in the header makes the author undecidable, because
+    clients disagree on what such a line is.
     """
     fields = header.all("from")
     if not fields:
         return AuthorDefect.NO_FROM
     if len(fields) > 1:
         return AuthorDefect.SEVERAL_FROM
-    if header.defects or (not fields[0].raw.startswith((b"From:", b"from:", b"FROM:")) and b" :" in fields[0].raw[:8]):
+    if header.defects or fields[0].raw[len(fields[0].name) :][:1] != b":":
         return AuthorDefect.MALFORMED
     try:
         found = mailbox_list(fields[0].value, groups=False)

@@ -11,13 +11,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
+from gateway.mime.words import text_in
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_HEAD: Final = re.compile(rb"[ \t]*([^\x00-\x20\x7f;()<>@,:\\\"\[\]?=]+)[ \t]*")
+_HEAD: Final = re.compile(rb"[ \t]*([^\x00-\x20\x7f;()<>@,:\\\"\[\]?=]+)[ \t]*(?:\([^()]*\)[ \t]*)*")
 _PARAMETER: Final = re.compile(
     rb";[ \t]*(?:([^\x00-\x20\x7f;()<>@,:\\\"\[\]?=]+)[ \t]*=[ \t]*"
-    rb"(\"(?:[^\"\\\x00]|\\[^\x00])*\"|[^\x00-\x20\x7f;()<>,\\\"]+)[ \t]*(?:\([^()]*\)[ \t]*)?)?"
+    rb"(\"(?:[^\"\\\x00]|\\[^\x00])*\"|[^\x00-\x20\x7f;()<>,\\\"]+)[ \t]*(?:\([^()]*\)[ \t]*)*)?"
 )
 _CONTINUED: Final = re.compile(r"([^*]+)\*(\d{1,3})(\*?)")
 _MAX_PARAMETERS: Final = 100
@@ -40,10 +42,9 @@ def read_parameters(value: bytes) -> Parameterized:
     defects: list[str] = []
     raw: dict[str, str] = {}
     position = head.end()
-    while position < len(value):
+    for _ in range(_MAX_PARAMETERS):
         match = _PARAMETER.match(value, position)
-        if match is None or len(raw) >= _MAX_PARAMETERS:
-            defects.append("malformed_parameters")
+        if match is None:
             break
         position = match.end()
         if match[1] is None:
@@ -53,8 +54,13 @@ def read_parameters(value: bytes) -> Parameterized:
             defects.append("duplicate_parameter")
         else:
             raw[key] = _unquoted(match[2])
-    found = _joined(raw)
-    return Parameterized(head[1].decode("ascii", "replace").lower(), MappingProxyType(found), tuple(defects))
+    if position < len(value):
+        defects.append("malformed_parameters")
+    found, clear = _joined(raw)
+    if not clear:
+        defects.append("ambiguous_parameter")
+    name = head[1].decode("ascii", "replace").lower()
+    return Parameterized(name, MappingProxyType(found), tuple(dict.fromkeys(defects)))
 
 
 def parameters(value: bytes) -> tuple[str, dict[str, str]]:
@@ -69,28 +75,41 @@ def _unquoted(octets: bytes) -> str:
     return octets.decode("utf-8", "replace")
 
 
-def _joined(raw: dict[str, str]) -> dict[str, str]:
-    """Put RFC 2231 continuations and encoded values together; a plain parameter of the same name wins."""
+def _joined(raw: dict[str, str]) -> tuple[dict[str, str], bool]:
+    """Put RFC 2231 continuations and encoded values together; a plain parameter of the same name wins.
+
+    The second value is False where readers may see different values: two forms that differ, pieces missing or doubled.
+    """
     found: dict[str, str] = {}
+    others: list[tuple[str, str]] = []
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
+    clear = True
     for key, text in raw.items():
         continued = _CONTINUED.fullmatch(key)
         if continued is not None:
-            pieces.setdefault(continued[1], {})[int(continued[2])] = (bool(continued[3]), text)
+            numbered, number = pieces.setdefault(continued[1], {}), int(continued[2])
+            clear = clear and number not in numbered
+            numbered.setdefault(number, (bool(continued[3]), text))
         elif key.endswith("*"):
-            found.setdefault(key[:-1], _extended(text))
+            others.append((key[:-1], _extended(text)))
         else:
             found[key] = text
     for key, numbered in pieces.items():
-        whole, encoded = "", False
-        for number in range(len(numbered)):
-            if number not in numbered:
-                break
-            starred, text = numbered[number]
-            encoded = encoded or starred
-            whole += text if starred or not encoded else re.sub(r"[%']", lambda match: f"%{ord(match[0]):02X}", text)
-        found.setdefault(key, _extended(whole) if encoded else whole)
-    return found
+        whole = [numbered[number] for number in range(len(numbered)) if number in numbered]
+        clear = clear and len(whole) == len(numbered)
+        others.append((key, _continued(whole)))
+    for key, text in others:
+        clear = found.setdefault(key, text) == text and clear
+    return found, clear
+
+
+def _continued(pieces: list[tuple[bool, str]]) -> str:
+    """Return numbered pieces as one text; those with a star are percent-encoded, the others stand for themselves."""
+    if not any(starred for starred, _ in pieces):
+        return "".join(text for _, text in pieces)
+    escaped = (text if starred else text.replace("%", "%25").replace("'", "%27") for starred, text in pieces)
+    charset = "" if pieces[0][0] else "utf-8''"  # it stands in the first piece, or nowhere (RFC 2231 4.1)
+    return _extended(charset + "".join(escaped))
 
 
 def _extended(text: str) -> str:
@@ -99,8 +118,4 @@ def _extended(text: str) -> str:
     _, second, content = rest.partition("'")
     if not first or not second:
         return text
-    octets = unquote_to_bytes(content)
-    try:
-        return octets.decode(charset or "us-ascii", "replace")
-    except (LookupError, ValueError):
-        return octets.decode("utf-8", "replace")
+    return text_in(charset or "us-ascii", unquote_to_bytes(content))
