@@ -24,12 +24,13 @@ _ADDRESS_FIELDS: Final = frozenset(
 )  # fmt: skip
 _PARAMETER_FIELDS: Final = frozenset({"content-type", "content-disposition"})
 _PIECE: Final = re.compile(
-    rb'"((?:[^"\\]|\\.)*)"'  # 1: quoted string
-    rb"|\(((?:[^()\\]|\\.)*)\)"  # 2: comment without another inside
-    rb"|(<[^<>]*>)"  # 3: angle address
-    rb"|([^\s\"()<>,;:]*[\x80-\xff][^\"()<>,;:]*)",  # 4: words that begin with one that holds 8-bit octets
+    rb'((?:"(?:[^"\\]|\\.)*+(?:"|\Z)|[^"()<>,;:])++)'  # 1: words and quoted strings: a phrase, or an address
+    rb"|\(((?:[^()\\]|\\.)*+)"  # 2: a comment up to the next parenthesis; behind an inner one, 1 goes on
+    rb"|(<[^<>]*>)",  # 3: angle address
     re.DOTALL,
 )
+_WORD: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)(?:"|\Z)|([^\s"]+)', re.DOTALL)
+_QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.DOTALL)
 _RAW_PARAMETER: Final = re.compile(rb';([ \t]*)([^\s=;"]+)=("(?:[^"\\]|\\.)*"|[^;"]*)', re.DOTALL)
 
 
@@ -69,16 +70,21 @@ def _ascii_field(field: Field) -> bytes:
 
 
 def _ascii_piece(match: re.Match[bytes]) -> bytes:
+    """Return a piece of an address field in ASCII; every piece ends where an encoded word may end."""
     if match[0].isascii():
         return match[0]
-    if match[1] is not None:
-        return _words(re.sub(rb"\\(.)", rb"\1", match[1], flags=re.DOTALL))
     if match[2] is not None:
-        return b"(" + _words(match[2]) + b")"
-    if match[3] is not None or b"@" in match[0]:
+        return b"(" + _words(match[2])
+    if match[3] is not None:
         raise NotAsciiError
-    stripped = match[0].rstrip()
-    return _words(stripped) + match[0][len(stripped) :]
+    words = list(_WORD.finditer(match[1]))
+    if any(word[2] is not None and b"@" in word[2] for word in words):
+        raise NotAsciiError
+    first, last = (next(each for each in order if not each[0].isascii()) for order in (words, reversed(words)))
+    phrase = match[1][first.start() : last.end()]
+    text = _WORD.sub(lambda word: word[0] if word[1] is None else _QUOTED_PAIR.sub(rb"\1", word[1]), phrase)
+    before, after = match[1][: first.start()], match[1][last.end() :]
+    return before + b" " * (before[-1:] == b'"') + _words(text) + b" " * (after[:1] == b'"') + after
 
 
 def _ascii_parameter(match: re.Match[bytes]) -> bytes:
@@ -86,7 +92,7 @@ def _ascii_parameter(match: re.Match[bytes]) -> bytes:
         return match[0]
     octets = match[3].strip()
     if octets.startswith(b'"'):
-        octets = re.sub(rb"\\(.)", rb"\1", octets[1:-1], flags=re.DOTALL)
+        octets = _QUOTED_PAIR.sub(rb"\1", octets[1:-1])
     charset = b"utf-8" if _is_utf8(octets) else b"unknown-8bit"
     return b";%s%s*=%s''%s" % (match[1], match[2].rstrip(b"*"), charset, quote_from_bytes(octets, safe="").encode())
 

@@ -40,6 +40,8 @@ _EIGHT_BIT: Final = bytes(range(128, 256))
 _BLOCK: Final = 64 * 1024
 _BASE64_LINE: Final = 57
 _QUOTED_LINE: Final = 76
+_SOFT_BREAK: Final = b"=\r\n"
+_NO_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _STRANGE: Final = re.compile(rb"[^\t\x20-\x3c\x3e-\x7e]")
 
 
@@ -67,7 +69,7 @@ def decode_body(message: Message, entity: Entity, *, limit: int) -> bytes:
 
 
 def _from_base64(octets: bytes) -> bytes:
-    clean = re.sub(rb"[^A-Za-z0-9+/=]", b"", octets)
+    clean = octets.translate(None, _NO_BASE64)
     try:
         return binascii.a2b_base64(clean, strict_mode=True)
     except binascii.Error as error:
@@ -86,23 +88,35 @@ def _ascii_header(message: Message, entity: Entity) -> bool:
 
 
 def _fragile(message: Message, entity: Entity) -> bool:
-    """True if the content holds 8-bit octets, NUL, over-long lines, trailing blanks, "From " or a lone dot."""
-    octets_end = b"\r\n"  # as if a line end stood before the content
+    """True if transport could change the content.
+
+    That is: 8-bit octets, NUL, CR or LF alone, over-long lines; and where it has no transfer encoding of its own,
+    trailing blanks, "From " or a lone dot.
+    """
+    unencoded = entity.encoding in _UNENCODED
+    before = b"\r\n"  # as if a line end stood before the content
+    held = b""  # a CR whose LF may come with the next window
     line = 0
     for window in message.slice(entity.body, entity.stop).windows():
-        block = octets_end + window
-        if not window.isascii() or b"\0" in window:
+        block = held + window
+        held = b"\r" if block.endswith(b"\r") else b""
+        block = block[: len(block) - len(held)]
+        if not block.isascii() or b"\0" in block or _has_lone_line_end(block):
             return True
-        if entity.encoding in _UNENCODED and _has_trap(block):
+        if unencoded and _has_trap(before + block):
             return True
-        lines = window.split(b"\r\n")
-        lengths = [len(each) for each in lines]
+        lengths = [len(each) for each in block.split(b"\r\n")]
         lengths[0] += line
         if max(lengths) > _MAX_LINE:
             return True
         line = lengths[-1]
-        octets_end = block[-8:]
-    return octets_end[-1:] in (b" ", b"\t") and entity.encoding in _UNENCODED
+        before = (before + block)[-8:]
+    return bool(held) or (unencoded and before.endswith((b" ", b"\t", b"\r\n.")))
+
+
+def _has_lone_line_end(block: bytes) -> bool:
+    pairs = block.count(b"\r\n")
+    return block.count(b"\r") != pairs or block.count(b"\n") != pairs
 
 
 def _has_trap(block: bytes) -> bool:
@@ -192,11 +206,11 @@ def _encoding_edits(entity: Entity, encoding: bytes) -> Iterable[tuple[int, int,
 
 
 def _encoded(message: Message, entity: Entity, builder: Builder) -> tuple[bytes, Message]:
-    """Encode a leaf's content: text as quoted-printable unless base64 is shorter, anything else as base64."""
+    """Encode a leaf's content: text as quoted-printable while at most a quarter is 8-bit, anything else as base64."""
     content = message.slice(entity.body, entity.stop)
     if entity.media_type.startswith(("text/", "message/")):
         strange = sum(len(window) - len(window.translate(None, _EIGHT_BIT)) for window in content.windows())
-        if 2 * strange <= len(content) / 2:
+        if 4 * strange <= len(content):
             for block in _quoted_printable(content):
                 builder.write(block)
             return b"quoted-printable", Message.from_source(builder.finish())
@@ -221,32 +235,29 @@ def _quoted_printable(content: Message) -> Iterator[bytes]:
     for window in content.windows(_BLOCK):
         octets = carry + window
         cut = octets.rfind(b"\r\n") + 2
-        if cut == 1:  # one line over a whole block: break it softly, never inside CRLF
+        if cut > 1:
+            yield b"".join(_quoted_line(line, end=b"\r\n") for line in octets[: cut - 2].split(b"\r\n"))
+        elif len(octets) > _BLOCK:  # one line over a whole block: break it softly, never inside CRLF
             cut = len(octets) - octets.endswith(b"\r")
-            yield _quoted_lines(octets[:cut]) + b"=\r\n" if len(octets) > _BLOCK else b""
-            cut = cut if len(octets) > _BLOCK else 0
+            yield _quoted_line(octets[:cut], end=_SOFT_BREAK)
         else:
-            yield _quoted_lines(octets[:cut])
+            cut = 0
         carry = octets[cut:]
-    yield _quoted_lines(carry)
+    yield _quoted_line(carry, end=b"")
 
 
-def _quoted_lines(octets: bytes) -> bytes:
-    """Quote lines that end in CRLF, or the last one that does not."""
-    return b"\r\n".join(_quoted_line(line) for line in octets.split(b"\r\n"))
-
-
-def _quoted_line(line: bytes) -> bytes:
+def _quoted_line(line: bytes, *, end: bytes) -> bytes:
     """Quote one line and break it softly (RFC 2045 6.7); written out, because `binascii.b2a_qp` makes 78 of 76."""
     text = _STRANGE.sub(_quote, line)
     if text[-1:] in (b" ", b"\t"):
         text = text[:-1] + b"=%02X" % text[-1]
+    room = _QUOTED_LINE - (end == _SOFT_BREAK)
     pieces: list[bytes] = []
     while True:
         if text.startswith(b"From ") or text == b".":
             text = b"=%02X" % text[0] + text[1:]
-        if len(text) <= _QUOTED_LINE:
-            return b"=\r\n".join([*pieces, text])
+        if len(text) <= room:
+            return _SOFT_BREAK.join([*pieces, text]) + end
         cut = _QUOTED_LINE - 1
         equals = text.rfind(b"=", cut - 2, cut)
         cut = equals if equals >= 0 else cut
