@@ -7,6 +7,7 @@ hidden in a line that is no field. All other octets stay, and everything below t
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.message import Edit
@@ -46,10 +47,10 @@ def strip(message: Message, *, authserv_id: str) -> Message:
     section = message.read(0, header.stop)
     if b"\r\n" not in section and (end := section.find(b"\n\n")) >= 0:
         section = section[: end + 1]  # a file with bare line feeds: what stands below is its body to every reader
-    edits = list(_field_edits(section, header, authserv_id))
+    cuts, rewritten = _in_fields(section, header, authserv_id)
     if len(section) != sum(len(each.raw) for each in header.fields) or _ODD_LINE_END.search(section):
-        edits += _line_edits(section, header, edits, authserv_id)
-    return message.splice(edits) if edits else message
+        cuts += _in_lines(section, header, (*cuts, *((each.start, each.stop) for each in rewritten)), authserv_id)
+    return message.splice((*_removals(section, cuts, rewritten), *rewritten)) if cuts or rewritten else message
 
 
 def orphans(section: bytes) -> int:
@@ -58,34 +59,37 @@ def orphans(section: bytes) -> int:
     return match.end() if match is not None else 0
 
 
-def _field_edits(section: bytes, header: Header, ours: str) -> Iterator[Edit]:
-    """Yield the edits for what everybody reads as a field."""
+def _in_fields(section: bytes, header: Header, ours: str) -> tuple[list[tuple[int, int]], list[Edit]]:
+    """Return where fields stand that everybody reads as ours, and the edits that write subjects anew."""
+    cuts: list[tuple[int, int]] = []
+    rewritten: list[Edit] = []
     for field in header.fields:
         if field.stop > len(section):
-            return
+            break
         ours_by_name = field.key == _SENDER or field.key.startswith(_OUR_PREFIX)
         if ours_by_name or (field.key == _RESULTS and claims_ours(field.value, ours)):
-            yield _removal(section, field.start, field.stop)
+            cuts.append((field.start, field.stop))
         elif field.key == "subject":
             text = cleaned(field.value)
             if text is not None:
-                yield Edit(field.start, field.stop, fold(field.name, encode_text(text)))
+                rewritten.append(Edit(field.start, field.stop, fold(field.name, encode_text(text))))
+    return cuts, rewritten
 
 
-def _line_edits(section: bytes, header: Header, made: Sequence[Edit], ours: str) -> Iterator[Edit]:
-    """Yield the edits for what only some readers take for a field."""
+def _in_lines(section: bytes, header: Header, done: Sequence[tuple[int, int]], ours: str) -> Iterator[tuple[int, int]]:
+    """Yield where lines stand that only some readers take for a field of ours; `done` is dealt with already."""
     above = orphans(section)
     if above:
-        yield Edit(0, above, b"")
+        yield 0, above
     known = {each.start for each in header.fields}
-    removed = sorted((each.start, each.stop) for each in made)
+    waiting = deque(sorted(done))
     for start, stop in _loose_fields(section):
-        while removed and removed[0][1] <= start:
-            removed.pop(0)
-        if start < above or start in known or (removed and removed[0][0] <= start):
+        while waiting and waiting[0][1] <= start:
+            waiting.popleft()
+        if start < above or start in known or (waiting and waiting[0][0] <= start):
             continue
         if _passes_for_ours(section[start:stop], ours):
-            yield _removal(section, start, stop)
+            yield start, stop
 
 
 def _loose_fields(section: bytes) -> Iterator[tuple[int, int]]:
@@ -110,12 +114,22 @@ def _passes_for_ours(line: bytes, ours: str) -> bool:
     return (name == seen(_RESULTS) and claims_ours(value, ours)) or (name == "subject" and cleaned(value) is not None)
 
 
-def _removal(section: bytes, start: int, stop: int) -> Edit:
-    """Return the edit that takes a line out; a line above that ends oddly gets this one's line end instead."""
-    if start == 0 or section[start - 2 : start] == b"\r\n":
-        return Edit(start, stop, b"")
-    above, own = (
-        _LAST_LINE_END.search(section, max(0, start - 3), start),
-        _LAST_LINE_END.search(section, stop - 3, stop),
-    )
-    return Edit(above.start() if above else start, own.start() if own else stop, b"")
+def _removals(section: bytes, cuts: Sequence[tuple[int, int]], rewritten: Sequence[Edit]) -> Iterator[Edit]:
+    """Yield the edits that take lines out; a line above that ends oddly gets the line end of the last one taken out.
+
+    Else the line below would continue it for readers who know only CRLF.
+    """
+    runs: list[tuple[int, int]] = []
+    for start, stop in sorted(cuts):
+        if runs and runs[-1][1] == start:
+            runs[-1] = (runs[-1][0], stop)
+        else:
+            runs.append((start, stop))
+    ended = {each.stop for each in rewritten}
+    for start, stop in runs:
+        above = _LAST_LINE_END.search(section, max(0, start - 3), start)
+        own = _LAST_LINE_END.search(section, max(start, stop - 3), stop)
+        if above is None or own is None or above[0] == b"\r\n" or start in ended:
+            yield Edit(start, stop, b"")
+        else:
+            yield Edit(above.start(), own.start(), b"")
