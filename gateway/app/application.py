@@ -37,7 +37,7 @@ from gateway.spool.bodies import SpoolBodies
 from gateway.spool.store import SqliteSpool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from gateway.config.model import Listener, Settings
 
@@ -157,8 +157,8 @@ class Application:
         """Return the port a listener is bound to."""
         return next(each.port for each in self._servers if each.name == listener)
 
-    def _run(self, work: object) -> None:
-        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 PATIENCE: Final = 10.0
 """Seconds in which a message must be in its mailbox."""
 CITIZEN: Final = f"nguyen.thi.mai@{OUTSIDE}"
+_SIGNER_DETAILS: Final = re.compile(r" body\.smime.*", re.DOTALL)
+"""What Authentication-Results says for programs only; a table is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def letter(sender: str, to: str, subject: str, text: str) -> bytes:
     return b"".join(head) + text.replace("\n", "\r\n").encode()
 
 
-def signed(unsigned: bytes, credential: Credential) -> bytes:
+def signed(unsigned: bytes, credential: Credential, *, boundary: str = "=_thanh-ha") -> bytes:
     """Return the message signed by somebody who is not our gateway's user, as another gateway would."""
     now = dt.datetime.now(dt.UTC)
     template = SigningTemplate.build(credential.certificate, credential.chain, scheme=Scheme.PKCS1V15, digest="sha256")
@@ -79,7 +81,14 @@ def signed(unsigned: bytes, credential: Credential) -> bytes:
     to_be_signed = template.to_be_signed(content_digest(prepared, template.digest), now)
     value = raw_sign(credential.key, to_be_signed, scheme=template.scheme, digest=template.digest)
     cms = template.finish(to_be_signed, value)
-    return finish(prepared, cms=cms, micalg=template.micalg, boundary=f"=_{time.time_ns()}").octets()
+    return finish(prepared, cms=cms, micalg=template.micalg, boundary=boundary).octets()
+
+
+def tampered(genuine: bytes, other: bytes) -> bytes:
+    """Return a signed message with the signed part of another one, as somebody on the way could change it."""
+    delimiter = b"\r\n--=_thanh-ha"
+    before, _, *after = genuine.split(delimiter)
+    return delimiter.join((before, other.split(delimiter)[1], *after))
 
 
 class Play:
@@ -118,11 +127,13 @@ class Play:
         box = self._province.directory / "mailboxes" / DOMAIN / HEALTH.mailbox.partition("@")[0]
         shown = encode_text("Văn phòng UBND Thanh Hà").decode()
 
-        def mail(sender: str, subject: str) -> bytes:
-            text = "Kính gửi Sở Y tế,\n\nMời dự họp giao ban liên tỉnh lúc 08:00 ngày 02/12.\n"
+        def mail(sender: str, subject: str, hour: str = "08:00") -> bytes:
+            text = f"Kính gửi Sở Y tế,\n\nMời dự họp giao ban liên tỉnh lúc {hour} ngày 02/12.\n"
             return letter(sender, HEALTH.mailbox, subject, text)
 
-        genuine = mail(f"{shown} <{NEIGHBOR_OFFICE.mailbox}>", "Giấy mời họp giao ban")
+        sender = f"{shown} <{NEIGHBOR_OFFICE.mailbox}>"
+        genuine = mail(sender, "Giấy mời họp giao ban")
+        later = mail(sender, "Giấy mời họp giao ban", "18:00")
         forged_marks = (
             f"Authentication-Results: mail.{DOMAIN}; smime=pass\r\n"
             f"X-Verified-Sender: {encode_text('Đã xác thực: Văn phòng UBND Thanh Hà').decode()}\r\n"
@@ -133,7 +144,7 @@ class Play:
             (
                 "Như trên, nội dung bị sửa / the same, tampered with",
                 "invalid",
-                signed(genuine, office).replace(b"08:00", b"18:00"),
+                tampered(signed(genuine, office), signed(later, office)),
             ),
             ("Ký bằng khóa của người khác / signed by the wrong person", "signer_mismatch", signed(genuine, clerk)),
             ("Không ký, mạo danh cơ quan / unsigned, claims to be an agency", "unsigned", forged_marks + impostor),
@@ -161,7 +172,7 @@ class Play:
         header = read_header(message)
         subject = header.first("subject")
         fields = tuple(
-            f"{each.name}: {decode_text(each.value)}"
+            f"{each.name}: {_SIGNER_DETAILS.sub(' ...', decode_text(each.value))}"
             for each in header.fields
             if each.key in {"authentication-results", "x-verified-sender", "x-gateway-verdict"}
         )
