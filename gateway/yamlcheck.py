@@ -28,7 +28,7 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 def _hint(word: str, known: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(word[:80], list(known), n=1)
-    return f", did you mean {nearest[0]!r}?" if nearest else ""
+    return f", did you mean '{nearest[0]}'?" if nearest else ""
 
 
 class Checker:

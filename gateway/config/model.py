@@ -40,6 +40,8 @@ def _author(text: str) -> str:
     """Return the key of a mailbox, or of "@domain"."""
     if text.startswith("@"):
         return f"@{_domain(text[1:])}"
+    if text.startswith("*@"):
+        raise ValueError("write @domain for every mailbox of a domain")
     try:
         return Mailbox.parse(text).key
     except ValueError:

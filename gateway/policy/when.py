@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.envelope import Direction
 from gateway.policy.conditions import AllOf, Among, AnyOf, LargerThan, Not, SubjectContains
 from gateway.policy.model import FORMS, NO_AUTHOR, NULL_SENDER, TRAITS, VERDICT_NAMES, folded
-from gateway.yamltext import Scalar
+from gateway.yamltext import Scalar, Table
 
 if TYPE_CHECKING:
     from gateway.policy.conditions import Condition
@@ -41,7 +41,7 @@ _UNITS: Final = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 def read_conditions(checker: Checker, node: Node, direction: Direction) -> tuple[Condition, ...]:
     """Return the conditions of a section, all of which must hold; wrong ones are complained about and left out."""
     entries = checker.table(node, known=KEYS[direction])
-    if entries is not None and not entries:
+    if isinstance(node, Table) and not node.entries:
         checker.complain(node.place, "has no condition; leave 'when' out for a rule that always applies")
     found = [_condition(checker, entry, direction) for entry in (entries or {}).values()]
     return tuple(each for each in found if each is not None)
@@ -96,6 +96,9 @@ def _patterns(checker: Checker, entry: Entry) -> Among | None:
 
 
 def _pattern(checker: Checker, text: str, place: Place) -> str | None:
+    if text.startswith("*@"):
+        checker.complain(place, f"write {text[1:81]!r} for every mailbox of a domain")
+        return None
     if not text.startswith("@"):
         return checker.mailbox(text, place)
     prefix = "@*." if text.startswith("@*.") else "@"

@@ -1,0 +1,103 @@
+"""Facts, conditions and rules made for tests: small worlds in which everything meets everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from hypothesis import strategies as st
+
+from gateway.core.address import NULL_PATH, Mailbox
+from gateway.core.decision import Hold, OutboundDecision
+from gateway.core.envelope import Direction
+from gateway.policy.conditions import AllOf, Among, AnyOf, Condition, LargerThan, Not, SubjectContains, View
+from gateway.policy.model import NO_AUTHOR, NULL_SENDER, Facts, Rule, keys_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LAN: Final = Mailbox.parse("lan@so.tinh.example")
+MAI: Final = Mailbox.parse("mai@hop.example")
+
+
+class Marks:
+    """What kind of mail it is: nothing, unless told."""
+
+    def __init__(self, **marks: bool) -> None:
+        """Set some marks."""
+        self.report = marks.get("report", False)
+        self.mdn = marks.get("mdn", False)
+        self.auto_submitted = marks.get("auto_submitted", False)
+        self.list_mail = marks.get("list_mail", False)
+        self.calendar = marks.get("calendar", False)
+        self.tnef = marks.get("tnef", False)
+
+
+def facts(**changed: Any) -> Facts:
+    """Return the facts of a plain outbound message with some changed."""
+    given = {
+        "author": LAN,
+        "login": "lan",
+        "listener": "submission",
+        "reverse_path": LAN,
+        "form": "plain",
+        "traits": Marks(),
+        "subject": "Báo cáo",
+        "size": 1000,
+        **changed,
+    }
+    return Facts.of(**given)
+
+
+def view(recipient: Mailbox | None = None, **changed: Any) -> View:
+    """Return what conditions see of a message, for one recipient."""
+    seen = View.of(facts(**changed))
+    if recipient is not None:
+        seen.sets["recipient"] = keys_of(recipient)
+    return seen
+
+
+def rule(name: str, *conditions: Condition, active: bool = True) -> Rule[OutboundDecision]:
+    """Return an outbound rule whose decision bears its name."""
+    return Rule(name, Direction.OUTBOUND, "", active, conditions, Hold(name), "f.yaml:1:1")
+
+
+_MAILBOXES: Final = ("a@x.example", "b@x.example", "a@y.x.example", "a@example", "b@z.test", '"a b"@x.example')
+_PATTERNS: Final = (*_MAILBOXES, "@x.example", "@y.x.example", "@*.example", "@*.x.example", "@example", "@*.test")
+MAILBOXES: Final = st.sampled_from([Mailbox.parse(each) for each in _MAILBOXES])
+WORDS: Final = st.sampled_from(["a", "b", "ab", "abc", "bc"])
+
+
+def _among(key: str, values: Sequence[str]) -> st.SearchStrategy[Condition]:
+    return st.frozensets(st.sampled_from(values), min_size=1, max_size=3).map(lambda found: Among(key, found))
+
+
+SIMPLE: Final[st.SearchStrategy[Condition]] = st.one_of(
+    _among("author", (*_PATTERNS, NO_AUTHOR)),
+    _among("reverse_path", (*_PATTERNS, NULL_SENDER)),
+    _among("recipient", _PATTERNS),
+    _among("login", ("lan", "mai")),
+    _among("listener", ("submission", "internal")),
+    _among("traits", ("report", "list", "calendar")),
+    st.frozensets(WORDS, min_size=1, max_size=2).map(SubjectContains),
+    st.integers(0, 3).map(LargerThan),
+)
+CONDITIONS: Final[st.SearchStrategy[Condition]] = st.recursive(
+    SIMPLE,
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=2).map(lambda found: AllOf(tuple(found)))
+        | st.lists(inner, min_size=1, max_size=2).map(lambda found: AnyOf(tuple(found)))
+        | inner.map(Not)
+    ),
+    max_leaves=4,
+)
+FACTS: Final = st.builds(
+    facts,
+    author=st.none() | MAILBOXES,
+    reverse_path=st.just(NULL_PATH) | MAILBOXES,
+    login=st.sampled_from([None, "lan", "mai"]),
+    listener=st.sampled_from(["submission", "internal"]),
+    traits=st.builds(Marks, report=st.booleans(), list_mail=st.booleans(), calendar=st.booleans()),
+    subject=st.lists(WORDS, max_size=2).map("".join),
+    size=st.integers(0, 4),
+)
+RECIPIENTS: Final = st.lists(MAILBOXES, min_size=1, max_size=4)

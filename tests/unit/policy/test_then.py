@@ -1,0 +1,101 @@
+"""The `then` part of a rule: exactly one action, no default where security is chosen."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.decision import Deliver, Hold, IfUnable, KeyChoice, PassUnchanged, Quarantine, Refuse, Sign
+from gateway.core.envelope import Direction
+from gateway.policy.then import ACTIONS, Decision, read_decision
+from gateway.yamlcheck import Checker
+from gateway.yamltext import read_yaml
+
+
+def read(text: str, direction: Direction = Direction.OUTBOUND) -> tuple[Decision | None, list[str]]:
+    """Return decision and mistakes, without the file's name."""
+    checker = Checker(read_yaml("f", text))
+    found = read_decision(checker, checker.root, direction)
+    return found, [each.removeprefix("f:") for each in checker.mistakes]
+
+
+@pytest.mark.parametrize("choice", KeyChoice)
+@pytest.mark.parametrize("if_unable", IfUnable)
+def test_sign_says_which_key_and_what_else(choice: KeyChoice, if_unable: IfUnable) -> None:
+    """Every choice of key goes with every answer to "and if not?"."""
+    assert read(f"sign: {{key: {choice}, if_unable: {if_unable}}}") == (Sign(choice, if_unable), [])
+
+
+def test_sign_with_one_named_key() -> None:
+    """A key may be named by its label."""
+    found, mistakes = read("sign: {key: {label: so-y-te}, if_unable: hold}")
+    assert mistakes == []
+    assert isinstance(found, Sign)
+    assert (found.label, found.if_unable) == ("so-y-te", IfUnable.HOLD)
+
+
+@pytest.mark.parametrize(
+    ("text", "direction", "expected"),
+    [
+        ("pass", Direction.OUTBOUND, PassUnchanged()),
+        ("hold: {reason: chờ duyệt}", Direction.OUTBOUND, Hold("chờ duyệt")),
+        ("refuse: {vi: không, en: 'no'}", Direction.OUTBOUND, Refuse("không", "no")),
+        ("deliver", Direction.INBOUND, Deliver()),
+        ("quarantine: {reason: giả}", Direction.INBOUND, Quarantine("giả")),
+        ("refuse: {vi: không, en: 'no'}", Direction.INBOUND, Refuse("không", "no")),
+    ],
+)
+def test_actions_are_read(text: str, direction: Direction, expected: Decision) -> None:
+    """Each action of each direction."""
+    assert read(text, direction) == (expected, [])
+
+
+def test_no_action_of_the_other_direction() -> None:
+    """Outgoing mail is not delivered or quarantined, incoming mail not signed, passed or held."""
+    for text in ("deliver", "quarantine: {reason: x}"):
+        assert read(text)[0] is None
+    for text in ("pass", "hold: {reason: x}", "sign: {key: personal, if_unable: hold}"):
+        found, mistakes = read(text, Direction.INBOUND)
+        assert found is None
+        assert mistakes
+    assert set(ACTIONS[Direction.OUTBOUND]) & set(ACTIONS[Direction.INBOUND]) == {"refuse"}
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ("sign", ["1:1: 'sign' needs more: sign: {key: personal, if_unable: refuse}"]),
+        ("hold", ["1:1: 'hold' needs more: hold: {reason: TEXT}"]),
+        ("refuse", ["1:1: 'refuse' needs more: refuse: {vi: TEXT, en: TEXT}"]),
+        ("pas", ["1:1: must be one of: sign, pass, hold, refuse, did you mean 'pass'?"]),
+        ("pass: {}", ["1:7: 'pass' takes nothing; write: then: pass"]),
+        ("{}", ["1:1: needs exactly one action (sign, pass, hold, refuse)"]),
+        ("{hold: {reason: x}, refuse: {vi: x, en: y}}", ["1:1: needs exactly one action (sign, pass, hold, refuse)"]),
+        ("{hold: {reason: x}, retry: 1}", ["1:21: unknown key 'retry'", "1:1: needs exactly one action"]),
+        ("[pass]", ["1:1: must be a section with keys (sign, pass, hold, refuse)"]),
+        ("7", ["1:1: must be text: put it in quotes"]),
+        ("sign: {key: personal}", ["1:7: key 'if_unable' is missing"]),
+        ("sign: {if_unable: hold}", ["1:7: key 'key' is missing"]),
+        (
+            "sign: {key: personel, if_unable: deliver}",
+            [
+                "1:34: must be one of: refuse, hold, send_unsigned",
+                "1:13: must be one of: personal, organization, personal_else_organization, did you mean 'personal'?",
+            ],
+        ),
+        ("sign: {key: {label: So Y Te}, if_unable: hold}", ["1:13: a label has lower-case letters, digits"]),
+        ("sign: {key: {labl: x}, if_unable: hold}", ["1:14: unknown key 'labl'", "1:13: key 'label' is missing"]),
+        ("sign: {key: [personal], if_unable: hold}", ["1:13: must be a section with keys (label)"]),
+        ("hold: {}", ["1:7: key 'reason' is missing"]),
+        ("hold: x", ["1:7: must be a section with keys (reason)"]),
+        ("refuse: {vi: không}", ["1:9: key 'en' is missing"]),
+        ('refuse: {vi: "a\\r\\n250 OK", en: "b"}', ["1:14: holds line breaks or control characters"]),
+        ("refuse: {vi: '', en: no}", ["1:14: must be a text of 1 to"]),
+    ],
+)
+def test_mistakes_have_their_place(text: str, mistakes: list[str]) -> None:
+    """What is not exactly one known action with all it needs is a mistake, told where it stands."""
+    found, told = read(text)
+    assert found is None
+    assert len(told) == len(mistakes)
+    for each, wanted in zip(told, mistakes, strict=True):
+        assert each.startswith(wanted)
