@@ -70,11 +70,11 @@ def _read(path: Path, *, forbidden: int) -> bytes:
     """Read a regular file; what is checked is what is read, since both go through one descriptor."""
     try:
         # O_NONBLOCK: a FIFO put in the file's place must not stop the start
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115 - below
     except (OSError, ValueError) as error:
         raise SetupError(f"{path}: cannot be read: {_words(error)}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        state = os.fstat(descriptor)
+    with file:
+        state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise SetupError(f"{path}: is not a regular file")
         if state.st_mode & forbidden:
