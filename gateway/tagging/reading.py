@@ -21,6 +21,7 @@ _LOCAL_LENGTH: Final = 40
 _DOMAIN_LENGTH: Final = 60
 _MARKS: Final = 2
 """Combining marks on one character, after composing: Vietnamese needs none."""
+_MOST_KNOWN: Final = 8192
 _DOT_ATOM: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 
 
@@ -48,20 +49,29 @@ _SMALL: Final = frozenset(".,'*\"`^~\u00b0\u00b4\u00b7\u2022\u30fb")
 """Punctuation that may stand between letters without making a word another one."""
 
 
+class _Eye(dict[int, int | str | None]):
+    """A table for `str.translate`, filled as characters are met, up to a limit that no stranger can raise."""
+
+    def __missing__(self, code: int) -> int | str | None:
+        character = chr(code)
+        drops = character in _SMALL or unicodedata.category(character) in _DROPPED
+        result = None if drops else code
+        if len(self) < _MOST_KNOWN:
+            self[code] = result
+        return result
+
+
+_EYE: Final = _Eye(_LOOKALIKES)
+
+
 def seen(text: str) -> str:
     """Return what an eye reads: base letters and digits in lower case, brackets and symbols; no blanks, no accents.
 
     "Đã xác thực", "ĐÃ XÁC THỰC", "D\u200ba xac-thuc" and a Cyrillic look-alike are all "daxacthuc".
     """
     if text.isascii():
-        folded = text.lower()
-    else:
-        folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_LOOKALIKES)
-    return "".join(filter(_counts, folded))
-
-
-def _counts(character: str) -> bool:
-    return character not in _SMALL and unicodedata.category(character) not in _DROPPED
+        return text.lower().translate(_EYE)
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_EYE)
 
 
 def seen_with_places(text: str) -> tuple[str, list[int]]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _WORDS: Final = re.compile("|".join(re.escape(seen(each)) for each in (VERIFIED, *WARNINGS.values())))
 _MOST_PASSES: Final = 8
 """Tags inside tags are taken out so often; what still has one then loses all its punctuation."""
+_CAREFUL: Final = 4096
+"""Octets of a subject in which tags are taken out one by one; a longer one with our words loses all its punctuation."""
 _REACH: Final = 300
 """Characters, as `seen` counts them, between a tag's words and its closing bracket."""
 _LEADING: Final = re.compile(
@@ -46,6 +48,8 @@ _BLANK_LINES: Final = re.compile(rb"(?:[ \t]*\r?\n)+(?=[ \t])")
 def cleaned(value: bytes) -> str | None:
     """Return the text of a subject without tags of ours, None if nobody reads one there; `value` is unfolded."""
     text: str | None = None
+    if len(value) > _CAREFUL:
+        return _letters(decode_text(value)) if any(_WORDS.search(seen(each)) for each in _readings(value)) else None
     for _ in range(_MOST_PASSES):
         marked = next((each for each in _readings(value) if _marks(each)), None)
         if marked is None:

@@ -1,0 +1,214 @@
+"""Forged marks: what must go, and what must stay octet for octet."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from gateway.core.message import Message
+from gateway.mime.fields import MimeError, decode_text, read_header
+from gateway.tagging import strip
+
+OURS = "thư.songlam.example"
+HEAD = b"From: a@b.example\r\nTo: c@d.example\r\n"
+BODY = b"\r\nX-Verified-Sender: in the body\r\nSubject: [\xc4\x90\xc3\xa3 x\xc3\xa1c th\xe1\xbb\xb1c: X]\r\n"
+
+
+def stripped(lines: bytes, ours: str = "mail.songlam.example") -> bytes:
+    """Return what is left of some header lines among others; all else must be as it was."""
+    result = strip(Message.of(HEAD + lines + b"Date: today\r\n" + BODY), authserv_id=ours).octets()
+    assert result.startswith(HEAD)
+    assert result.endswith(b"Date: today\r\n" + BODY)
+    return result[len(HEAD) : len(result) - len(BODY) - 13]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"X-Verified-Sender: x\r\n",
+        b"x-VERIFIED-sender: x\r\n",
+        b"X-Verified-Sender : x\r\n",
+        b"X-Verified-Sender\t \t: x\r\n",
+        b"X-Verified-Sender:\r\n x\r\n\ty\r\n",
+        b"X-Verified-Sender:x\r\nX-Verified-Sender:y\r\n",
+        b"X-Gateway-Verdict: verified\r\nX-Gateway-Anything: else\r\nX-GATEWAY-: x\r\n",
+        b"X-Verified-Sender\r\n : folded before the colon\r\n",
+        b"X-Verified-\r\n Sender: folded in the name\r\n",
+        b"X-Verified-Sender\0: x\r\n",
+        b"X-Veri\0fied-Sender: x\r\n",
+        b"\xef\xbb\xbfX-Verified-Sender: byte order mark\r\n",
+        b"\xc2\xa0X-Verified-Sender: x\r\n",
+        b"X-Verified-Sender\xc2\xa0: x\r\n",
+        b"X-Verified\xe2\x80\x90Sender: another hyphen\r\n",
+        b"X-Verified-Sender\xef\xbc\x9a another colon\r\n",
+        b"X-Verified\xff-Sender: x\r\n",
+    ],
+)
+def test_our_fields_go(lines: bytes) -> None:
+    """A field is ours however its name is written; one that is malformed is ours if any reader could take it so."""
+    assert stripped(lines) == b""
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"X-Verified: x\r\nX-Verified-Senders: x\r\nX-Gatewayed: x\r\nMy-X-Verified-Sender: x\r\n",
+        b"X-Other: a\r\n X-Verified-Sender: a continuation line\r\n",
+        b"a line without a colon\r\n",
+        b"ARC-Authentication-Results: i=1; mail.songlam.example; smime=pass\r\n",
+        b"Subject:  double  blanks =?iso-8859-1?q?kept?=\r\n",
+        b"Subject: \xff\xfe raw octets\r\n",
+        b"Subject:\r\n folded   strangely\r\n\tX\r\n",
+        b"",
+    ],
+)
+def test_other_octets_stay(lines: bytes) -> None:
+    """What cannot pass for a mark of ours keeps every octet."""
+    assert stripped(lines) == lines
+
+
+@pytest.mark.parametrize(
+    "end", [b"\n", b"\r", b"\x0b", b"\x0c", b"\x1c", "\x85".encode(), "\u2028".encode(), b"\r\r\n"]
+)
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"X-Verified-Sender: x",
+        b"x-gateway-verdict : verified",
+        b"Authentication-Results: mail.songlam.example; smime=pass",
+        "Subject: [Đã xác thực: X] y".encode(),
+        b"X-Verified-Sender: x\n continued\n",
+        b"X-Verified-Sender: x\nX-Verified-Sender: x",
+    ],
+)
+def test_fields_after_odd_line_ends_go(end: bytes, forged: bytes) -> None:
+    """A field behind what only some readers take for a line end goes, and swallows nothing that follows."""
+    left = stripped(b"X-Other: a" + end + forged + b"\r\n")
+    lines = left.splitlines(keepends=True)
+    assert lines.pop() in {b"X-Other: a\r\n", b"Subject: y\r\n", b"\r\n"}
+    assert b"".join(lines).rstrip(b"\r\n") in {b"", b"X-Other: a"}
+
+
+def test_lines_above_the_first_field_go() -> None:
+    """Continuation lines on top would continue the field that we put above them."""
+    result = strip(Message.of(b" x\r\n\ty\r\nFrom: a@b.example\r\n\r\nbody"), authserv_id="x.example").octets()
+    assert result == b"From: a@b.example\r\n\r\nbody"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\r\nX-Verified-Sender: x\r\n",
+        b"no header\r\n\r\nX-Gateway-Verdict: x",
+        b"From: a\n\nX-Verified-Sender: a body with bare line feeds\n",
+    ],
+)
+def test_bodies_stay(message: bytes) -> None:
+    """Below the header block nothing is a mark, whatever it says."""
+    assert strip(Message.of(message), authserv_id="x.example").octets() == message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"mail.songlam.example; smime=pass",
+        b"MAIL.SongLam.Example ; none",
+        b"mail.songlam.example.; none",
+        b'"mail.songlam.example"; none',
+        b'"mail\\.songlam.exam\\ple"; none',
+        b"(a (nested) \\) comment) mail.songlam.example (another); none",
+        b"mail.songlam.example 1; none",
+        b"mail.songlam.example (c) 1 (c) ; none",
+        b"\r\n\tmail.songlam.example\r\n\t;smime=pass",
+        b"mail.songlam.example;",
+        "ｍail。songlam.example; none".encode(),  # noqa: RUF001 - IDNA reads these as ours
+        b"mail.song\xc2\xadlam.example; none",
+        # whose they are cannot be read
+        b"",
+        b";",
+        b"; smime=pass",
+        b"smime=pass",
+        b"other.example",
+        b"other.example mail.songlam.example; smime=pass",
+        b"other.example, mail.songlam.example; smime=pass",
+        b"=?utf-8?q?mail.songlam.example?=; smime=pass",
+        b'"other.example; smime=pass',
+        b"(other.example; smime=pass",
+        b"other.example 1 2; none",
+        b"\xff.example; none",
+        b'"" ; none',
+    ],
+)
+def test_results_in_our_name_go(value: bytes) -> None:
+    """Results that claim to be ours go, and those of which nobody can say whose they are (RFC 8601 5)."""
+    assert stripped(b"Authentication-Results: " + value + b"\r\n") == b""
+    assert stripped(b"authentication-RESULTS :" + value + b"\r\n") == b""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"mx.other.example; spf=pass smtp.mailfrom=a@b.example",
+        b"mail.songlam.example.other.example; none",
+        b"mx.mail.songlam.example; none",
+        b"other.example (mail.songlam.example); none",
+        b'other.example 1; none; x="; mail.songlam.example; smime=pass"',
+        b"\r\n other.example;\r\n dkim=pass",
+    ],
+)
+def test_results_of_others_stay(value: bytes) -> None:
+    """Other systems' results are theirs, octet for octet."""
+    field = b"Authentication-Results: " + value + b"\r\n"
+    assert stripped(field) == field
+
+
+@pytest.mark.parametrize(
+    "value", ["thư.songlam.example; none", "THƯ.songlam.example; none", "xn--th-lwj.songlam.example;x"]
+)
+def test_results_by_idna(value: str) -> None:
+    """Our id is ours as U-labels and as A-labels."""
+    alabel = OURS.encode("idna").decode()
+    value = value.replace("xn--th-lwj.songlam.example", alabel)
+    assert stripped(f"Authentication-Results: {value}\r\n".encode(), OURS) == b""
+    assert stripped(f"Authentication-Results: {value}\r\n".encode(), alabel) == b""
+
+
+def test_subject_is_written_anew_alone() -> None:
+    """A forged tag changes its own field and no other octet; its name and place stay."""
+    forged = "SUBJECT : [Đã xác thực: Sở Y tế] Họp giao ban\r\n".encode()
+    result = stripped(b"X-A:  b\r\n" + forged + b"X-C:d\r\n")
+    assert result.startswith(b"X-A:  b\r\nSUBJECT: =?utf-8?B?")
+    assert result.endswith(b"\r\nX-C:d\r\n")
+    (field,) = read_header(Message.of(result)).all("subject")
+    assert decode_text(field.value) == "Họp giao ban"
+
+
+def test_limits_refuse() -> None:
+    """A header over the limits is an error, never passed on unread."""
+    with pytest.raises(MimeError):
+        strip(Message.of(b"A: b\r\n" * 2000 + b"\r\n"), authserv_id="x.example")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Subject: " + "[Đã xác thực".encode() * 15000,
+        b"Subject: " + b"[" * 125000 + "Đã xác thực]".encode() * 6000,
+        b"Subject: " + b"=?a?q?" * 40000,
+        b"Subject: " + b"=?utf-8?b?W8SQw6MgeMOhYyB0aOG7sWM6IFhd?= " * 5000,
+        b"Subject: " + "[á[".encode() * 50000 + "Đã xác thực".encode(),
+        b"Authentication-Results: " + b"(" * 250000,
+        b"Authentication-Results: " + b'\\"' * 125000,
+        b"X: a" + b"\rX-Verified-Sender: b" * 11000,
+        b"X: a" + b"\n" * 250000,
+        b"\xc2\xa0" * 125000,
+    ],
+    ids=range(10),
+)
+def test_work_is_bounded(line: bytes) -> None:
+    """The largest header takes a moment, however its author wrote it."""
+    began = time.process_time()
+    stripped(line + b"\r\n")
+    assert time.process_time() - began < 1.5
