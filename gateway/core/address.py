@@ -17,12 +17,14 @@ _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _LITERAL: Final = re.compile(r"\[[\x21-\x5a\x5e-\x7e]+\]")
 _MAX_LOCAL: Final = 64
 _MAX_DOMAIN: Final = 255
+_DEVIATIONS: Final = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
+"""Characters that name another domain under IDNA 2008 than the one that IDNA 2003 maps them to (RFC 5894 7.2)."""
 _ASCII_UPPER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 def domain_key(domain: str) -> str:
     """Return the form in which domains are compared: A-labels, lower case; an odd domain folds ASCII case only."""
-    if domain.isascii():
+    if domain.isascii() or not _DEVIATIONS.isdisjoint(domain):
         return domain.translate(_ASCII_UPPER)
     try:
         return domain.encode("idna").decode("ascii").translate(_ASCII_UPPER)

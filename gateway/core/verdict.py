@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from gateway.core.address import Mailbox
+
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from gateway.core.address import Mailbox
 
 
 class ChainState(StrEnum):
@@ -115,11 +115,16 @@ class Verified(_Verdict):
 
     def __post_init__(self) -> None:
         if self.author is None or not any(
-            address.casefold() == str(self.author).casefold() or address == self.author.key
-            for signer in self.signers
-            for address in signer.addresses
+            _names(address, self.author) for signer in self.signers for address in signer.addresses
         ):
             raise ValueError("Verified needs a signer whose certificate names the author")
+
+
+def _names(address: str, author: Mailbox) -> bool:
+    try:
+        return Mailbox.parse(address).key == author.key
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

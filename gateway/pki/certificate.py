@@ -263,8 +263,10 @@ def _san_addresses(names: x509.SubjectAlternativeName) -> tuple[str, ...]:
         if isinstance(each, x509.RFC822Name):
             found.append(each.value)
         elif isinstance(each, x509.OtherName) and each.type_id.dotted_string == _SMTP_UTF8:
-            with contextlib.suppress(ValueError, UnicodeDecodeError):
-                found.append(_utf8_string(each.value))
+            with contextlib.suppress(ValueError, IndexError):
+                text = _utf8_string(each.value)
+                if not text.rpartition("@")[0].isascii():  # RFC 9598 3: else it would be an rfc822Name
+                    found.append(text)
     return _mailboxes(found)
 
 

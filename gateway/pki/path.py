@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.verdict import ChainState
+from gateway.pki.constraints import mailbox_outside
 from gateway.pki.graph import Path, Search
 from gateway.pki.pkix import Rules, fault_of, read_lists
 from gateway.pki.strength import weak_key
@@ -135,7 +136,10 @@ def _validate(question: _Question) -> PathAnswer:
     bag = (*trust.intermediates, *question.untrusted)
     answers: list[PathAnswer] = []
     for path in found.candidates:
-        answer = _answer(fault_of(path, rules, bag), path)
+        fault = fault_of(path, rules, bag)
+        if fault is None and question.purpose is Purpose.EMAIL and mailbox_outside(path):
+            fault = "name_constraints"
+        answer = _answer(fault, path)
         if answer.state is ChainState.VALID or answer.reason == "revoked":
             return answer
         answers.append(answer)
