@@ -34,6 +34,21 @@ _MOST_SIGNATURES: Final = 4
 _MOST_LAYERS: Final = 4
 """Most signatures around one another that are looked into."""
 _NEAR: Final = "near_boundary"
+_LIMITS: Final = frozenset(
+    {
+        "body_too_large",
+        "cms_too_large",
+        "cms_too_complex",
+        "oversized_value",
+        "signer_too_large",
+        "too_many_attributes",
+        "too_many_certificates",
+        "too_many_crls",
+        "too_many_signers",
+        "unknown_encoding",
+    }
+)
+"""Reasons that say that we do not read it, not that it is broken."""
 _PREAMBLE_OCTETS: Final = 512
 _KNOWN_PREAMBLES: Final = frozenset(
     {
@@ -56,6 +71,9 @@ _ENCRYPTED_FORMS: Final = {
     Form.PGP_ENCRYPTED: "pgp_encrypted",
     Form.OTHER_ENCRYPTED: "unknown_encryption",
 }
+
+
+_SEALED_FORMS: Final = frozenset(_ENCRYPTED_FORMS) | {Form.COMPRESSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +185,7 @@ def _open_clear(message: Message, entity: Entity) -> tuple[FoundSignature, list[
     try:
         data = open_signed(decode_body(message, children[1], limit=_SIGNATURE_OCTETS))
     except (CmsError, MimeError) as error:  # condition 7
-        findings.append(_unopened(error, Invalid))
+        findings.append(_unopened(error))
         return FoundSignature(None, content, ()), findings
     if data.content_type != _DATA:  # condition 7
         findings.append(Finding(7, Invalid, "not_data"))
@@ -182,7 +200,7 @@ def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list
     try:
         data = open_signed(decode_body(message, entity, limit=len(message)))
     except (CmsError, MimeError) as error:  # condition 7
-        return FoundSignature(None, Message(()), ()), [_unopened(error, Invalid)]
+        return FoundSignature(None, Message(()), ()), [_unopened(error)]
     if data.content is None:  # condition 8
         if not data.signers:
             return FoundSignature(None, Message(()), ()), [Finding(2, Unsigned, "certificates_only")]
@@ -201,10 +219,10 @@ def _as_lines(octets: bytes) -> Message:
     return Message.of(octets if b"\r\n" in octets else octets.replace(b"\n", b"\r\n"))
 
 
-def _unopened(error: CmsError | MimeError, otherwise: type[Invalid]) -> Finding:
+def _unopened(error: CmsError | MimeError) -> Finding:
     if error.reason == "encrypted":
         return Finding(2, Encrypted, "enveloped")
-    return Finding(7, otherwise, error.reason)
+    return Finding(7, Unreadable if error.reason in _LIMITS else Invalid, error.reason)
 
 
 def _layers(message: Message, entity: Entity, findings: list[Finding]) -> Iterator[Layer]:
@@ -215,15 +233,25 @@ def _layers(message: Message, entity: Entity, findings: list[Finding]) -> Iterat
             findings.append(Finding(1, Unreadable, "bare_line_end"))
         if any(each.media_type in {"message/external-body", "message/partial"} for each in walk(entity)):
             findings.append(Finding(5, Partial, "content_elsewhere"))  # condition 5
-        form = form_of(message, entity)
-        if form in _ENCRYPTED_FORMS or form is Form.COMPRESSED:  # condition 6
+        if any(form_of(message, each) in _SEALED_FORMS for each in _shown(entity)):  # condition 6
             findings.append(Finding(6, Encrypted, "encrypted_inside"))
             return
+        form = form_of(message, entity)
         inner = _next_layer(message, entity, form)
         if inner is None:
             return
         message, entity = inner
     findings.append(Finding(1, Unreadable, "too_many_layers"))
+
+
+def _shown(entity: Entity) -> Iterator[Entity]:
+    """Yield the entity and what readers show as parts of it: neither attachments nor messages inside."""
+    waiting = [entity]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        if current.media_type.startswith("multipart/"):
+            waiting.extend(child for child in reversed(current.children) if not _attached(child))
 
 
 def _next_layer(message: Message, entity: Entity, form: Form) -> tuple[Message, Entity] | None:

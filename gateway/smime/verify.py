@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway.cms.asn1 import CmsError, head
 from gateway.cms.verify import check_signer
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
@@ -26,7 +27,7 @@ from gateway.core.verdict import (
 from gateway.mime.entity import parse
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.pki.path import Purpose, Revocation, TrustAnchors, validate
-from gateway.smime.argument import Finding, gravest, verdict_of
+from gateway.smime.argument import Finding, FindingKind, gravest, verdict_of
 from gateway.smime.headers import headers_match, names_other_author, protected_header
 from gateway.smime.structure import FoundSignature, Structure, examine
 
@@ -39,13 +40,14 @@ if TYPE_CHECKING:
     from gateway.mime.fields import Header
     from gateway.pki.certificate import Certificate
 
-_FAULTS: Final = {
+_FAULTS: Final[dict[str, tuple[FindingKind, SignatureState]]] = {
     "weak_digest": (NotTrusted, SignatureState.INVALID),
     "weak_key": (NotTrusted, SignatureState.VALID),
     "unknown_algorithm": (Unreadable, SignatureState.NONE),
     "unknown_key": (Unreadable, SignatureState.NONE),
 }
 """Reasons of `check_signer` that are no forgery: too weak to be believed, or unknown to us. All others are."""
+_SET: Final = 0x31
 _MOST_UNTRUSTED: Final = 40
 """Most certificates outside the message that are tried as its signers' own."""
 
@@ -134,6 +136,8 @@ def _judge_signer(found: FoundSignature, signer: SignerInfo, digest: bytes, trus
         return _Signed(None, None, ChainState.INDETERMINATE, SignatureState.NONE, (finding,))
     findings = []
     fault = check_signer(signer, content_digest=digest, certificate=certificate)
+    if fault is None and signer.signed_attributes is None and _are_attributes(found.content):
+        fault = "attributes_as_content"
     signature = SignatureState.VALID
     if fault is not None:  # condition 11
         kind, signature = _FAULTS.get(fault, (Invalid, SignatureState.INVALID))
@@ -154,6 +158,15 @@ def _judge_signer(found: FoundSignature, signer: SignerInfo, digest: bytes, trus
         fingerprint=certificate.fingerprint,
     )
     return _Signed(shown, certificate, chain, signature, tuple(findings))
+
+
+def _are_attributes(content: Message) -> bool:
+    """Return True for one DER SET: somebody's signed attributes, whose signature would fit them as a content, too."""
+    try:
+        tag, _, end = head(content.read(0, 16), 0, len(content))
+    except CmsError:
+        return False
+    return tag == _SET and end == len(content)
 
 
 def _path(certificate: Certificate, found: FoundSignature, trust: Trust) -> tuple[ChainState, str]:
