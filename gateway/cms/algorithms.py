@@ -1,6 +1,6 @@
 """Signature algorithms by name, and the two operations on raw values (RFC 4055, 5754, 5758, 8419, 9882).
 
-We read more algorithms than we write. SHA-1, MD5, RSA below 2048 or above 8192 bits never pass.
+We read more algorithms than we write. What is too weak to be believed is said in `pki.strength`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa, utils
 
+from gateway.pki.strength import MAX_RSA_BITS, MIN_RSA_BITS
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 SigningPrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-MIN_RSA_BITS: Final = 2048
-MAX_RSA_BITS: Final = 8192
 DIGESTS: Final[dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]]] = {
     "sha256": hashes.SHA256,
     "sha384": hashes.SHA384,
@@ -100,39 +100,6 @@ def raw_sign(private_key: SigningPrivateKey, data: bytes, *, scheme: Scheme, dig
         case ec.EllipticCurvePrivateKey() if scheme is Scheme.ECDSA:
             return private_key.sign(data, ec.ECDSA(algorithm))
     raise UnfitKeyError("key and scheme do not go together")
-
-
-def unfit_rsa_size(public_key: object) -> bool:
-    """Return True for an RSA key that is too short to be believed, or absurdly long."""
-    return isinstance(public_key, rsa.RSAPublicKey) and not MIN_RSA_BITS <= public_key.key_size <= MAX_RSA_BITS
-
-
-def weak_key(public_key: PublicKeyTypes | None) -> bool:
-    """Return True for a key that must not be believed: of an unfit size, or of a kind we do not read."""
-    match public_key:
-        case rsa.RSAPublicKey():
-            return unfit_rsa_size(public_key)
-        case ec.EllipticCurvePublicKey():
-            return public_key.curve.name not in {"secp256r1", "secp384r1", "secp521r1"}
-        case ed25519.Ed25519PublicKey():
-            return False
-    return not isinstance(public_key, tuple(ML_DSA.values()))
-
-
-def key_text(public_key: PublicKeyTypes | None) -> str:
-    """Return "RSA-2048", "P-256" and the like for people."""
-    match public_key:
-        case rsa.RSAPublicKey():
-            return f"RSA-{public_key.key_size}"
-        case ec.EllipticCurvePublicKey():
-            names = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-            return names.get(public_key.curve.name, public_key.curve.name)
-        case ed25519.Ed25519PublicKey():
-            return "Ed25519"
-        case None:
-            return "unknown key"
-    families = (family for family, kind in ML_DSA.items() if isinstance(public_key, kind))
-    return next(families, type(public_key).__name__).upper().replace("_", "-")
 
 
 @dataclass(frozen=True, slots=True)

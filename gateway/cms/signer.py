@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from asn1crypto import algos, cms, core, tsp, x509
 
-from gateway.cms.algorithms import DIGESTS, key_text
+from gateway.cms.algorithms import DIGESTS
 from gateway.cms.asn1 import CmsError, Node, children, sorted_set
+from gateway.pki.strength import key_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from asn1crypto import core
 
-from gateway.cms.algorithms import MAX_RSA_BITS, Algorithm, verify_raw, weak_key
+from gateway.cms.algorithms import Algorithm, verify_raw
 from gateway.cms.asn1 import CmsError, Node, children, definite
 from gateway.cms.signer import SignerInfo, read_signer
 from gateway.core.errors import InputError
 from gateway.pki.certificate import Certificate
+from gateway.pki.strength import costly_key, weak_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -185,8 +186,8 @@ def check_signer(signer: SignerInfo, *, content_digest: bytes, certificate: Cert
         return "digest_mismatch"
     if certificate.public_key is None:
         return "unknown_key"
-    if getattr(certificate.public_key, "key_size", 0) > MAX_RSA_BITS:
-        return "weak_key"  # before the value: the work grows with the cube of what the attacker chose
+    if costly_key(certificate.public_key):
+        return "weak_key"  # before the value: the work is what the attacker chose
     if signer.family == "rsa" and certificate.parsed.public_key_algorithm_oid.dotted_string == _PSS_KEY:
         return "algorithm_mismatch"  # RFC 4055 1.2: this key must not sign by PKCS#1 v1.5
     if not _fits(signer, content_digest, certificate.public_key):
