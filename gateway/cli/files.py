@@ -30,14 +30,17 @@ _PEM_CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----(.*?)-----END X509 CRL--
 
 
 class FileSource:
-    """A `Source` over an open file that nobody writes to any more; keeps the file open while it lives."""
+    """A `Source` over a file that nobody writes to any more; has a descriptor of its own while it lives."""
 
-    __slots__ = ("_file", "_length")
+    __slots__ = ("_descriptor", "_length")
 
     def __init__(self, file: BinaryIO) -> None:
-        """Take an open file; its size is taken now."""
-        self._file = file
+        """Take an open file, which the caller closes; its size is taken now."""
         self._length = os.fstat(file.fileno()).st_size
+        self._descriptor = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
 
     def __len__(self) -> int:
         return self._length
@@ -47,7 +50,7 @@ class FileSource:
         blocks: list[bytes] = []
         position, end = start, min(stop, self._length)
         while position < end:
-            block = os.pread(self._file.fileno(), end - position, position)
+            block = os.pread(self._descriptor, end - position, position)
             if not block:
                 raise OSError("the file became shorter while it was read")
             blocks.append(block)
@@ -62,7 +65,10 @@ class FileBuilder:
 
     def __init__(self) -> None:
         """Make the file; it vanishes with the last reference to its source."""
-        self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - the source owns it
+        self._file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the builder
+
+    def __del__(self) -> None:
+        self._file.close()
 
     def write(self, block: bytes) -> None:
         """Append octets; raises `OSError` when the disk is full."""
@@ -83,9 +89,9 @@ def read_message(name: str) -> Message:
     if name == STANDARD_INPUT:
         source = _copied(sys.stdin.buffer)
     else:
-        file = Path(name).open("rb")  # noqa: SIM115 - the source owns it
-        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-        source = FileSource(file) if regular else _copied(file)  # a pipe has no size, and would look empty
+        with Path(name).open("rb") as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            source = FileSource(file) if regular else _copied(file)  # a pipe has no size, and would look empty
     message = Message.from_source(source)
     if message.find(b"\r\n") >= 0 or message.find(b"\n") < 0:
         return message
