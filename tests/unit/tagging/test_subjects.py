@@ -1,0 +1,171 @@
+"""Tags in subjects: every way a forger writes one, and ordinary subjects that only look a little like it."""
+
+from __future__ import annotations
+
+import base64
+import unicodedata
+
+import pytest
+
+from gateway.core.message import Message
+from gateway.mime.fields import decode_text, encode_text, read_header
+from gateway.tagging.sentences import WARNINGS
+from gateway.tagging.subjects import cleaned, put_before
+
+TAG = "[Đã xác thực: Sở Y tế]"
+
+
+def word(octets: bytes, charset: str = "utf-8") -> bytes:
+    return b"=?" + charset.encode() + b"?B?" + base64.b64encode(octets) + b"?="
+
+
+@pytest.mark.parametrize(
+    ("subject", "left"),
+    [
+        (f"{TAG} Họp", "Họp"),
+        (f"{TAG}{TAG} {TAG} Họp", "Họp"),
+        (f"Re: {TAG} Họp", "Re: Họp"),
+        (f"Re[2]: Fwd: Trả lời: {TAG} Họp", "Re[2]: Fwd: Trả lời: Họp"),
+        (f"[Khẩn] {TAG} Họp", "[Khẩn] Họp"),
+        (f"Họp {TAG} gấp", "Họp gấp"),
+        (unicodedata.normalize("NFD", f"{TAG} x"), "x"),
+        ("[ĐÃ XÁC THỰC: SỞ Y TẾ] x", "x"),
+        ("[Da xac thuc: So Y te] x", "x"),
+        ("[Đã xác thực] x", "x"),
+        ("[  Đã \u00a0 xác\tthực :X] x", "x"),
+        ("[Đ\u200bã x\u00adác t\u2060hực\ufeff: X] x", "x"),
+        ("[\u202eĐã xác thực: X] x", "x"),
+        ("[\u3164Đã\u2800xác thực: X] x", "x"),
+        ("[Đã-xác_thực: X] x", "x"),
+        ("［Đã xác thực: X］ x", "x"),  # noqa: RUF001 - the point
+        ("\u3010Đã xác thực: X\u3011 x", "x"),
+        ("\u27e6Đã xác thực: X\u27e7 x", "x"),
+        ("\u23a1Đã xác thực: X\u23a4 x", "x"),
+        ("[[Đã xác thực: X] x", "x"),
+        ("[Đã [Đã xác thực: A]xác thực: X] x", "x"),
+        ("[Đã xác thực: Sở Y tế", "Sở Y tế"),
+        ("[\u00d0ã xác thực: X] x", "x"),
+        ("[\u0189ã xác thực: X] x", "x"),
+        ("[Đã \u0445\u00e1\u0441 thực: X] x", "x"),  # Cyrillic
+        ("[\U0001d403\u00e3 xác thực: X] x", "x"),  # mathematical bold
+        ("[\U0001f173ã xác thực: X] x", "x"),  # a letter in a box
+        ("(Đã xác thực: X) x", "x"),
+        ("\u2705 Đã xác thực: X \u2705 x", "x"),
+        ("| Đã xác thực: X | x", "x"),
+        ("\u300cĐã xác thực: X\u300d x", "x"),
+        ("Đã xác thực: X] x", "x"),
+        ("[Chữ ký KHÔNG hợp lệ] [Đã xác thực: X] x", "x"),
+        (TAG, ""),
+    ],
+)
+def test_forged_tags_go(subject: str, left: str) -> None:
+    """Whatever reads as "[Đã xác thực" goes with its brackets; the rest of the subject stays."""
+    assert cleaned(encode_text(subject)) == left
+    assert cleaned(subject.encode()) == left
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "",
+        "Họp giao ban",
+        "Hồ sơ (đã xác thực) số 17",
+        "Đã xác thực hồ sơ",
+        "Đã xác thực: hồ sơ 17",
+        "Re: Đã xác thực hồ sơ",
+        "\u201cĐã xác thực\u201d nghĩa là gì?",
+        "[Khẩn] Xác thực tài khoản",
+        "[Đã xác nhận] Họp",
+        "Chữ ký KHÔNG hợp lệ thì làm gì?",
+        "=?utf-8?q?broken",
+    ],
+)
+def test_ordinary_subjects_stay(subject: str) -> None:
+    """Words alone are no tag: it takes brackets, or symbols in front of the subject."""
+    assert cleaned(encode_text(subject)) is None
+    assert cleaned(subject.encode()) is None
+
+
+@pytest.mark.parametrize("words", WARNINGS.values())
+def test_our_warnings_do_not_pile_up(words: str) -> None:
+    """A reply to a warned-of message loses the warning, which was about another message."""
+    assert cleaned(encode_text(f"Re: [{words}] Họp")) == "Re: Họp"
+
+
+UTF8 = f"{TAG} x".encode()
+CP1258 = "[Đa\u0303 xác thư\u0323c: X] x".encode("cp1258")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(word(UTF8[:3]) + b" " + word(UTF8[3:]), id="split in a character"),
+        pytest.param(b"\r\n ".join(word(UTF8[i : i + 1]) for i in range(len(UTF8))), id="one word per octet, folded"),
+        pytest.param(word(UTF8[:5]) + word(UTF8[5:]), id="no blank between words"),
+        pytest.param(word(CP1258, "windows-1258"), id="windows-1258"),
+        pytest.param(word(f"{TAG} x".encode("utf-16"), "utf-16"), id="utf-16"),
+        pytest.param(word(f"{TAG} x".encode("utf-7"), "utf-7"), id="utf-7"),
+        pytest.param(word(CP1258, "x-unknown"), id="unknown charset"),
+        pytest.param(CP1258, id="raw octets, no charset"),
+        pytest.param(f"=?utf-8?q?{TAG} x?=".encode(), id="raw text in an encoded word"),
+        pytest.param(b"=?utf-8?q?[=C4=90=C3=A3\r\n x=C3=A1c th=E1=BB=B1c]?= x", id="an encoded word with a fold in it"),
+        pytest.param(b"=?utf-8?b?" + base64.b64encode(UTF8).replace(b"=", b"") + b"*?=", id="sloppy base64"),
+        pytest.param(
+            b"=?utf-8?b?" + base64.b64encode(UTF8)[:20] + b"\r\n " + base64.b64encode(UTF8)[20:] + b"?=", id="cut"
+        ),
+        pytest.param(b"=? utf-8 ? b ?" + base64.b64encode(UTF8) + b"?=", id="blanks in the frame"),
+        pytest.param(word(word(UTF8)), id="encoded twice"),
+        pytest.param(b"[" + word("Đã".encode()) + b" " + word(" xác".encode()) + b" thuc] x", id="half and half"),
+    ],
+)
+def test_no_reader_is_fooled(value: bytes) -> None:
+    """A tag that only some readers would decode goes as well; what is left reads the same to all."""
+    left = cleaned(value)
+    assert left is not None
+    assert "[" not in left
+    assert decode_text(left.encode()).strip().endswith("x")
+    assert cleaned(encode_text(left)) is None
+
+
+def test_nesting_has_an_end() -> None:
+    """Tags nested deeper than anybody writes them cost the subject its punctuation, not us our time."""
+    left = cleaned(("[Đã xác thực: " * 40 + "X" + "]" * 40).encode())
+    assert left is not None
+    assert cleaned(encode_text(left)) is None
+
+
+def test_long_subjects_lose_punctuation() -> None:
+    """A subject of unusual length with a tag in it keeps its words only."""
+    left = cleaned(f"{TAG} {'x. ' * 2000}".encode())
+    assert left is not None
+    assert not set(left) & set("[]:.")
+
+
+@pytest.mark.parametrize(
+    ("field", "shown"),
+    [
+        (b"Subject: Hop\r\n", "[W] Hop"),
+        (b"Subject:Hop\r\n", "[W] Hop"),
+        (b"SUBJECT : Hop\r\n", "[W] Hop"),
+        (b"Subject: =?utf-8?q?H=E1=BB=8Dp?=\r\n", "[W] Họp"),
+        (b"Subject:\r\n Hop\r\n", "[W] Hop"),
+        (b"Subject: \r\n \r\n\tHop\r\n ban\r\n", "[W]\tHop ban"),
+        (b"Subject: Re: Hop", "[W] Re: Hop"),
+        (b"Subject:\r\n", "[W]"),
+        (b"Subject: \r\n \r\n", "[W]"),
+        ("Subject: Họp\r\n".encode(), "[W] Họp"),
+    ],
+)
+def test_our_tag_stands_before(field: bytes, shown: str) -> None:
+    """Our tag goes in front without touching the octets of the subject, one blank apart for readers."""
+    shown = shown.replace("[W]", "[Chữ ký KHÔNG hợp lệ]")
+    message = Message.of(b"From: a@b.example\r\n" + field)
+    (before,) = read_header(message).all("subject")
+    marked = message.splice([put_before(before, "Chữ ký KHÔNG hợp lệ")])
+    header = read_header(marked)
+    (after,) = header.all("subject")
+    assert not header.defects
+    assert decode_text(after.value) == shown
+    assert after.raw.rstrip().endswith(before.raw.partition(b":")[2].strip())
+    assert b"\r\n \r\n" not in after.raw
+    assert after.raw.count(b"\n") == after.raw.count(b"\r\n")
