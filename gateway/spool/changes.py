@@ -98,6 +98,11 @@ class Change:
         )
 
     @property
+    def only_grows(self) -> bool:
+        """True for new mail: on a full disk it waits, while what is here is finished."""
+        return bool(self.entries) and not self.settled
+
+    @property
     def weight(self) -> int:
         """The octets of the bodies."""
         return sum(len(each.octets) for each in self.entries if each.octets is not None)

@@ -104,7 +104,7 @@ class Database:
                 yield connection
                 committing = True
                 connection.commit()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, dbapi2.Error) as error:
             fault = self._fault(error)
             if committing and not isinstance(fault, StorageFullError):
                 raise UncertainCommitError(*fault.args) from error
@@ -128,8 +128,9 @@ class Database:
         with self.writing() as connection:
             free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
             if free > keep:
-                # each row is one page: they are freed while the rows are fetched
-                connection.exec_driver_sql(f"PRAGMA incremental_vacuum({min(free - keep, most)})").all()
+                # one page per row, while rows are fetched; they have no columns: SQLAlchemy would stop at the first
+                driver: Any = connection.connection.driver_connection
+                driver.execute(f"PRAGMA incremental_vacuum({min(free - keep, most)})").fetchall()
 
     def _prepare(self) -> None:
         with self.turn(), self.writing() as connection:
@@ -143,9 +144,10 @@ class Database:
                 TABLES.create_all(connection, checkfirst=False)
                 connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
 
-    def _fault(self, error: SQLAlchemyError) -> ServiceError:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF if isinstance(error, DBAPIError) else 0
-        text = f"the spool's database failed: {error.orig if isinstance(error, DBAPIError) else type(error).__name__}"
+    def _fault(self, error: Exception) -> ServiceError:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        text = f"the spool's database failed: {cause if isinstance(cause, dbapi2.Error) else type(error).__name__}"
         if code == _FULL or (code in {_IO_ERROR, _CANNOT_OPEN} and self._spent()):
             return StorageFullError(text)
         return ServiceError(text)

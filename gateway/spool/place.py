@@ -39,6 +39,8 @@ class Place:
     """Whoever writes to the database holds an flock on it."""
     bodies: Path
     """Large bodies by entry id, and the unnamed files they grow in."""
+    reserve: Path
+    """Room kept back for finishing mail on a full disk."""
     owners: Path
     """One locked file per open store; what a dead one had claimed is free again."""
 
@@ -46,7 +48,8 @@ class Place:
 def prepare_place(directory: Path) -> Place:
     """Make what is missing and return the paths; raises `SetupError` if the directory cannot hold a spool."""
     path = Path(os.path.abspath(directory))  # noqa: PTH100 - links are kept, the administrator knows this name
-    place = Place(path, path / "spool.sqlite3", path / "writer.lock", path / "bodies", path / "owners")
+    names = ("spool.sqlite3", "writer.lock", "bodies", "reserve", "owners")
+    place = Place(path, *(path / name for name in names))
     try:
         for each in (place.directory, place.bodies, place.owners):
             _make(each)

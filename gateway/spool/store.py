@@ -21,6 +21,7 @@ from gateway.spool.database import Database, UncertainCommitError
 from gateway.spool.files import BodyFiles
 from gateway.spool.place import prepare_place, room
 from gateway.spool.reader import Reader
+from gateway.spool.reserve import Reserve
 from gateway.spool.schema import is_large
 from gateway.spool.writer import Writer
 
@@ -59,8 +60,10 @@ class SqliteSpool:
         try:
             self._database = Database(self._place)
             self._files = BodyFiles(self._place.bodies)
+            self._reserve = Reserve(self._place.reserve)
             self._reader = Reader(self._database, self._files)
             with self._database.turn():
+                self._reserve.hold()
                 self._owner = Owner(self._place.owners)
                 self._free_claims()
         except (OSError, ServiceError) as error:
@@ -68,7 +71,11 @@ class SqliteSpool:
         self._helpers = ThreadPoolExecutor(HELPERS, thread_name_prefix="spool")
         self._returning: set[asyncio.Future[tuple[str, ...]]] = set()
         self._writer = Writer(
-            self._database, self._files, owner=self._owner.token, upkeep=lambda: self.tidy(time.time())
+            self._database,
+            self._files,
+            self._reserve,
+            owner=self._owner.token,
+            upkeep=lambda: self.tidy(time.time()),
         )
         self._closed = False
 
@@ -83,6 +90,7 @@ class SqliteSpool:
         self._writer.close()
         self._owner.close()
         self._files.close()
+        self._reserve.close()
         self._database.close()
 
     async def commit(self, entries: Sequence[Entry]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway.core.errors import GatewayError, ServiceError
+from gateway.core.errors import GatewayError, ServiceError, StorageFullError
 from gateway.spool.changes import Change, carry_out
 from gateway.spool.database import Database, UncertainCommitError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.spool.files import BodyFiles
+    from gateway.spool.reserve import Reserve
 
 _LOG: Final = structlog.get_logger("gateway.spool")
 GATHERING: Final = 0.0003
@@ -46,10 +47,13 @@ class _Asked:
 class Writer:
     """Takes changes from any event loop of this process."""
 
-    def __init__(self, database: Database, files: BodyFiles, *, owner: str, upkeep: Callable[[], None]) -> None:
+    def __init__(
+        self, database: Database, files: BodyFiles, reserve: Reserve, *, owner: str, upkeep: Callable[[], None]
+    ) -> None:
         """Start; `upkeep` is called now and then between groups."""
         self._database = database
         self._files = files
+        self._reserve = reserve
         self._owner = owner
         self._upkeep = upkeep
         self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
@@ -119,10 +123,13 @@ class Writer:
             return [error] * len(changes)
         except Exception as error:  # noqa: BLE001 - the thread must outlive every bug: others wait for it
             if len(changes) == 1:
-                return [_fault(error)]
+                finishing = isinstance(error, StorageFullError) and not changes[0].only_grows
+                return self._carry_out(changes) if finishing and self._reserve.spend() else [_fault(error)]
         return [outcome for change in changes for outcome in self._carry_out([change])]
 
     def _transact(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        if any(change.only_grows for change in changes) and not self._reserve.hold():
+            raise StorageFullError("there is no room to finish the mail that is here")
         with self._database.writing() as connection:
             claimed = carry_out(connection, changes, owner=self._owner)
             # inside the turn, in which alone files are removed: the row never outlives its file
