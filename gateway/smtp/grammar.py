@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.core.address import ReversePath
 
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ROUTE: Final = re.compile(r"@[A-Za-z0-9.\u0080-\U0010ffff-]+(?:,@[A-Za-z0-9.\u0080-\U0010ffff-]+)*:")
 _PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^=\x00-\x20\x7f]+))?")
 _XTEXT: Final = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})+")
 _UNPRINTABLE: Final = re.compile(r"\+(?:[01][0-9A-F]|7F|[89A-F][0-9A-F])")
@@ -92,9 +93,8 @@ def _split(argument: str, keyword: str, *, status: str) -> tuple[str, str]:
         if not path:
             raise unfit
         return path, rest
-    start = text.find(":") + 1 if text.startswith("<@") else 1  # a source route is ignored, RFC 5321 4.1.1.3
-    if start == 0:
-        raise unfit
+    route = _ROUTE.match(text, 1)
+    start = route.end() if route else 1  # a source route is ignored, RFC 5321 4.1.1.3
     quoted = _QUOTED.match(text, start)  # a quoted local part may hold ">"
     stop = text.find(">", quoted.end() if quoted else start)
     path, rest = text[start:stop], text[stop + 1 :]
@@ -181,9 +181,20 @@ def _orcpt(given: dict[str, str | None]) -> str | None:
         return None
     text = given.pop("ORCPT") or ""
     kind, semicolon, address = text.partition(";")
-    if not semicolon or len(text) > _MAX_ORCPT or not _ADDRESS_TYPE.fullmatch(kind) or not _fit_xtext(address):
+    if not semicolon or len(text) > _MAX_ORCPT or not _ADDRESS_TYPE.fullmatch(kind) or not _fit_address(address):
         raise _wrong("ORCPT needs an address type, a semicolon and xtext")
     return text
+
+
+def _fit_address(text: str) -> bool:
+    """True for xtext that stands for printable text; Postfix writes what is beyond ASCII as the octets of UTF-8."""
+    if _XTEXT.fullmatch(text) is None:
+        return False
+    octets = re.sub(rb"\+([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), text.encode())
+    try:
+        return octets.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def _fit_xtext(text: str) -> bool:
