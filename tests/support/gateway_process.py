@@ -12,6 +12,7 @@ Leaving the context asks it to end (SIGTERM) and insists on exit code 0 and on a
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import signal
@@ -40,6 +41,8 @@ OURS: Final = "soyte.songlam.example"
 FINANCE: Final = "sotaichinh.songlam.example"
 NEIGHBOR: Final = "vanphong@thanhha.example"
 LOGIN: Final = ("van-thu", "mat-khau-thu")
+PASSPHRASE: Final = b"chi-de-thu"
+"""Of every key file."""
 DRAIN: Final = 40.0
 """Seconds in which a gateway that was asked to end must have ended."""
 AUTHORS: Final = {
@@ -128,7 +131,7 @@ def build_house(
         (directory / name).mkdir(mode=0o700)
     tls_identity(directory, "localhost")
     house.server_key.chmod(0o600)
-    _secret(directory / "keys/passphrase", b"chi-de-thu")
+    _secret(directory / "keys/passphrase", PASSPHRASE)
     (directory / "policies/10-test.yaml").write_text(policy, encoding="utf-8")
     _secret(directory / "logins.txt", f"{LOGIN[0]}:{_hashed()}:@{OURS}\n".encode())
     for name, certificate in (("root", authority().root), ("intermediate", authority().intermediate)):
@@ -172,7 +175,7 @@ def _listeners(house: House) -> list[dict[str, Any]]:
 
 
 def _key(house: House, kind: str, mailbox: str) -> dict[str, Any]:
-    _secret(house.directory / f"keys/{kind}.p12", credentials()[mailbox].pkcs12(b"chi-de-thu"))
+    _secret(house.directory / f"keys/{kind}.p12", _pkcs12(mailbox))
     found = {
         "label": kind,
         "kind": "personal",
@@ -180,6 +183,11 @@ def _key(house: House, kind: str, mailbox: str) -> dict[str, Any]:
         "passphrase": f"file:{house.directory}/keys/passphrase",
     }
     return {**found, "scheme": "pss"} if kind == "pss" else found
+
+
+@lru_cache(maxsize=16)
+def _pkcs12(mailbox: str) -> bytes:
+    return credentials()[mailbox].pkcs12(PASSPHRASE)
 
 
 @lru_cache(maxsize=1)
@@ -245,11 +253,15 @@ class Gateway:
         return self.events(stage, **facts)[0]
 
     def check_log(self) -> None:
-        """Raise `PeerError` if it logged a fault of its own, or wrote anything that is not a line of JSON."""
-        odd = [line for line in self.output.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
+        """Raise `PeerError` for a fault of its own, a line that is no JSON, or a secret in what it wrote."""
+        text = self.output.read_text(encoding="utf-8")
+        odd = [line for line in text.splitlines() if not line.startswith("{")]
         faults = [json.dumps(line, indent=1) for line in self.lines() if "exception" in line]
-        if odd or faults:
-            raise PeerError("the gateway's log:\n" + "\n".join((*odd, *faults))[-8000:])
+        plain = f"\0{LOGIN[0]}\0{LOGIN[1]}".encode()
+        secrets = (LOGIN[1], PASSPHRASE.decode(), base64.b64encode(plain).decode(), "$argon2")
+        shown = [f"a secret was logged: {each}" for each in secrets if each in text]
+        if odd or faults or shown:
+            raise PeerError("the gateway's log:\n" + "\n".join((*odd, *faults, *shown))[-8000:])
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is None:

@@ -123,6 +123,20 @@ class Postfix:
         return tuple(re.findall(r"^([0-9A-F]{6,})[*!]?\s", done.stdout.decode(), re.MULTILINE))
 
 
+def smtp_source(port: int, sender: str, to: str, *, messages: int, sessions: int = 10, length: int = 3000) -> None:
+    """Send so many messages in so many sessions at once, with Postfix's own load generator; any refusal raises."""
+    need("smtp-source")
+    subprocess.run(
+        (
+            *("smtp-source", "-s", str(sessions), "-m", str(messages), "-l", str(length)),
+            *("-f", sender, "-t", to, f"inet:127.0.0.1:{port}"),
+        ),
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+
 @contextmanager
 def postfix(
     routes: Mapping[str, str],

@@ -53,7 +53,10 @@ def swaks(
     trusted: Path | None = None,
     options: Sequence[str] = (),
 ) -> Sent:
-    """Send a message; `trusted` (PEM) asks for STARTTLS and a certificate that fits, `login` is user and password."""
+    """Send a message; `trusted` (PEM) asks for STARTTLS and a certificate that fits, `login` is user and password.
+
+    `options` such as ("--tls-on-connect",), which takes the place of STARTTLS, or ("--protocol", "LMTP").
+    """
     need("swaks")
     recipients = to if isinstance(to, str) else ",".join(to)
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
@@ -67,7 +70,8 @@ def swaks(
                 *("swaks", "--server", f"127.0.0.1:{port}", "--ehlo", "may-lan.songlam.example"),
                 *("--from", sender, "--to", recipients, "--no-data-fixup", "--data", f"@{data.name}"),
                 *("--suppress-data", "--timeout", "60s"),
-                *(("--tls", "--tls-verify", "--tls-ca-path", str(trusted)) if trusted is not None else ()),
+                *(("--tls-verify", "--tls-ca-path", str(trusted)) if trusted is not None else ()),
+                *(("--tls",) if trusted is not None and "--tls-on-connect" not in options else ()),
                 *options,
             ),
             capture_output=True,

@@ -99,6 +99,17 @@ def openssl_sign(
     return (place / "out").read_bytes()
 
 
+def openssl_encrypt(part: bytes, credential: Credential, tmp: Path) -> bytes:
+    """Return an enveloped CMS for the credential's holder."""
+    place = _place(tmp)
+    file = _written(place, part=part, leaf=pem(credential.certificate))
+    _must(
+        *("openssl", "cms", "-encrypt", "-aes-256-cbc", "-binary", "-in", file["part"], "-outform", "DER"),
+        *("-out", str(place / "out"), file["leaf"]),
+    )
+    return (place / "out").read_bytes()
+
+
 # --- gpgsm -----------------------------------------------------------------------------------------------------------
 
 

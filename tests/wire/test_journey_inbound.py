@@ -15,11 +15,12 @@ import pytest
 
 from gateway.demo.authority import Authority, shared_key
 from support.gateway_process import FINANCE, HOSTNAME, NEIGHBOR, OURS, authority, credentials, root_pem
-from support.letters import HEAD, LAN, base64_lines, clear_entity, mail, multipart, opaque_entity, text_part
+from support.letters import HEAD, LAN, base64_lines, clear_entity, mail, multipart, opaque_entity, real_life, text_part
 from support.peers import wait_for
+from support.postfix import smtp_source
 from support.splitter import body_of, cut, flipped
 from support.swaks import swaks
-from support.verifiers import bouncycastle_sign, gpgsm_sign, nss_sign, openssl_sign, openssl_verify
+from support.verifiers import bouncycastle_sign, gpgsm_sign, nss_sign, openssl_encrypt, openssl_sign, openssl_verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ PART: Final = (
     + "Kính gửi Sở Y tế,\r\n\r\n.\r\nMời dự họp lúc 08:00 ngày 02/12.\r\n".encode()
 )
 DETACHED: Final = ("openssl", "openssl_pss", "gpgsm", "bouncycastle", "nss")
+CHANGED_BY_PEERS: Final = ("no_date_no_id", "no_final_line_end", "long_lines", "binary_leaf")
+"""Letters of which `test_peers` shows that Postfix or Dovecot changes them."""
 OPAQUE: Final = ("openssl_opaque", "openssl_opaque_ber", "gpgsm_opaque", "bouncycastle_opaque")
 
 
@@ -102,6 +105,7 @@ def test_changed_mail_arrives_invalid(name: str, town: Town, signatures: Mapping
     """One octet of the text changed on the way: the tag says invalid, and never pass."""
     cms = signatures[name]
     where = cms.find(b"08:00") if name in OPAQUE else 0
+    assert where >= 0
     sent = message_of(name, flipped(cms, where)) if name in OPAQUE else message_of(name, cms, part=flipped(PART))
     verdict, result, subject = told(relayed(town, f"sua-{name}@{OURS}", sent))
     assert (verdict, result) == ("invalid", "fail")
@@ -154,6 +158,36 @@ def test_an_ordinary_letter(town: Town) -> None:
     assert told(received)[:2] == ("unsigned", "none")
     assert body_of(received) == body
     assert "To: Nguyễn Thị Mai <".encode() in received
+
+
+@pytest.mark.parametrize("name", [each for each in real_life() if each not in CHANGED_BY_PEERS])
+def test_letters_are_only_tagged(name: str, town: Town) -> None:
+    """Whatever an office writes: the tag says unsigned, and apart from the subject nothing of the letter changes."""
+    letter = real_life()[name]
+    received = relayed(town, f"thu-{name}@{OURS}", letter)
+    assert told(received)[:2] == ("unsigned", "none")
+    assert body_of(received) == body_of(letter)
+    for line in letter.partition(b"\r\n\r\n")[0].split(b"\r\n"):
+        assert line.startswith(b"Subject:") or line + b"\r\n" in received
+
+
+def test_many_at_once(town: Town) -> None:
+    """Ten sessions at once, two next hops: everything arrives once and tagged."""
+    count = 60
+    for domain in (OURS, FINANCE):
+        smtp_source(town.gate.house.port("inbound"), NEIGHBOR, f"nhieu-vao@{domain}", messages=count)
+    for domain in (OURS, FINANCE):
+        found = town.mail.fetch_all(f"nhieu-vao@{domain}", count, seconds=30)
+        assert {told(each)[0] for each in found} == {"unsigned"}
+
+
+def test_encrypted_mail(town: Town, tmp_path: Path) -> None:
+    """What is enveloped cannot be judged: it says so and arrives as it was."""
+    cms = openssl_encrypt(PART, credentials()[LAN], tmp_path)
+    sent = mail(opaque_entity(cms, smime_type="enveloped-data"), head=OUTER)
+    received = relayed(town, f"ma-hoa@{OURS}", sent)
+    assert told(received)[:2] == ("encrypted", "permerror")
+    assert body_of(received) == body_of(sent)
 
 
 def test_a_big_signed_attachment(town: Town, tmp_path: Path) -> None:

@@ -14,15 +14,29 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from support.gateway_process import AUTHORS, FINANCE, HOSTNAME, LOGIN, NEIGHBOR, OURS, root_pem
-from support.letters import ASCII, HEAD, LAN, PLAIN, base64_lines, mail, multipart, real_life, text_part
+from support.gateway_process import AUTHORS, FINANCE, HOSTNAME, LOGIN, NEIGHBOR, OURS, credentials, root_pem
+from support.letters import (
+    ASCII,
+    HEAD,
+    LAN,
+    PLAIN,
+    base64_lines,
+    clear_entity,
+    mail,
+    multipart,
+    opaque_entity,
+    real_life,
+    text_part,
+)
+from support.postfix import smtp_source
 from support.splitter import Cut, body_of, cut, flipped
 from support.swaks import Sent, swaks
-from support.verifiers import Gpgsm, bouncycastle_verify, nss_verify, openssl_verify
+from support.verifiers import Gpgsm, bouncycastle_verify, nss_verify, openssl_encrypt, openssl_sign, openssl_verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from email.message import EmailMessage, Message
+    from pathlib import Path
 
     from support.dovecot import Dovecot
     from wire.conftest import Town
@@ -166,11 +180,11 @@ def test_the_key_and_the_certificate_are_the_authors(by_key: Mapping[str, Found]
 
 @pytest.mark.parametrize("name", LETTERS)
 def test_real_letters_verify(
-    name: str, by_letter: Mapping[str, Found], castle: Mapping[tuple[str, bool], bool], tmp_path: object
+    name: str, by_letter: Mapping[str, Found], castle: Mapping[tuple[str, bool], bool], tmp_path: Path
 ) -> None:
     """Whatever an office writes arrives signed and whole, and 7-bit: nothing on the way has a reason to touch it."""
     found = by_letter[name]
-    assert openssl_verify(found.cut.part, found.cut.cms, root_pem(), tmp_path)  # type: ignore[arg-type]
+    assert openssl_verify(found.cut.part, found.cut.cms, root_pem(), tmp_path)
     assert castle[name, False]
     assert not castle[name, True]
     assert found.cut.part.isascii()
@@ -252,6 +266,45 @@ def test_our_trace_field_names_the_client(by_letter: Mapping[str, Found]) -> Non
     ours = [line for line in fields_of(received) if f"by {HOSTNAME}".encode() in line]
     assert len(ours) == 1
     assert b"ESMTPSA" in ours[0]
+    assert re.search(rb"by mta\.example \(Postfix\) with ESMTPS ", received), "the way to Postfix is encrypted"
+
+
+def test_one_trace_id_through_the_whole_journey(town: Town) -> None:
+    """An administrator finds every step of a message by one id, which is in the reply the client got."""
+    assert submit(town, f"dau-vet@{OUTSIDE}", ASCII).accepted
+    first = town.gate.wait_for_event("received", recipients=[f"dau-vet@{OUTSIDE}"])
+    steps = [line for line in town.gate.lines() if line.get("trace_id") == first["trace_id"]]
+    assert [line["event"] for line in steps] == ["received", "ruled", "signed", "handed_over", "answered"]
+    assert steps[-1]["code"] == 250
+
+
+def test_implicit_tls(town: Town) -> None:
+    """The port with TLS from the first octet offers AUTH as well."""
+    house = town.gate.house
+    port, to = house.port("submissions"), f"ngam@{OUTSIDE}"
+    sent = swaks(port, LAN, to, ASCII, login=LOGIN, trusted=house.server_pem, options=("--tls-on-connect",))
+    assert sent.accepted, sent.transcript
+    delivered(town.mail, to, ASCII)
+
+
+def test_what_the_client_signed_stays(town: Town, tmp_path: Path) -> None:
+    """A message signed with the author's own token, or encrypted, keeps every octet below its header."""
+    part, author = text_part("Ky bang token."), credentials()[LAN]
+    messages = {
+        "token": mail(clear_entity(part, openssl_sign(part, author, tmp_path))),
+        "enveloped": mail(opaque_entity(openssl_encrypt(part, author, tmp_path), smime_type="enveloped-data")),
+    }
+    for name, message in messages.items():
+        assert submit(town, f"{name}@{OUTSIDE}", message).accepted
+        assert body_of(town.mail.fetch(f"{name}@{OUTSIDE}")) == body_of(message)
+
+
+def test_many_at_once(town: Town, tmp_path: Path) -> None:
+    """Ten sessions at once over kept connections: everything arrives once and with a good signature."""
+    count, user = 60, f"nhieu@{OUTSIDE}"
+    smtp_source(town.gate.house.port("internal"), LAN, user, messages=count)
+    found = [cut(each) for each in town.mail.fetch_all(user, count, seconds=30)]
+    assert all(openssl_verify(each.part, each.cms, root_pem(), tmp_path) for each in found[:: count // 6])
 
 
 @pytest.mark.parametrize("octet", [b"\0", b"\r", b"\n"])
@@ -262,7 +315,7 @@ def test_octets_that_mail_cannot_hold(octet: bytes, town: Town) -> None:
     assert town.mail.count(f"octet@{OUTSIDE}") == 0
 
 
-def test_a_big_attachment(town: Town, tmp_path: object) -> None:
+def test_a_big_attachment(town: Town, tmp_path: Path) -> None:
     """25 MB arrive unchanged and signed."""
     pdf = base64_lines(b"%PDF-1.7\n" + bytes(range(256)) * (BIG // 256))
     head = b"Content-Type: application/pdf; name=ban-do.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
@@ -271,8 +324,8 @@ def test_a_big_attachment(town: Town, tmp_path: object) -> None:
     assert sent.accepted, sent.transcript
     found = delivered(town.mail, f"big@{OUTSIDE}", letter)
     assert found.cut.body == body_of(letter)
-    assert openssl_verify(found.cut.part, found.cut.cms, root_pem(), tmp_path)  # type: ignore[arg-type]
-    assert not openssl_verify(flipped(found.cut.part), found.cut.cms, root_pem(), tmp_path)  # type: ignore[arg-type]
+    assert openssl_verify(found.cut.part, found.cut.cms, root_pem(), tmp_path)
+    assert not openssl_verify(flipped(found.cut.part), found.cut.cms, root_pem(), tmp_path)
 
 
 def test_a_next_hop_without_smtputf8(town: Town) -> None:
