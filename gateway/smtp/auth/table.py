@@ -6,6 +6,7 @@ A file that others can read, or a hash weaker than it should be, is refused; no 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 import time
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from argon2 import PasswordHasher, extract_parameters
-from argon2.exceptions import InvalidHashError
 from argon2.low_level import Type
 
 from gateway.core.address import Mailbox, domain_key
@@ -33,6 +33,10 @@ _LEAST_COST: Final = 35_840
 _MOST_MEMORY: Final = 1024 * 1024
 _MOST_COST: Final = 16 * _MOST_MEMORY
 """What a login may cost at most: two checks run at a time."""
+_ENCODED: Final = re.compile(
+    r"\$argon2(?:id|i|d)\$v=[0-9]{2}\$m=[0-9]{1,9},t=[0-9]{1,9},p=[0-9]{1,2}\$[A-Za-z0-9+/]{11,88}\$[A-Za-z0-9+/]{16,88}"
+)
+"""What a checking process can read: anything else would be a login that is "busy" for ever."""
 _OTHERS: Final = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 _HASHER: Final = PasswordHasher()
 """RFC 9106's second recommended set: 64 MiB, 3 passes, 4 lanes."""
@@ -157,10 +161,9 @@ def _parse(line: str) -> tuple[str, _Account]:
     login, encoded, listed = parts
     if not login or login != login.strip() or not login.isprintable():
         raise ValueError("unfit login")
-    try:
-        parameters = extract_parameters(encoded)
-    except InvalidHashError:
-        raise ValueError("not an argon2 hash") from None
+    if not _ENCODED.fullmatch(encoded):
+        raise ValueError("not an argon2 hash")
+    parameters = extract_parameters(encoded)
     cost = parameters.memory_cost * parameters.time_cost
     if parameters.type is not Type.ID or cost < _LEAST_COST:
         raise ValueError("the hash is weaker than argon2id with 19 MiB and 2 passes")
@@ -172,6 +175,8 @@ def _parse(line: str) -> tuple[str, _Account]:
 
 def _author(text: str) -> str:
     """Return the key of a mailbox, or of "@domain"."""
+    if text.startswith("*@"):
+        raise ValueError("write @domain for every mailbox of a domain")
     if text.startswith("@"):
         Mailbox.parse(f"x{text}")
         return f"@{domain_key(text[1:])}"

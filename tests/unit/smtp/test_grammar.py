@@ -78,7 +78,7 @@ def test_mail_lines(argument: str, expected: MailCommand) -> None:
         ("FROM:<a@>", "501 5.1.7"),
         ("FROM:<@b.example>", "501 5.1.7"),
         ("FROM:<@x.example:>", "501 5.1.7"),
-        ("FROM:<@x.example> X:y@z.example>", "501 5.1.7"),
+        ("FROM:<@x.example> X:y@z.example>", "501 5.5.4"),
         ("FROM:<@>:a@b.example>", "501 5.1.7"),
         ("FROM:<@!:a@b.example>", "501 5.1.7"),
         ("FROM:<a b@c.example>", "501 5.1.7"),
