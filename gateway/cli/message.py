@@ -25,7 +25,6 @@ from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadabl
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.mime.transfer import CannotEncode
 from gateway.pki.path import Revocation, TrustAnchors
-from gateway.record.logs import configure
 from gateway.smime.sign import Left, Prepared, check_own_work, content_digest, finish, prepare
 from gateway.smime.verify import verify as judge_message
 
@@ -50,6 +49,8 @@ def sign(
     config: Annotated[Path | None, typer.Option("--config", help="The gateway's configuration, for --key.")] = None,
 ) -> None:
     """Sign the message on standard input and write it to standard output, canonical (CRLF)."""
+    from gateway.record.logs import configure  # noqa: PLC0415 - `verify` logs nothing
+
     configure("error")  # a log line on standard output would stand in the message
     now = dt.datetime.now(dt.UTC)
     try:

@@ -330,6 +330,7 @@ def test_a_key_of_the_configuration_signs_by_its_label(desk: Desk) -> None:
         (HEAD + b"\r\none\rtwo\r\n", "other line ends"),
         (HEAD + b"\r\none\x00two\r\n", "other line ends"),
         (HEAD + b"\r\n" + b"x" * 262_143 + b"\r\n\n", "other line ends"),
+        (HEAD + b"\r\nhet\r", "other line ends"),
         (b"", "From is not one mailbox"),
     ],
 )

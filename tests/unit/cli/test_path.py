@@ -117,8 +117,12 @@ def test_policies_are_inputs_of_the_validation(place: Path) -> None:
     rest = ("--revocation", "off", "--untrusted", f"{place}/issuer.der")
     assert answer(run(place, *rest, "--policy", "2.16.704.1.1.1.1.1"))["chain"] == "valid"
     assert answer(run(place, *rest, "--inhibit-mapping", "--inhibit-any"))["chain"] == "valid"
-    found = answer(run(place, *rest, "--require-explicit-policy", "--policy", "2.16.704.1.1.1.1.1"))
+    explicit = ("--require-explicit-policy", "--policy")
+    found = answer(run(place, *rest, *explicit, "2.16.704.1.1.1.1.1"))
     assert (found["chain"], found["reason"]) == ("invalid", "certificate_policy")
+    (place / "root.pem").write_bytes(pem(authority().intermediate))
+    assert answer(run(place, *rest, *explicit, "2.16.704.1.1.1.1.1"))["chain"] == "valid"
+    assert answer(run(place, *rest, *explicit, "1.2.3.4"))["reason"] == "certificate_policy"
 
 
 def test_a_malformed_certificate_is_an_answer_and_no_certificate_is_a_mistake(place: Path) -> None:
