@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.core.errors import ServiceError
 from gateway.core.message import Message
@@ -150,12 +151,14 @@ async def test_one_bad_entry_spoils_its_own_commit_only(spool: SqliteSpool, tmp_
     good = [entry() for _ in range(20)]
     companion = entry(octets(length))
     bad = with_consignment(entry(octets(length)), hop="\udc80")  # a lone surrogate: no UTF-8 for it
-    outcomes = await asyncio.gather(
-        *(spool.commit([each]) for each in good[:10]),
-        spool.commit([companion, bad]),
-        *(spool.commit([each]) for each in good[10:]),
-        return_exceptions=True,
-    )
+    with capture_logs() as logs:
+        outcomes = await asyncio.gather(
+            *(spool.commit([each]) for each in good[:10]),
+            spool.commit([companion, bad]),
+            *(spool.commit([each]) for each in good[10:]),
+            return_exceptions=True,
+        )
+    assert [each["event"] for each in logs] == ["a change of the spool failed"]
     assert [type(each) for each in outcomes if each is not None] == [ServiceError]
     assert body_files(tmp_path) == []
     assert {each.entry_id for each in await reopened(spool, tmp_path)} == {each.entry_id for each in good}
@@ -256,7 +259,7 @@ async def test_settling_and_notices_are_one(spool: SqliteSpool, tmp_path: Path) 
     original = entry()
     await spool.commit([original])
     bad = with_consignment(entry(octets(LARGE)), trace_id="\ud800")
-    with pytest.raises(ServiceError):
+    with capture_logs(), pytest.raises(ServiceError):
         await spool.settle(sent(original), [entry(b"fine"), bad])
     assert body_files(tmp_path) == []
     assert [plain(each) for each in await reopened(spool, tmp_path)] == [plain(original)]

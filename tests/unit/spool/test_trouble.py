@@ -7,7 +7,6 @@ import dataclasses
 import os
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +20,11 @@ from gateway.spool.files import WASTE_AGE
 from gateway.spool.place import file_system
 from gateway.spool.schema import VERSION
 from gateway.spool.store import ROOM_SECONDS, SqliteSpool
+from support.programs import command, environment
 from support.spooled import LARGE, NOW, entry, octets, plain, sent, settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-TESTS = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -39,10 +37,8 @@ async def spool(tmp_path: Path) -> AsyncIterator[SqliteSpool]:
 
 def program(name: str, *arguments: object, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Run one of the spool's test programs to its end."""
-    command = [*before, sys.executable, str(TESTS / "support" / name), *map(str, arguments)]
-    path = os.pathsep.join((str(TESTS), str(TESTS.parent)))
-    environment = os.environ | {"PYTHONPATH": path}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    line = [*before, *command(name, *arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, env=environment())
 
 
 async def test_a_full_database(spool: SqliteSpool, tmp_path: Path) -> None:
