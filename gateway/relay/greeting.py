@@ -44,8 +44,7 @@ class Connection:
 
     async def reply(self, seconds: float) -> Reply:
         """Return the next reply; raises `WireError`, or `TimeoutError` after `seconds`."""
-        async with asyncio.timeout(seconds):
-            return await read_reply(self.wire)
+        return await read_reply(self.wire, seconds)
 
     async def final_reply(self, seconds: float) -> Reply:
         """Return the next reply where 3xx would be none: it never means that anything was accepted."""
@@ -144,8 +143,7 @@ class Greeter:
     async def _reply(self, wire: Wire, stage: str, wanted: int | None = None) -> Reply:
         """Return a reply of the greetings; raises `WireError` if it is not the wanted one."""
         try:
-            async with asyncio.timeout(self._hop.connect_timeout):
-                reply = await read_reply(wire)
+            reply = await read_reply(wire, self._hop.connect_timeout)
         except TimeoutError:
             raise WireError(f"{stage}: no answer in time") from None
         except WireError as error:

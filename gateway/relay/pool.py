@@ -52,11 +52,7 @@ class Pool:
 
     async def take(self) -> Connection:
         """Return an idle connection, or a new one; raises `HopError(SITE)`, `BusyError` among them."""
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise BusyError(HopTrouble.SITE, "all connections are busy") from None
+        await self._wait_for_slot()
         try:
             connection = self._pop_idle() or await self._open(self._in_order())
         except BaseException:
@@ -120,6 +116,16 @@ class Pool:
                     await each.wire.wait_closed()
         for each in leaving:
             each.abort()
+
+    async def _wait_for_slot(self) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise BusyError(HopTrouble.SITE, "all connections are busy") from None
 
     def _end(self, connection: Connection) -> None:
         if connection not in self._taken:

@@ -7,7 +7,7 @@
         hop.messages        -> [Taken(lines=("MAIL FROM:<...>", "RCPT TO:<...>", ...), octets=b"...")]
 
 `answers` maps a stage to an answer and may be changed at any time. Stages: BANNER, EHLO (the first line; LHLO too),
-STARTTLS, AUTH, MAIL, RCPT, DATA, DOT, RSET, QUIT. An answer is
+HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, DOT, RSET, QUIT. An answer is
 
 - a text such as "452 4.3.1 full" (several lines: join them with a line feed, as "451-one" and "451 two");
 - `Hang(then=...)`: silent until `hop.release()`, then that answer (or nothing, if it is empty);
@@ -48,6 +48,7 @@ KEYWORDS: Final = ("PIPELINING", "SIZE 50000000", "8BITMIME", "SMTPUTF8", "DSN",
 DEFAULTS: Final = {
     "BANNER": "220 fake.example ESMTP",
     "EHLO": "250 fake.example",
+    "HELO": "250 fake.example",
     "STARTTLS": "220 2.0.0 go ahead",
     "AUTH": "235 2.7.0 welcome",
     "MAIL": "250 2.1.0 sender ok",
@@ -232,8 +233,10 @@ class FakeHop:
         finally:
             self.open -= 1
             writer.close()
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await writer.wait_closed()
+            # a session stopped in its TLS handshake is never told of its end: the loop has none to tell
+            with contextlib.suppress(OSError, asyncio.CancelledError, TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await writer.wait_closed()
 
     async def wait_released(self) -> None:
         """Wait for `release`."""
@@ -267,7 +270,7 @@ class _Session:
                 case "RSET":
                     self._lines, self._accepted = [], []
                     await self._answer("RSET")
-                case "AUTH" | "NOOP":
+                case "HELO" | "AUTH" | "NOOP":
                     await self._answer(verb, line)
                 case "QUIT":
                     await self._answer("QUIT")
