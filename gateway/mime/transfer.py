@@ -42,7 +42,8 @@ _BASE64_LINE: Final = 57
 _QUOTED_LINE: Final = 76
 _SOFT_BREAK: Final = b"=\r\n"
 _NO_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
-_STRANGE: Final = re.compile(rb"[^\t\x20-\x3c\x3e-\x7e]")
+_STRANGE: Final = re.compile(rb"[^\t\x20-\x3c\x3e-\x7e]+")
+_QUOTED: Final = tuple(b"=%02X" % octet for octet in range(256))
 
 
 class CannotEncode(InputError):  # noqa: N818 - reads as what it says
@@ -250,20 +251,23 @@ def _quoted_line(line: bytes, *, end: bytes) -> bytes:
     """Quote one line and break it softly (RFC 2045 6.7); written out, because `binascii.b2a_qp` makes 78 of 76."""
     text = _STRANGE.sub(_quote, line)
     if text[-1:] in (b" ", b"\t"):
-        text = text[:-1] + b"=%02X" % text[-1]
+        text = text[:-1] + _QUOTED[text[-1]]
     room = _QUOTED_LINE - (end == _SOFT_BREAK)
     pieces: list[bytes] = []
+    start = 0
     while True:
-        if text.startswith(b"From ") or text == b".":
-            text = b"=%02X" % text[0] + text[1:]
-        if len(text) <= room:
-            return _SOFT_BREAK.join([*pieces, text]) + end
-        cut = _QUOTED_LINE - 1
+        lead = b""
+        if text.startswith(b"From ", start) or (text.endswith(b".") and len(text) - start == 1):
+            lead = _QUOTED[text[start]]
+            start += 1
+        if len(lead) + len(text) - start <= room:
+            return _SOFT_BREAK.join([*pieces, lead + text[start:]]) + end
+        cut = start + _QUOTED_LINE - 1 - len(lead)
         equals = text.rfind(b"=", cut - 2, cut)
         cut = equals if equals >= 0 else cut
-        pieces.append(text[:cut])
-        text = text[cut:]
+        pieces.append(lead + text[start:cut])
+        start = cut
 
 
 def _quote(match: re.Match[bytes]) -> bytes:
-    return b"=%02X" % match[0][0]
+    return b"".join(map(_QUOTED.__getitem__, match[0]))
