@@ -26,7 +26,6 @@ from gateway.ports import KeyKind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.cms.algorithms import SigningPrivateKey
     from gateway.config.model import KeyFile
     from gateway.pki.certificate import Certificate
     from gateway.ports import SigningKey
@@ -50,11 +49,13 @@ class FileKey:
     """Issuers, lowest first."""
     place: str
     """The file of the certificate, for administrators."""
-    _private_key: SigningPrivateKey = field(repr=False)
+    _opened: Opened = field(repr=False)
 
     async def sign(self, to_be_signed: bytes) -> bytes:
         """Return the raw signature value."""
-        return raw_sign(self._private_key, to_be_signed, scheme=self.template.scheme, digest=self.template.digest)
+        return raw_sign(
+            self._opened.private_key, to_be_signed, scheme=self.template.scheme, digest=self.template.digest
+        )
 
     def __repr__(self) -> str:
         return f"FileKey({self.label!r})"
@@ -111,7 +112,7 @@ class Catalog:
 def load_catalog(keys: Sequence[KeyFile], *, now: dt.datetime) -> Catalog:
     """Read, check and prepare every key; raises one `SetupError` with all mistakes of all of them.
 
-    Takes 100 ms and more for an RSA key: off the event loop, when there is one.
+    Takes 100 ms and more for an RSA key that no catalog of this process holds yet: not for the event loop.
     """
     mistakes: list[str] = []
     loaded: list[FileKey] = []
@@ -166,7 +167,7 @@ def _load(file: KeyFile, now: dt.datetime) -> FileKey:
         template=template,
         chain=opened.chain,
         place=str(certificate_place(file)),
-        _private_key=opened.private_key,
+        _opened=opened,
     )
 
 

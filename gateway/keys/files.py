@@ -1,13 +1,16 @@
 """A signing key out of its files: PKCS#12, or an encrypted PEM key and its certificates (RFC 7292, RFC 5958, RFC 7468).
 
 A key at rest is encrypted, and nobody but its owner can read the file; anything else is refused, however convenient.
-No passphrase and no part of a key may stand in a message or outlive the reading of its file.
+No passphrase and no part of a key may stand in a message; no passphrase outlives the reading of its file.
 """
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -37,7 +40,7 @@ _MAX_CHAIN: Final = 8
 _ENCRYPT: Final = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Opened:
     """A private key with the certificate that names its public half."""
 
@@ -45,13 +48,22 @@ class Opened:
     certificate: Certificate
     chain: tuple[Certificate, ...]
     """Issuers from the leaf's own upwards, as far as the file has them; a root may be the last."""
+    alone: bool
+    """The file has no other certificates: which of them are taken does not depend on the time."""
+
+
+_OPENED: Final[WeakValueDictionary[bytes, Opened]] = WeakValueDictionary()
+"""Keys that some catalog holds, by the seal of what they were read from: a reload opens only what changed."""
+_SEALING: Final = secrets.token_bytes(32)
+"""Makes a seal worthless outside of this process: nobody can try passphrases against it."""
 
 
 def open_key(file: KeyFile, *, at: datetime) -> Opened:
     """Read and check the files of one key; `at` (aware) chooses among several certificates of the same key.
 
-    This is slow on purpose: the passphrase is stretched and an RSA key is proven consistent (100 ms and more), so it
-    is done once. Raises one `SetupError`, each line naming file and label.
+    The first time this is slow on purpose: the passphrase is stretched and an RSA key is proven consistent (100 ms and
+    more). While a catalog holds the key, the same octets under the same passphrase cost a hash. Raises one
+    `SetupError`, each line naming file and label.
     """
     place, beside = key_place(file), file.certificate
     mistakes: list[str] = []
@@ -60,6 +72,23 @@ def open_key(file: KeyFile, *, at: datetime) -> Opened:
     public = _collect(mistakes, file, lambda: read_public(beside)) if beside is not None else b""
     if passphrase is None or octets is None or public is None:
         raise SetupError(*mistakes)
+    seal = _seal(passphrase, octets, public)
+    opened = _OPENED.get(seal)
+    if opened is None:
+        opened = _open(file, passphrase, octets, public, at)
+        if opened.alone:
+            _OPENED[seal] = opened
+    return opened
+
+
+def _seal(*secret: bytes) -> bytes:
+    state = hashlib.blake2b(key=_SEALING, digest_size=32)
+    for each in secret:
+        state.update(len(each).to_bytes(8) + each)
+    return state.digest()
+
+
+def _open(file: KeyFile, passphrase: bytes, octets: bytes, public: bytes, at: datetime) -> Opened:
     try:
         if file.pkcs12 is not None:
             private_key, bag = _open_pkcs12(octets, passphrase)
@@ -70,7 +99,7 @@ def open_key(file: KeyFile, *, at: datetime) -> Opened:
         words = f"a certificate cannot be read ({error.reason})"
         raise SetupError(mistake(file, words, certificate_place(file))) from error
     except _FaultError as error:
-        where = certificate_place(file) if error.about_certificates else place
+        where = certificate_place(file) if error.about_certificates else key_place(file)
         raise SetupError(mistake(file, str(error), where)) from error
 
 
@@ -163,7 +192,8 @@ def _joined(private_key: SigningPrivateKey, bag: Sequence[Certificate], at: date
     if not own:
         raise _FaultError("no certificate in it belongs to the key: key and certificate do not match")
     leaf = max(own, key=lambda each: (each.not_before <= at <= each.not_after, each.not_after))
-    return Opened(private_key, leaf, _issuers(leaf, [each for each in bag if each not in own], at))
+    chain = _issuers(leaf, [each for each in bag if each not in own], at)
+    return Opened(private_key, leaf, chain, alone=len(bag) == 1 + len(chain))
 
 
 def _issuers(leaf: Certificate, bag: Sequence[Certificate], at: datetime) -> tuple[Certificate, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import subprocess
+import weakref
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -219,3 +221,25 @@ def test_what_was_opened_shows_no_key(tmp_path: Path) -> None:
     """A `repr` in a log or a traceback must not print a key."""
     opened = open_key(key_file(tmp_path, lan().pkcs12(PASSPHRASE)), at=NOW)
     assert "private_key" not in repr(opened)
+
+
+def test_a_key_that_is_held_is_not_opened_again_and_one_that_is_dropped_is(tmp_path: Path) -> None:
+    """A reload that takes a key away must not wait for opening thousands that stay."""
+    file = key_file(tmp_path, lan("p256").pkcs12(PASSPHRASE))
+    held = open_key(file, at=NOW)
+    assert open_key(file, at=NOW) is held
+    (tmp_path / "lan.p12").write_bytes(lan("p384").pkcs12(PASSPHRASE))
+    assert open_key(file, at=NOW).certificate != held.certificate
+    gone = weakref.ref(held)
+    del held
+    gc.collect()
+    assert gone() is None
+
+
+def test_holding_a_key_excuses_nothing(tmp_path: Path) -> None:
+    """The passphrase must still fit and the file must still be private, also for a key in memory."""
+    octets = lan("p256").pkcs12(PASSPHRASE)
+    held = open_key(key_file(tmp_path, octets), at=NOW)
+    assert "passphrase is wrong" in refusal(key_file(tmp_path, octets, passphrase=b"another"))
+    assert "chmod 600" in refusal(key_file(tmp_path, octets, mode=0o644))
+    assert open_key(key_file(tmp_path, octets), at=NOW) is held
