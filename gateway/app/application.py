@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from gateway.config.model import Listener, Settings
+    from gateway.smtp.auth.table import LoginTable
 
 DRAIN_SECONDS: Final = 30.0
 """Seconds that open sessions get to finish after SIGTERM."""
@@ -78,9 +79,7 @@ class Application:
         self._bodies = SpoolBodies(settings.spool)
         self._routes = Routes(settings)
         self._checks = RecipientChecks(settings.local_domains, self._hops)
-        self._passwords = (
-            Argon2Passwords(self._parts.logins, remember=settings.auth.remember) if settings.auth else None
-        )
+        self._passwords = _passwords(settings, self._parts.logins)
         self._dispatcher = Dispatcher(
             spool=self._spool,
             recorder=recorder,
@@ -232,6 +231,10 @@ class Application:
             await self._passwords.close()
         await self._hops.close()
         await self._spool.close()
+
+
+def _passwords(settings: Settings, logins: LoginTable) -> Argon2Passwords | None:
+    return Argon2Passwords(logins, remember=settings.auth.remember) if settings.auth else None
 
 
 def _doors(settings: Settings) -> dict[str, Door]:
