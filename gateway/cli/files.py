@@ -22,7 +22,7 @@ from gateway.core.octets import WINDOW
 from gateway.pki.certificate import Certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 STANDARD_INPUT: Final = "-"
 _STRAY: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
@@ -121,22 +121,43 @@ def canonical(message: Message) -> bool:
 
 def read_certificates(paths: Sequence[Path]) -> tuple[Certificate, ...]:
     """Return all certificates in the files (PEM or DER); raises one `SetupError` for all that cannot be read."""
+    found, malformed = _read_certificates(paths)
+    if malformed:
+        raise SetupError(*malformed)
+    return found
+
+
+def read_untrusted(paths: Sequence[Path], complain: Callable[[str], None]) -> tuple[Certificate, ...]:
+    """Return the certificates in the files that may complete a path; raises `SetupError` for files that are not there.
+
+    A malformed one completes nothing, so it is complained of and left out: a bag of strangers' certificates is not the
+    caller's to mend.
+    """
+    found, malformed = _read_certificates(paths)
+    for line in malformed:
+        complain(f"left out: {line}")
+    return found
+
+
+def _read_certificates(paths: Sequence[Path]) -> tuple[tuple[Certificate, ...], list[str]]:
+    """Return all certificates, and a line for each file that has none to read; raises one `SetupError`."""
     found: list[Certificate] = []
-    mistakes: list[str] = []
+    malformed: list[str] = []
+    absent: list[str] = []
     for path in paths:
         try:
             certificates = Certificate.load_all(path.read_bytes())
         except OSError as error:
-            mistakes.append(f"{path}: {error.strerror}")
+            absent.append(f"{path}: {error.strerror}")
         except GatewayError as error:
-            mistakes.append(f"{path}: no certificate can be read ({error})")
+            malformed.append(f"{path}: no certificate can be read ({error})")
         else:
             found += certificates
             if not certificates:
-                mistakes.append(f"{path}: holds no certificate")
-    if mistakes:
-        raise SetupError(*mistakes)
-    return tuple(found)
+                malformed.append(f"{path}: holds no certificate")
+    if absent:
+        raise SetupError(*absent, *malformed)
+    return tuple(found), malformed
 
 
 def read_crls(paths: Sequence[Path]) -> tuple[bytes, ...]:

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.cli.call import Mistakes, complain, moment, stop
-from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_certificates, read_crls, read_message
+from gateway.cli.files import (
+    STANDARD_INPUT,
+    FileBuilder,
+    canonical,
+    read_certificates,
+    read_crls,
+    read_message,
+    read_untrusted,
+)
 from gateway.cli.report import as_object, print_report
 from gateway.core.address import domain_key
 from gateway.core.errors import InputError, ServiceError, SetupError
@@ -243,7 +251,7 @@ def _world(
         agencies = settings.agencies
     anchors = faults.read(lambda: read_certificates(trust)) or ()
     completing = faults.read(lambda: read_certificates(pinned)) or ()
-    others = faults.read(lambda: read_certificates(untrusted)) or ()
+    others = faults.read(lambda: read_untrusted(untrusted, complain)) or ()
     lists = faults.read(lambda: read_crls(crls)) or ()
     agency_of = faults.read(lambda: _registry(agencies))
     faults.finish()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.call import Mistakes, moment, stop
-from gateway.cli.files import read_certificates, read_crls
+from gateway.cli.call import Mistakes, complain, moment, stop
+from gateway.cli.files import read_certificates, read_crls, read_untrusted
 from gateway.cli.screen import STATES, show
 from gateway.core.errors import SetupError
 from gateway.core.verdict import ChainState
@@ -161,7 +161,7 @@ def verify_path(  # noqa: PLR0913, PLR0917 - one argument per option
     accepted = mistakes.read(lambda: _oids(policies or ()))
     judged_at = mistakes.read(lambda: moment(at))
     anchors = mistakes.read(lambda: read_certificates(trust))
-    others = mistakes.read(lambda: read_certificates(untrusted or ()))
+    others = mistakes.read(lambda: read_untrusted(untrusted or (), complain))
     lists = mistakes.read(lambda: read_crls(crls or ()))
     asked = mistakes.read(lambda: _asked(certificate))
     try:

@@ -224,7 +224,7 @@ def test_wrong_calls_name_every_mistake_and_exit_two(desk: Desk) -> None:
     """An administrator mends a long call in one round."""
     message = desk.write("good.eml", clear(PART, desk.lan))
     junk = desk.write("junk", b"junk")
-    result = desk.verify("--at", "today", "--untrusted", junk, "--crls", f"{desk.place}/none", message)
+    result = desk.verify("--at", "today", "--trust", junk, "--crls", f"{desk.place}/none", message)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert [text in result.stderr for text in ("--at today", f"{junk}: ", "/none: No such file")] == [True] * 3

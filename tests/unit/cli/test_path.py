@@ -164,6 +164,19 @@ def test_a_file_with_leaf_and_chain_needs_nothing_else(place: Path) -> None:
     assert answer(run(place, "--revocation", "off"))["chain"] == "valid"
 
 
+def test_a_malformed_certificate_in_the_bag_is_left_out_and_said(place: Path) -> None:
+    """A bag of strangers' certificates is not the caller's to mend: the answer comes without that one."""
+    (place / "cut.der").write_bytes(authority().intermediate[:-20])
+    off = ("--revocation", "off", "--untrusted", f"{place}/cut.der")
+    result = run(place, *off, "--untrusted", f"{place}/issuer.der")
+    assert answer(result)["chain"] == "valid"
+    assert "left out: " in result.stderr
+    assert "cut.der" in result.stderr
+    assert answer(run(place, *off))["reason"] == "no_path"
+    (place / "root.pem").write_bytes(authority().root[:-20])
+    assert run(place).exit_code == 2
+
+
 def test_the_program_itself_reports_for_people(place: Path) -> None:
     """The installed `gateway`, without --json: Vietnamese first, whatever the locale."""
     done = subprocess.run(
