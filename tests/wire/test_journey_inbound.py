@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from wire.conftest import Town
+    from support.town import Town
 
 SUBJECT: Final = "Kết quả giải quyết hồ sơ"
 OUTER: Final = HEAD.replace(LAN.encode(), NEIGHBOR.encode())

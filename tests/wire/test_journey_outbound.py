@@ -8,15 +8,12 @@ from __future__ import annotations
 import email
 import email.policy
 import re
-import smtplib
-import ssl
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from support.gateway_process import AUTHORS, FINANCE, HOSTNAME, LOGIN, NEIGHBOR, OURS, credentials, root_pem
+from support.gateway_process import AUTHORS, HOSTNAME, credentials, root_pem
 from support.letters import (
-    ASCII,
     HEAD,
     LAN,
     PLAIN,
@@ -28,9 +25,8 @@ from support.letters import (
     real_life,
     text_part,
 )
-from support.postfix import smtp_source
-from support.splitter import Cut, body_of, cut, flipped
-from support.swaks import Sent, swaks
+from support.splitter import body_of, flipped
+from support.town import OUTSIDE
 from support.verifiers import Gpgsm, bouncycastle_verify, nss_verify, openssl_encrypt, openssl_sign, openssl_verify
 
 if TYPE_CHECKING:
@@ -38,10 +34,8 @@ if TYPE_CHECKING:
     from email.message import EmailMessage, Message
     from pathlib import Path
 
-    from support.dovecot import Dovecot
-    from wire.conftest import Town
+    from support.town import Found, Town
 
-OUTSIDE: Final = "hopthu.example"
 BIG: Final = 25_000_000
 """Octets of the big attachment, before base64."""
 VERIFIERS: Final = ("openssl", "gpgsm", "nss", "bouncycastle")
@@ -83,42 +77,23 @@ LETTERS: Final = {
 }
 
 
-class Found(NamedTuple):
-    """What the recipient has."""
-
-    sent: bytes
-    received: bytes
-    cut: Cut
-
-
-def submit(town: Town, to: str, message: bytes, *, sender: str = LAN) -> Sent:
-    """Send as the clerk's mail client: STARTTLS with a certificate that fits, AUTH."""
-    port, house = town.gate.house.port("submission"), town.gate.house
-    return swaks(port, sender, to, message, login=LOGIN, trusted=house.server_pem)
-
-
-def delivered(mail_store: Dovecot, user: str, sent: bytes) -> Found:
-    received = mail_store.fetch(user)
-    return Found(sent, received, cut(received))
-
-
 @pytest.fixture(scope="module")
 def by_key(town: Town) -> Mapping[str, Found]:
     """One letter signed with each kind of key."""
     letters = {kind: PLAIN.replace(LAN.encode(), author.encode()) for kind, author in AUTHORS.items()}
     for kind, letter in letters.items():
-        sent = submit(town, f"key-{kind}@{OUTSIDE}", letter, sender=AUTHORS[kind])
+        sent = town.submit(f"key-{kind}@{OUTSIDE}", letter, sender=AUTHORS[kind])
         assert sent.accepted, sent.transcript
-    return {kind: delivered(town.mail, f"key-{kind}@{OUTSIDE}", letter) for kind, letter in letters.items()}
+    return {kind: town.delivered(f"key-{kind}@{OUTSIDE}", letter) for kind, letter in letters.items()}
 
 
 @pytest.fixture(scope="module")
 def by_letter(town: Town) -> Mapping[str, Found]:
     """Each kind of letter, signed with the clerk's key."""
     for name, letter in LETTERS.items():
-        sent = submit(town, f"letter-{name}@{OUTSIDE}", letter)
+        sent = town.submit(f"letter-{name}@{OUTSIDE}", letter)
         assert sent.accepted, (name, sent.transcript)
-    return {name: delivered(town.mail, f"letter-{name}@{OUTSIDE}", letter) for name, letter in LETTERS.items()}
+    return {name: town.delivered(f"letter-{name}@{OUTSIDE}", letter) for name, letter in LETTERS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -269,24 +244,6 @@ def test_our_trace_field_names_the_client(by_letter: Mapping[str, Found]) -> Non
     assert re.search(rb"by mta\.example \(Postfix\) with ESMTPS ", received), "the way to Postfix is encrypted"
 
 
-def test_one_trace_id_through_the_whole_journey(town: Town) -> None:
-    """An administrator finds every step of a message by one id, which is in the reply the client got."""
-    assert submit(town, f"dau-vet@{OUTSIDE}", ASCII).accepted
-    first = town.gate.wait_for_event("received", recipients=[f"dau-vet@{OUTSIDE}"])
-    steps = [line for line in town.gate.lines() if line.get("trace_id") == first["trace_id"]]
-    assert [line["event"] for line in steps] == ["received", "ruled", "signed", "handed_over", "answered"]
-    assert steps[-1]["code"] == 250
-
-
-def test_implicit_tls(town: Town) -> None:
-    """The port with TLS from the first octet offers AUTH as well."""
-    house = town.gate.house
-    port, to = house.port("submissions"), f"ngam@{OUTSIDE}"
-    sent = swaks(port, LAN, to, ASCII, login=LOGIN, trusted=house.server_pem, options=("--tls-on-connect",))
-    assert sent.accepted, sent.transcript
-    delivered(town.mail, to, ASCII)
-
-
 def test_what_the_client_signed_stays(town: Town, tmp_path: Path) -> None:
     """A message signed with the author's own token, or encrypted, keeps every octet below its header."""
     part, author = text_part("Ky bang token."), credentials()[LAN]
@@ -295,24 +252,8 @@ def test_what_the_client_signed_stays(town: Town, tmp_path: Path) -> None:
         "enveloped": mail(opaque_entity(openssl_encrypt(part, author, tmp_path), smime_type="enveloped-data")),
     }
     for name, message in messages.items():
-        assert submit(town, f"{name}@{OUTSIDE}", message).accepted
+        assert town.submit(f"{name}@{OUTSIDE}", message).accepted
         assert body_of(town.mail.fetch(f"{name}@{OUTSIDE}")) == body_of(message)
-
-
-def test_many_at_once(town: Town, tmp_path: Path) -> None:
-    """Ten sessions at once over kept connections: everything arrives once and with a good signature."""
-    count, user = 60, f"nhieu@{OUTSIDE}"
-    smtp_source(town.gate.house.port("internal"), LAN, user, messages=count)
-    found = [cut(each) for each in town.mail.fetch_all(user, count, seconds=30)]
-    assert all(openssl_verify(each.part, each.cms, root_pem(), tmp_path) for each in found[:: count // 6])
-
-
-@pytest.mark.parametrize("octet", [b"\0", b"\r", b"\n"])
-def test_octets_that_mail_cannot_hold(octet: bytes, town: Town) -> None:
-    """NUL, a bare CR and a bare LF are refused 550 5.6.0: the next readers would disagree on what was signed."""
-    sent = submit(town, f"octet@{OUTSIDE}", ASCII.replace(b"Da co", b"Da" + octet + b"co"))
-    assert sent.refusal[:9] == "550 5.6.0", sent.transcript
-    assert town.mail.count(f"octet@{OUTSIDE}") == 0
 
 
 def test_a_big_attachment(town: Town, tmp_path: Path) -> None:
@@ -320,90 +261,9 @@ def test_a_big_attachment(town: Town, tmp_path: Path) -> None:
     pdf = base64_lines(b"%PDF-1.7\n" + bytes(range(256)) * (BIG // 256))
     head = b"Content-Type: application/pdf; name=ban-do.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     letter = mail(multipart("mixed", text_part("Ban do quy hoach."), head + pdf))
-    sent = submit(town, f"big@{OUTSIDE}", letter)
+    sent = town.submit(f"big@{OUTSIDE}", letter)
     assert sent.accepted, sent.transcript
-    found = delivered(town.mail, f"big@{OUTSIDE}", letter)
+    found = town.delivered(f"big@{OUTSIDE}", letter)
     assert found.cut.body == body_of(letter)
     assert openssl_verify(found.cut.part, found.cut.cms, root_pem(), tmp_path)
     assert not openssl_verify(flipped(found.cut.part), found.cut.cms, root_pem(), tmp_path)
-
-
-def test_a_next_hop_without_smtputf8(town: Town) -> None:
-    """Raw UTF-8 fields reach Dovecot's LMTP encoded, before signing; a non-ASCII address is refused 550 5.6.7."""
-    letter = LETTERS["raw_8bit_names"]
-    assert submit(town, "raw@lmtp.example", letter).accepted
-    found = delivered(town.mail, "raw@lmtp.example", letter)
-    assert found.cut.header.isascii()
-    assert str(header_of(found.received)["To"]) == "Nguyễn Thị Mai <nguyen.thi.mai@hopthu.example>"
-    code, text = submit_utf8(town, "ngườinhận@lmtp.example", letter)
-    assert code == 550
-    assert text.startswith(b"5.6.7 ")
-
-
-def submit_utf8(town: Town, to: str, message: bytes) -> tuple[int, bytes]:
-    """Submit with SMTPUTF8 over implicit TLS, which swaks cannot; return the reply to the dot."""
-    context = ssl.create_default_context(cafile=str(town.gate.house.server_pem))
-    context.check_hostname = False  # the certificate names localhost, the address is a number
-    with smtplib.SMTP_SSL("127.0.0.1", town.gate.house.port("submissions"), timeout=30, context=context) as client:
-        client.login(*LOGIN)
-        assert client.mail(LAN, ["SMTPUTF8", "BODY=8BITMIME"])[0] == 250
-        code, text = client.docmd(f"RCPT TO:<{to}>") if to.isascii() else _raw_rcpt(client, to)
-        return client.data(message) if code == 250 else (code, text)
-
-
-def _raw_rcpt(client: smtplib.SMTP_SSL, to: str) -> tuple[int, bytes]:
-    client.send(f"RCPT TO:<{to}>\r\n".encode())
-    return client.getreply()
-
-
-def test_a_refusal_by_the_next_hop_is_the_clients(town: Town) -> None:
-    """The next hop's 5xx at RCPT passes through with its code and words; nothing is kept, nothing bounces."""
-    sent = submit(town, f"khong@{OUTSIDE}", ASCII)
-    assert sent.exit_code == 26, sent.transcript
-    assert sent.refusal.startswith("550 5.1.1")
-    assert "no such user here" in sent.refusal
-
-
-def test_nobody_sends_as_somebody_else(town: Town) -> None:
-    """A login signs only as the authors it has, whatever the From field says; the refusal names no key."""
-    foreign = ASCII.replace(LAN.encode(), NEIGHBOR.encode())
-    assert submit(town, f"foreign@{OUTSIDE}", foreign).refusal[:9] == "550 5.7.1"
-    assert submit(town, f"foreign@{OUTSIDE}", ASCII, sender=NEIGHBOR).refusal[:9] == "550 5.7.1"
-    nobody = ASCII.replace(LAN.encode(), f"khong.khoa@{OURS}".encode())
-    assert submit(town, f"foreign@{OUTSIDE}", nobody).refusal[:9] == "550 5.7.1"
-    assert town.mail.count(f"foreign@{OUTSIDE}") == 0
-
-
-def test_login_is_needed_and_checked(town: Town) -> None:
-    """Without TLS no login, without the right password no mail."""
-    house = town.gate.house
-    port = house.port("submission")
-    assert swaks(port, LAN, f"nobody@{OUTSIDE}", ASCII).exit_code == 23
-    wrong = swaks(port, LAN, f"nobody@{OUTSIDE}", ASCII, login=(LOGIN[0], "sai"), trusted=house.server_pem)
-    assert wrong.exit_code == 28
-    assert wrong.refusal[:9] == "535 5.7.8"
-    assert swaks(port, LAN, f"nobody@{OUTSIDE}", ASCII, login=LOGIN).exit_code == 28
-
-
-def test_a_listed_host_needs_no_login(town: Town) -> None:
-    """A scanner that cannot log in sends through the internal listener, as the authors it is listed with, signed."""
-    port = town.gate.house.port("internal")
-    assert swaks(port, LAN, f"scan@{OUTSIDE}", ASCII).accepted
-    delivered(town.mail, f"scan@{OUTSIDE}", ASCII)
-    other = ASCII.replace(LAN.encode(), AUTHORS["p256"].encode())
-    assert swaks(port, LAN, f"scan@{OUTSIDE}", other).refusal[:9] == "550 5.7.1"
-
-
-def test_two_next_hops(town: Town) -> None:
-    """One message for two next hops is kept first, then delivered to both: the same signed octets."""
-    sent = submit(town, f"hai@{OUTSIDE},hai@lmtp.example", ASCII)
-    assert sent.accepted, sent.transcript
-    first, second = (delivered(town.mail, f"hai@{domain}", ASCII) for domain in (OUTSIDE, "lmtp.example"))
-    assert (first.cut.part, first.cut.cms) == (second.cut.part, second.cut.cms)
-
-
-def test_internal_mail_is_signed_too(town: Town) -> None:
-    """Mail between two of our agencies comes back in through Postfix, verified and tagged."""
-    assert submit(town, f"noi-bo@{FINANCE}", ASCII).accepted
-    received = town.mail.fetch(f"noi-bo@{FINANCE}")
-    assert re.search(rb"^X-Gateway-Verdict: verified", received, re.MULTILINE)
