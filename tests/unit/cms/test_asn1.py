@@ -1,0 +1,169 @@
+"""BER from strangers (X.690): definite in the end, unchanged where it was so, bounded in depth, count and time."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cms.asn1 import MAX_DEPTH, CmsError, children, definite, head, length_octets, sorted_set, tlv
+from gateway.cms.verify import open_signed
+
+LIMIT = 64 * 1024 * 1024
+END = b"\0\0"
+
+
+def test_definite_octets_stay_the_same_object() -> None:
+    """What is definite already keeps its octets, even where it is no DER: signatures were made over them."""
+    for octets in (
+        tlv(0x30, tlv(0x02, b"\x01"), tlv(0x31)),
+        b"\x30\x82\x00\x03\x02\x01\x01",
+        b"\x30\x81\x03\x02\x01\x01",
+        b"\x01\x01\x01",
+        b"\x30\x05\x02\x03\x00\x00\x01",
+        b"\x5f\x81\x01\x01x",
+    ):
+        assert definite(octets, limit=LIMIT) is octets
+
+
+@pytest.mark.parametrize(
+    ("ber", "der"),
+    [
+        (b"\x30\x80" + END, b"\x30\x00"),
+        (b"\x30\x80\x02\x01\x07" + END, b"\x30\x03\x02\x01\x07"),
+        (b"\x30\x80\xa0\x80\x04\x01a" + END + END, b"\x30\x05\xa0\x03\x04\x01a"),
+        (b"\x24\x80\x04\x02ab\x04\x01c" + END, b"\x04\x03abc"),
+        (b"\x24\x07\x04\x02ab\x04\x01c", b"\x04\x03abc"),
+        (b"\x24\x80\x24\x80\x04\x01a" + END + b"\x24\x00\x04\x01b" + END, b"\x04\x02ab"),
+        (b"\x24\x80" + END, b"\x04\x00"),
+        (b"\x24\x80\x04\x02" + END + END, b"\x04\x02" + END),
+        (b"\xbf\x81\x01\x80\x05\x00" + END, b"\xbf\x81\x01\x02\x05\x00"),
+        (b"\x30\x80\x04\x81\x80" + b"x" * 128 + END, b"\x30\x81\x83\x04\x81\x80" + b"x" * 128),
+    ],
+)
+def test_indefinite_becomes_definite(ber: bytes, der: bytes) -> None:
+    """X.690 8.1.3.6 and 8.7.3: end-of-contents octets go, octet strings are put together, lengths are counted."""
+    assert definite(ber, limit=LIMIT) == der
+
+
+def test_definite_element_inside_keeps_its_octets() -> None:
+    """A certificate inside an indefinite SignedData stays as it was signed, long-form lengths included."""
+    inner = b"\x30\x82\x00\x03\x02\x01\x01"
+    assert definite(b"\x30\x80" + inner + END, limit=LIMIT) == b"\x30\x07" + inner
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (b"", "malformed_cms"),
+        (b"\x30", "malformed_cms"),
+        (b"\x30\x80", "malformed_cms"),
+        (b"\x30\x80\x02\x01\x01", "malformed_cms"),
+        (b"\x30\x80\x00", "malformed_cms"),
+        (b"\x30\x02\x02\x01", "malformed_cms"),
+        (b"\x30\x03\x02\x05abc", "malformed_cms"),
+        (b"\x04\x80ab" + END, "malformed_cms"),
+        (b"\x24\x80\x02\x01\x01" + END, "malformed_cms"),
+        (b"\x24\x80\x04\x01a", "malformed_cms"),
+        (b"\x30\x86\x00\x00\x00\x00\x00\x00", "malformed_cms"),
+        (b"\x30\x85\xff\xff\xff\xff\xff", "malformed_cms"),
+        (b"\x1f", "malformed_cms"),
+        (b"\x1f\x81\x81\x81\x81\x01\x00", "malformed_cms"),
+        (b"\x30\x00x", "trailing_octets"),
+        (b"\x30\x80" + END + END, "trailing_octets"),
+        (b"\x2c\x80\x0c\x01a" + END, "constructed_string"),
+        (b"\x23\x80\x03\x02\x00a" + END, "constructed_string"),
+        (tlv(0x06, b"\x81" * 64 + b"\x01"), "oversized_value"),
+        (tlv(0x30, tlv(0x06, b"\xff" * 200_000)), "oversized_value"),
+        (tlv(0x02, b"\x7f" * 4000), "oversized_value"),
+        (b"\x30\x80" * 100 + END * 100, "cms_too_complex"),
+        (b"\x24\x80" * 100 + END * 100, "cms_too_complex"),
+    ],
+)
+def test_refused(octets: bytes, reason: str) -> None:
+    """Malformed, followed by anything, or over a bound: one fault with a stable code."""
+    with pytest.raises(CmsError) as caught:
+        definite(octets, limit=LIMIT)
+    assert caught.value.reason == reason
+
+
+def test_bounds_are_where_they_are_said_to_be() -> None:
+    """At the limit read, above it refused."""
+    assert definite(b"\x30\x80" * MAX_DEPTH + END * MAX_DEPTH, limit=LIMIT)
+    with pytest.raises(CmsError, match="cms_too_complex"):
+        definite(b"\x30\x80" * (MAX_DEPTH + 2) + END * (MAX_DEPTH + 2), limit=LIMIT)
+    assert definite(b"\x30\x02\x05\x00", limit=4)
+    with pytest.raises(CmsError, match="cms_too_large"):
+        definite(b"\x30\x02\x05\x00", limit=3)
+
+
+HOSTILE = {
+    "deep": b"\x30\x80" * 500_000,
+    "deep_strings": b"\x24\x80" * 500_000,
+    "wide": b"\x30\x80" * 40 + b"\x04\x01a" * 300_000 + END * 40,
+    "wide_strings": b"\x24\x80" * 40 + b"\x04\x01a" * 300_000 + END * 40,
+    "just_within": b"\x30\x80" * 40 + b"\x04\x01a" * 99_000 + END * 40,
+    "strings_within": b"\x24\x80" * 40 + b"\x04\x01a" * 99_000 + END * 40,
+    "empty": tlv(0x30, b"\x30\x80\0\0" * 250_000),
+    "small": tlv(0x30, b"\x05\x00" * 500_000),
+    "huge_arc": tlv(0x30, tlv(0x06, b"\x2a" + b"\xff" * 1_000_000 + b"\x01")),
+    "many_arcs": tlv(0x30, tlv(0x06, b"\x01" * 60) * 15_000),
+    "huge_integer": tlv(0x30, tlv(0x02, b"\x7f" * 1_000_000)),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(HOSTILE))
+def test_hostile_structures_end_soon(kind: str) -> None:
+    """A megabyte made to be slow is read or refused within a second of a quiet machine."""
+    begin = time.process_time()
+    with contextlib.suppress(CmsError):
+        definite(HOSTILE[kind], limit=LIMIT)
+    with contextlib.suppress(CmsError):
+        open_signed(HOSTILE[kind])
+    assert time.process_time() - begin < 3
+
+
+def test_large_content_in_small_pieces_is_read() -> None:
+    """Stream writers make pieces of about a thousand octets: 40 MB of them is honest."""
+    piece = tlv(0x04, b"x" * 1000)
+    assert len(definite(b"\x24\x80" + piece * 40_000 + END, limit=LIMIT)) == 40_000_000 + 6
+
+
+def test_children_and_head() -> None:
+    """Offsets are those of the octets given; an element that leaves its range is malformed."""
+    octets = tlv(0x30, tlv(0x02, b"\x01"), tlv(0x04, b"abc"))
+    assert [(each.tag, each.start, each.content, each.end) for each in children(octets, 2, len(octets))] == [
+        (0x02, 2, 4, 5),
+        (0x04, 5, 7, 10),
+    ]
+    assert head(octets, 0, len(octets)) == (0x30, 2, 10)
+    with pytest.raises(CmsError):
+        list(children(octets, 2, 8))
+
+
+def test_sorted_set() -> None:
+    """X.690 11.6: elements of a SET OF in order of their octets, under the universal tag."""
+    two, one = tlv(0x02, b"\x02"), tlv(0x02, b"\x01")
+    assert sorted_set(tlv(0xA0, two, one)) == tlv(0x31, one, two)
+    assert sorted_set(b"\xa0\x81\x06" + two + one) == tlv(0x31, one, two)
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 65535, 65536, 1 << 24])
+def test_length_octets_are_der(size: int) -> None:
+    """X.690 10.1: as short as can be; reading gives the size back."""
+    octets = length_octets(size)
+    assert octets[0] == size if size < 128 else int.from_bytes(octets[1:], "big") == size
+    assert size < 128 or octets[1] != 0
+
+
+@given(st.binary(max_size=200))
+def test_any_octets_are_read_or_refused(octets: bytes) -> None:
+    """Nothing but `CmsError` comes out, and what is read once reads the same again."""
+    with contextlib.suppress(CmsError):
+        read = definite(octets, limit=LIMIT)
+        assert definite(read, limit=LIMIT) is read
+    with contextlib.suppress(CmsError):
+        open_signed(b"\x30\x80" + octets)
