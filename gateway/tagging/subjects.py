@@ -19,7 +19,7 @@ from gateway.tagging.reading import seen, seen_with_places
 from gateway.tagging.sentences import VERIFIED, WARNINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gateway.mime.fields import Field
 
@@ -51,10 +51,10 @@ def cleaned(value: bytes) -> str | None:
     if len(value) > _CAREFUL:
         return _letters(decode_text(value)) if any(_WORDS.search(seen(each)) for each in _readings(value)) else None
     for _ in range(_MOST_PASSES):
-        marked = next((each for each in _readings(value) if _marks(each)), None)
-        if marked is None:
+        marked, spans = next(((each, found) for each in _readings(value) if (found := _marks(each))), ("", []))
+        if not spans:
             return text
-        text = _plain(_without_marks(marked))
+        text = _plain(_without(marked, spans))
         value = encode_text(text)
     return _letters(text or "")
 
@@ -64,22 +64,17 @@ def _plain(text: str) -> str:
     return "".join(" " if unicodedata.category(each) in {"Cc", "Zl", "Zp"} else each for each in text).strip()
 
 
+def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    pieces, position = [], 0
+    for start, stop in spans:
+        pieces.append(text[position:start])
+        position = stop
+    return "".join((*pieces, text[position:]))
+
+
 def _letters(text: str) -> str:
     """Return text in which no tag can be: letters, digits and blanks only."""
     return " ".join("".join(each if each.isalnum() else " " for each in text).split())
-
-
-def _without_marks(text: str) -> str:
-    for _ in range(_MOST_PASSES):
-        spans = _marks(text)
-        if not spans:
-            return text
-        pieces, position = [], 0
-        for start, stop in spans:
-            pieces.append(text[position:start])
-            position = stop
-        text = "".join((*pieces, text[position:]))
-    return _letters(text)
 
 
 def _marks(text: str) -> list[tuple[int, int]]:

@@ -64,6 +64,7 @@ class Claims:
         (Claims(("lan@songlam.example",), subject='O=Tỉnh Sông Lam, OU=Phòng \\"A\\", CN=x'), "Sở Y tế"),
         (Claims(("lan@songlam.example",), subject="O=TỈNH SÔNG LAM, CN=x"), None),
         (Claims(("lan@sub.songlam.example",), subject="O=SỞ Y TẾ"), None),
+        (Claims(("lan@songlam.example",), subject="C=VN, 1.2.3.XO=SỞ Y TẾ"), None),
         (Claims(("not a mailbox",)), None),
         (Claims(), None),
     ],

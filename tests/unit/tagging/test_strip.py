@@ -56,6 +56,7 @@ def test_our_fields_go(lines: bytes) -> None:
         b"X-Verified: x\r\nX-Verified-Senders: x\r\nX-Gatewayed: x\r\nMy-X-Verified-Sender: x\r\n",
         b"X-Other: a\r\n X-Verified-Sender: a continuation line\r\n",
         b"a line without a colon\r\n",
+        b"X_Verified_Sender: x\r\nX-Gatewayed: x\r\na line without a colon\r\n",
         b"ARC-Authentication-Results: i=1; mail.songlam.example; smime=pass\r\n",
         b"Subject:  double  blanks =?iso-8859-1?q?kept?=\r\n",
         b"Subject: \xff\xfe raw octets\r\n",
@@ -88,6 +89,13 @@ def test_fields_after_odd_line_ends_go(end: bytes, forged: bytes) -> None:
     lines = left.splitlines(keepends=True)
     assert lines.pop() in {b"X-Other: a\r\n", b"Subject: y\r\n", b"\r\n"}
     assert b"".join(lines).rstrip(b"\r\n") in {b"", b"X-Other: a"}
+
+
+def test_forged_lines_beside_a_forged_subject_go() -> None:
+    """A subject written anew and a line taken out may touch: both happen, and the line below stays its own."""
+    tag = "[Đã xác thực: X]".encode()
+    assert stripped(b"Subject: " + tag + b" y\nX-Verified-Sender: x\r\n") == b"Subject: y\r\n"
+    assert stripped(b"X-Verified-Sender: x\nSubject: " + tag + b" y\r\n") == b"Subject: y\r\n"
 
 
 def test_lines_above_the_first_field_go() -> None:
@@ -154,6 +162,7 @@ def test_results_in_our_name_go(value: bytes) -> None:
         b"mail.songlam.example.other.example; none",
         b"mx.mail.songlam.example; none",
         b"other.example (mail.songlam.example); none",
+        b"(a (nested) comment \\) here) other.example (b (c)) ; none",
         b'other.example 1; none; x="; mail.songlam.example; smime=pass"',
         b"\r\n other.example;\r\n dkim=pass",
     ],
@@ -211,4 +220,4 @@ def test_work_is_bounded(line: bytes) -> None:
     """The largest header takes a moment, however its author wrote it."""
     began = time.process_time()
     stripped(line + b"\r\n")
-    assert time.process_time() - began < 1.5
+    assert time.process_time() - began < 3

@@ -127,6 +127,11 @@ def test_no_reader_is_fooled(value: bytes) -> None:
     assert cleaned(encode_text(left)) is None
 
 
+def test_what_is_left_is_one_line() -> None:
+    """Control characters that stood in a subject are blanks in the one that is written anew."""
+    assert cleaned(encode_text(f"{TAG} a\x00b\x1b[1m\u2028c")) == "a b [1m c"
+
+
 def test_nesting_has_an_end() -> None:
     """Tags nested deeper than anybody writes them cost the subject its punctuation, not us our time."""
     left = cleaned(("[Đã xác thực: " * 40 + "X" + "]" * 40).encode())
