@@ -6,7 +6,7 @@
         mta.queue()                           # the queue ids that wait
 
 `routes` maps domains to next hops in Postfix's words: "lmtp:inet:127.0.0.1:24", "lmtp:unix:/PATH",
-"smtp:[127.0.0.1]:2525". There is no local delivery; what has no route is refused with 550 5.7.1.
+"smtp:[127.0.0.1]:2525". There is no local delivery, and no header field is added or rewritten; what has no route is refused with 550 5.7.1.
 `refused` maps forward-paths to the reply that RCPT gets.
 """
 
@@ -60,6 +60,7 @@ inet_interfaces = loopback-only
 inet_protocols = ipv4
 biff = no
 append_dot_mydomain = no
+local_header_rewrite_clients =
 relay_domains = {domains}
 transport_maps = inline:{{ {transports} }}
 default_transport = error:5.4.4 no route

@@ -228,8 +228,9 @@ def fields_of(octets: bytes) -> list[bytes]:
 
 
 def test_missing_date_and_message_id_are_added(by_letter: Mapping[str, Found]) -> None:
-    """They are ours, not Postfix's: it found nothing to add, as it would after the signature was made."""
+    """Ours stand there, once each: a later server that added them would change what was already signed for."""
     received = by_letter["no_date_no_id"].received
+    assert len(re.findall(rb"^Date: ", received, re.MULTILINE)) == 1
     added = re.search(rb"^Message-ID: <[^>]+@([^>]+)>\r$", received, re.MULTILINE)
     assert added is not None
     assert added[1].decode() == HOSTNAME

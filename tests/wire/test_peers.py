@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 SENDER = "hoang.lan@soyte.songlam.example"
 CHANGED = {
-    "no_date_no_id": "Postfix adds the missing fields",
     "no_final_line_end": "SMTP cannot carry it",
     "long_lines": "Postfix breaks lines after 998 octets",
     "binary_leaf": "Dovecot's IMAP turns NUL into 0x80",
