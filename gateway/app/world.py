@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.agencies.registry import Registry
-from gateway.core.errors import GatewayError, SetupError
+from gateway.config.trust import read_certificates, read_crls
+from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, load_catalog
-from gateway.pki.certificate import Certificate
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.policy.schema import load_policy
 from gateway.service.intake import World
@@ -18,7 +18,7 @@ from gateway.smtp.auth.table import LoginTable
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from gateway.config.model import Settings
@@ -88,47 +88,22 @@ def _texts(directory: Path) -> tuple[tuple[str, str], ...]:
         raise SetupError(f"{directory}: cannot be read: {error}") from error
 
 
-def _octets(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
-
-
 def _read_trust(settings: Settings) -> TrustAnchors:
     mistakes = Mistakes()
-    anchors = _read_certificates(settings.trust.anchors, mistakes)
-    intermediates = _read_certificates(settings.trust.intermediates, mistakes)
-    crls: list[bytes] = []
-    for path in settings.trust.crls:
-        try:
-            crls.append(_octets(path))
-        except SetupError as error:
-            mistakes.lines += error.mistakes
+    trust = settings.trust
+    anchors = mistakes.read(lambda: read_certificates(trust.anchors))
+    intermediates = mistakes.read(lambda: read_certificates(trust.intermediates))
+    crls = mistakes.read(lambda: read_crls(trust.crls))
     mistakes.finish()
-    return TrustAnchors(anchors, intermediates, tuple(crls))
-
-
-def _read_certificates(paths: Sequence[Path], mistakes: Mistakes) -> tuple[Certificate, ...]:
-    found: list[Certificate] = []
-    for path in paths:
-        try:
-            certificates = Certificate.load_all(_octets(path))
-        except SetupError as error:
-            mistakes.lines += error.mistakes
-        except GatewayError as error:
-            mistakes.lines.append(f"{path}: no certificate can be read: {error}")
-        else:
-            found += certificates
-            if not certificates:
-                mistakes.lines.append(f"{path}: holds no certificate")
-    return tuple(found)
+    return TrustAnchors(anchors or (), intermediates or (), crls or ())
 
 
 def _read_registry(path: Path | None) -> Registry:
     if path is None:
         return Registry.empty()
     try:
-        return Registry.load(str(path), _octets(path).decode("utf-8"))
+        return Registry.load(str(path), path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise SetupError(f"{path}: not UTF-8") from error
+    except OSError as error:
+        raise SetupError(f"{path}: cannot be read: {error.strerror}") from error

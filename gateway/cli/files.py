@@ -1,12 +1,10 @@
-"""Files named on the command line as messages and certificates (RFC 5322 2.1, RFC 7468).
+"""Files named on the command line as messages (RFC 5322 2.1).
 
 A message is never read into memory as a whole, and no file given is ever changed.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import re
 import shutil
@@ -14,19 +12,13 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
-from gateway.core.errors import GatewayError, SetupError
 from gateway.core.message import Message
 from gateway.core.octets import WINDOW
-from gateway.pki.certificate import Certificate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 STANDARD_INPUT: Final = "-"
 _STRAY: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
-_PEM_CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----(.*?)-----END X509 CRL-----", re.DOTALL)
 
 
 class FileSource:
@@ -117,83 +109,3 @@ def canonical(message: Message) -> bool:
         if _STRAY.search(block.removesuffix(b"\r")):
             return False
     return not carry
-
-
-def read_certificates(paths: Sequence[Path]) -> tuple[Certificate, ...]:
-    """Return all certificates in the files (PEM or DER); raises one `SetupError` for all that cannot be read."""
-    found, malformed = _read_certificates(paths)
-    if malformed:
-        raise SetupError(*malformed)
-    return found
-
-
-def read_untrusted(paths: Sequence[Path], complain: Callable[[str], None]) -> tuple[Certificate, ...]:
-    """Return the certificates in the files that may complete a path; raises `SetupError` for files that are not there.
-
-    A malformed one completes nothing, so it is complained of and left out: a bag of strangers' certificates is not the
-    caller's to mend.
-    """
-    found, malformed = _read_certificates(paths)
-    for line in malformed:
-        complain(f"left out: {line}")
-    return found
-
-
-def _read_certificates(paths: Sequence[Path]) -> tuple[tuple[Certificate, ...], list[str]]:
-    """Return all certificates, and a line for each file that has none to read; raises one `SetupError`."""
-    found: list[Certificate] = []
-    malformed: list[str] = []
-    absent: list[str] = []
-    for path in paths:
-        try:
-            certificates = Certificate.load_all(path.read_bytes())
-        except OSError as error:
-            absent.append(f"{path}: {error.strerror}")
-        except GatewayError as error:
-            malformed.append(f"{path}: no certificate can be read ({error})")
-        else:
-            found += certificates
-            if not certificates:
-                malformed.append(f"{path}: holds no certificate")
-    if absent:
-        raise SetupError(*absent, *malformed)
-    return tuple(found), malformed
-
-
-def read_crls(paths: Sequence[Path]) -> tuple[bytes, ...]:
-    """Return all revocation lists (DER) in the files, which hold one or many, PEM or DER; raises one `SetupError`."""
-    found: list[bytes] = []
-    mistakes: list[str] = []
-    for path in paths:
-        try:
-            found += _crls(path.read_bytes())
-        except OSError as error:
-            mistakes.append(f"{path}: {error.strerror}")
-        except (ValueError, binascii.Error):
-            mistakes.append(f"{path}: no revocation list can be read")
-    if mistakes:
-        raise SetupError(*mistakes)
-    return tuple(found)
-
-
-def _crls(octets: bytes) -> list[bytes]:
-    blocks = [base64.b64decode(block) for block in _PEM_CRL.findall(octets)]
-    rest = b"" if blocks else octets
-    while rest:
-        end = _sequence_end(rest)
-        blocks.append(rest[:end])
-        rest = rest[end:]
-    if not blocks:
-        raise ValueError("empty")
-    return blocks
-
-
-def _sequence_end(octets: bytes) -> int:
-    """Return where the DER SEQUENCE at the beginning ends; raises `ValueError`."""
-    if octets[:1] != b"\x30" or len(octets) < 2:  # noqa: PLR2004 - tag and length
-        raise ValueError("no SEQUENCE")
-    count = octets[1] & 0x7F if octets[1] & 0x80 else 0
-    end = 2 + count + (int.from_bytes(octets[2 : 2 + count], "big") if count else octets[1])
-    if count > 4 or end > len(octets):  # noqa: PLR2004 - four octets of length are 4 GB
-        raise ValueError("cut off")
-    return end

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.core.events import Stage
+
 if TYPE_CHECKING:
     from gateway.core.events import Event
 
 _TAKEN: Final = frozenset({"event", "trace_id", "level", "timestamp", "logger", "exception", "exc_info"})
 """Names that a line has already; a fact of such a name is written as `fact_...`."""
+_LOUD: Final = frozenset({Stage.FAILED, Stage.HELD, Stage.QUARANTINED})
+"""Steps that somebody may have to act on: written at level "warning", all others at "info"."""
 
 
 class LogRecorder:
-    """A `ports.Recorder` that writes to the log at level "info"; needs `logs.configure` for JSON."""
+    """A `ports.Recorder` that writes to the log; needs `logs.configure` for JSON."""
 
     def __init__(self) -> None:
         """Take the logger; nothing is opened."""
@@ -28,4 +32,5 @@ class LogRecorder:
         """Note one step."""
         with contextlib.suppress(Exception):
             facts = {f"fact_{name}" if name in _TAKEN else name: value for name, value in event.facts.items()}
-            self._log.info(event.stage.value, trace_id=event.trace_id, **facts)
+            say = self._log.warning if event.stage in _LOUD else self._log.info
+            say(event.stage.value, trace_id=event.trace_id, **facts)
