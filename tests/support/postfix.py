@@ -6,8 +6,8 @@
         mta.queue()                           # the queue ids that wait
 
 `routes` maps domains to next hops in Postfix's words: "lmtp:inet:127.0.0.1:24", "lmtp:unix:/PATH",
-"smtp:[127.0.0.1]:2525". There is no local delivery, and no header field is added or rewritten; what has no route is refused with 550 5.7.1.
-`refused` maps forward-paths to the reply that RCPT gets.
+"smtp:[127.0.0.1]:2525". There is no local delivery, and no header field is added or rewritten; what has no route is
+refused with 550 5.7.1. `refused` maps forward-paths to the reply that RCPT gets.
 """
 
 from __future__ import annotations
