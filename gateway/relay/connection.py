@@ -205,10 +205,9 @@ class SmtpTransaction:
         """Send one window and wait for room."""
         wire = self._connection.wire
         try:
-            if not wire.unread:
-                wire.write(octets)
-                async with asyncio.timeout(COMMAND_SECONDS):
-                    await wire.drain()
+            wire.write(octets)
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await wire.drain()
         except WireError:
             if not wire.unread:
                 raise

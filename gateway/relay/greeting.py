@@ -69,6 +69,7 @@ class Greeter:
         """Read CA file and password; raises `SetupError`."""
         self._hop = hop
         self._hostname = hostname
+        self._lmtp = hop.protocol is HopProtocol.LMTP
         self._context = _context(hop)
         self._login = _login(hop.login) if hop.login is not None else None
         if (
@@ -108,11 +109,10 @@ class Greeter:
         return Connection(wire, endpoint, offers)
 
     async def _hello(self, wire: Wire) -> Offers:
-        lmtp = self._hop.protocol is HopProtocol.LMTP
-        verb = "LHLO" if lmtp else "EHLO"
+        verb = "LHLO" if self._lmtp else "EHLO"
         wire.write(f"{verb} {self._hostname}\r\n".encode())
         reply = await self._reply(wire, verb)
-        if reply.code in _NO_EHLO and not lmtp:
+        if reply.code in _NO_EHLO and not self._lmtp:
             wire.write(f"HELO {self._hostname}\r\n".encode())
             self._check_loop(await self._reply(wire, "HELO", 250))
             return Offers()
@@ -153,9 +153,12 @@ class Greeter:
         return reply
 
     def _check_loop(self, greeting: Reply) -> None:
-        """Raise `WireError` if the hop bears our own name: mail would go round and round."""
+        """Raise `WireError` if the hop bears our own name: mail would go round and round.
+
+        We serve no LMTP: a mail store on this machine may well bear the machine's name.
+        """
         name = greeting.lines[0].partition(" ")[0]
-        if domain_key(name.rstrip(".")) == domain_key(self._hostname):
+        if domain_key(name.rstrip(".")) == domain_key(self._hostname) and not self._lmtp:
             raise WireError(f"greets with our own name {name}: mail loops back to us")
 
 

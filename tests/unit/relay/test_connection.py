@@ -238,6 +238,25 @@ async def test_no_answer_after_the_dot_is_unknown_not_failed(hop_to: HopTo, answ
         await until(lambda: fake.open == 0)
 
 
+async def test_a_positive_reply_to_data_is_no_acceptance(hop_to: HopTo) -> None:
+    """Only 354 lets the octets go; a 2xx in its place, passed on, would be a message lost."""
+    async with FakeHop(answers={"DATA": "250 2.0.0 ok"}) as fake:
+        transaction = await hop_to(fake).begin()
+        with pytest.raises(HopError) as caught:
+            await carry(transaction)
+        assert caught.value.trouble is HopTrouble.SITE
+        await until(lambda: fake.open == 0)
+
+
+async def test_too_many_replies_accept_nobody(hop_to: HopTo) -> None:
+    """Two replies to one RCPT: whose they are nobody knows."""
+    async with FakeHop(answers={"RCPT": Raw(b"250 ok\r\n250 ok\r\n")}) as fake:
+        transaction = await hop_to(fake).begin()
+        with pytest.raises(HopError):
+            await transaction.envelope(path())
+        assert fake.seen("DATA") == 0
+
+
 async def test_a_drop_in_the_middle_of_the_octets_is_before_the_dot(hop_to: HopTo) -> None:
     """The end of data was not handed over: nothing can have been delivered."""
     async with FakeHop() as fake:
@@ -271,6 +290,7 @@ async def test_a_second_reply_spoils_a_connection(hop_to: HopTo) -> None:
     async with FakeHop(answers={"DOT": in_turn(Raw(b"250 one\r\n250 two\r\n"), "554 5.7.1 the true answer")}) as fake:
         hop = hop_to(fake)
         assert [str(each) for each in await deliver(hop)] == ["250 one"]
+        await until(lambda: fake.open == 0)
         assert [str(each) for each in await deliver(hop)] == ["554 5.7.1 the true answer"]
         assert fake.connections == 2
 
@@ -282,7 +302,7 @@ async def test_a_reply_that_comes_late_spoils_an_idle_connection(hop_to: HopTo) 
         await deliver(hop)
         hop._pool._idle[0].wire.data_received(b"250 unasked\r\n")
         assert [str(each) for each in await deliver(hop)] == ["554 5.7.1 the true answer"]
-        assert fake.connections == 2
+        assert (fake.connections, fake.seen("MAIL")) == (2, 2)
 
 
 async def test_a_positive_reply_before_the_dot_is_nonsense(hop_to: HopTo) -> None:

@@ -76,6 +76,8 @@ async def test_our_own_name_is_a_loop(hop_to: HopTo, answers: dict[str, str]) ->
     """A hop that greets with our name would send the mail round (row 7)."""
     async with FakeHop(answers=answers) as fake:
         assert "loops back" in await refused(hop_to(fake))
+    async with FakeHop(answers=answers, lmtp=True) as store:
+        await deliver(hop_to(store))  # we serve no LMTP: this is a mail store on the same machine
 
 
 async def test_what_is_offered_is_known(hop_to: HopTo) -> None:

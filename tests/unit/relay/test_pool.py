@@ -177,7 +177,9 @@ def test_the_breaker_by_the_clock() -> None:
     assert breaker.usable
     assert breaker.enter()
     assert not breaker.enter()  # one at a time
-    now += 2 * FIRST_PAUSE
+    now += FIRST_PAUSE
+    assert not breaker.enter()
+    now += FIRST_PAUSE
     assert breaker.enter()  # whatever became of the one before
     for _ in range(20):
         now += LONGEST_PAUSE
