@@ -46,8 +46,8 @@ READING: Final = 600.0
 """Seconds a dot's answer is waited for after the commit (RFC 5321 4.5.3.2.6)."""
 LEASE: Final = timedelta(seconds=READING + 300)
 """How long an entry with an unanswered dot is nobody else's: reading, and then time to store what was read."""
-LAST_PATIENCE: Final = 480.0
-"""Seconds a client waits for the dot's answer when the commit failed: it gives up after ten minutes itself (row 11)."""
+LAST_PATIENCE: Final = 470.0
+"""Seconds a client waits for the dot's answer when the commit failed: it gives up itself after ten minutes (row 11)."""
 
 _FAULT: Final = Reply.of(451, "4.3.0", "Lỗi tạm thời, xin gửi lại sau / temporary fault, please try again")
 _FULL: Final = Reply.of(452, "4.3.1", "Hết chỗ lưu tạm, xin gửi lại sau / out of storage, please try again")

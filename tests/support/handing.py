@@ -1,0 +1,447 @@
+"""Doubles for what a hand-over and dispatch speak to, in simulated time, with a switch that kills the process.
+
+    world = World(scripts={"out": [Script(rcpt=(250, 550), dot=(250,))]})
+    reply = world.simulate(lambda: world.process().handover.hand_over([consignment(2)]))
+
+A `World` is what outlives a process: the store on disk, what next hops have delivered, the time. A `Process` is one
+life of the gateway in it: real `Handover` and `Dispatcher`, and doubles that die with it. Every effect is a numbered
+step; at the step `die_at` the process dies, before the effect. Nothing really sleeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from gateway.config.model import SpoolSettings
+from gateway.core.address import NULL_PATH, Mailbox, NullPath
+from gateway.core.envelope import Direction, Envelope, Notify, Recipient
+from gateway.core.message import Message
+from gateway.core.queue import Consignment, Entry, Kind
+from gateway.core.reply import Reply
+from gateway.ports import HopError, HopTrouble
+from gateway.service.dispatch import Dispatcher
+from gateway.service.handover import Handover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from gateway.core.address import ReversePath
+    from gateway.core.events import Event, Stage
+
+T = TypeVar("T")
+
+START: Final = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
+SENDER: Final = Mailbox.parse("lan@so-a.example")
+SETTINGS: Final = SpoolSettings(directory=Path("/nowhere"))
+CONTENT: Final = Message.of("Subject: Báo cáo\r\nMessage-ID: <m1@so-a.example>\r\n\r\nxin chào\r\n".encode())
+
+
+class Died(BaseException):
+    """The process was killed: no handler for errors sees this."""
+
+
+class SimulatedLoop(asyncio.BaseEventLoop):
+    """An event loop whose clock jumps to the next timer as soon as nothing is left to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moment = 0.0
+        self._selector = self
+        self.set_exception_handler(lambda _loop, _context: None)  # tasks that die with their process
+
+    def time(self) -> float:
+        return self.moment
+
+    def select(self, timeout: float | None) -> list[Any]:
+        if timeout is None:
+            raise RuntimeError("everybody waits for ever")
+        self.moment += timeout
+        return []
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        pass
+
+    def _write_to_self(self) -> None:
+        pass
+
+
+LOOP: Final = SimulatedLoop()
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How a hop behaves in one transaction. Codes beyond 599 do not exist."""
+
+    rcpt: tuple[int, ...] = ()
+    """One code per recipient; 250 for those beyond."""
+    dot: tuple[int, ...] = (250,)
+    """SMTP: one code. LMTP: one per accepted recipient; fewer, and the connection is lost after them."""
+    begin: str = ""
+    """"trouble": not usable; "hang": no answer for an hour."""
+    data: str = ""
+    """"lost": the connection ends before the dot; "hang": no answer to DATA for an hour."""
+    delay: float = 0.0
+    """Seconds from the dot to its answer."""
+    taken: bool = True
+    """Whether recipients whose answer is lost were delivered."""
+
+
+@dataclass(slots=True)
+class Dot:
+    """An end of data that reached a hop."""
+
+    recipients: tuple[str, ...]
+    answered: set[str] = field(default_factory=set)
+    """Recipients whose answer we have read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Implements `ports.HopLimits`."""
+
+    size: int | None = None
+    eight_bit: bool = True
+    smtputf8: bool = True
+    dsn: bool = True
+
+
+class World:
+    """What outlives a process."""
+
+    def __init__(
+        self,
+        scripts: Mapping[str, Sequence[Script]] | None = None,
+        *,
+        lmtp: bool = False,
+        limits: Limits = Limits(),
+        commit_faults: Sequence[Exception | None] = (),
+        settle_faults: Sequence[Exception | None] = (),
+        settings: SpoolSettings = SETTINGS,
+    ) -> None:
+        self.scripts = {name: list(each) for name, each in (scripts or {}).items()}
+        self.lmtp = lmtp
+        self.limits = limits
+        self.settings = settings
+        self.commit_faults = list(commit_faults)
+        self.keep_anyway = False
+        """A commit that raises has happened all the same (its outcome was unknown)."""
+        self.settle_faults = list(settle_faults)
+        self.unusable: set[str] = set()
+        self.disk: dict[str, Entry] = {}
+        self.delivered: Counter[str] = Counter()
+        self.dots: list[Dot] = []
+        self.notices: list[bytes] = []
+        self.steps: list[str] = []
+        self.die_at: int | None = None
+        self.at_step: Callable[[int], None] | None = None
+        self.ids = 0
+        self.lives = 0
+        self.attempts: list[tuple[float, str]] = []
+        self.answered_after = 0.0
+        """Seconds of the last hand-over, for tests that measure them."""
+        LOOP.moment = 0.0
+
+    def simulate(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run work in simulated time."""
+        return LOOP.run_until_complete(work())
+
+    def now(self) -> dt.datetime:
+        return START + dt.timedelta(seconds=LOOP.moment)
+
+    def new_id(self) -> str:
+        self.ids += 1
+        return f"id{self.ids}"
+
+    def process(self) -> Process:
+        """Start the gateway."""
+        self.lives += 1
+        return Process(self)
+
+    def failures(self) -> set[str]:
+        """Return the recipients of which a delivered notice says that they failed."""
+        found: set[str] = set()
+        for each in self.notices:
+            found |= {
+                match[1].decode() for match in re.finditer(rb"Final-Recipient: rfc822; (\S+)\r\nAction: failed", each)
+            }
+        return found
+
+    def kept(self, *kinds: Kind) -> list[Entry]:
+        """Return the entries on disk of these kinds."""
+        return [each for each in self.disk.values() if each.consignment.kind in kinds]
+
+
+class Process:
+    """One life of the gateway."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.dead = False
+        self.events: list[Event] = []
+        self.spool = MemorySpool(self)
+        self.hops: dict[str, ScriptedHop] = {}
+        self.dispatcher = Dispatcher(
+            spool=self.spool,
+            recorder=self,
+            settings=world.settings,
+            hostname="gw.example",
+            hops=self,
+            routes=self,
+            clock=world,
+            new_id=world.new_id,
+            jitter=lambda: 0.5,
+        )
+        self.woken = 0
+        self.handover = Handover(
+            hops=self,
+            spool=self.spool,
+            recorder=self,
+            clock=world,
+            settings=world.settings,
+            hostname="gw.example",
+            new_id=world.new_id,
+            routes=self,
+            on_committed=self._wake,
+            jitter=lambda: 0.5,
+        )
+        self.death = asyncio.Event()
+
+    def _wake(self) -> None:
+        self.woken += 1
+        self.dispatcher.wake()
+
+    def step(self, name: str) -> None:
+        """Pass one numbered step, or die before it; whoever is dead does nothing any more."""
+        world = self.world
+        if self.dead:
+            raise Died(name)
+        if world.die_at == len(world.steps):
+            self.dead = True
+            self.death.set()
+            raise Died(name)
+        world.steps.append(name)
+        if world.at_step is not None:
+            world.at_step(len(world.steps))
+
+    def record(self, event: Event) -> None:
+        self.events.append(event)
+
+    def stages(self) -> list[Stage]:
+        return [each.stage for each in self.events]
+
+    def by_name(self, name: str) -> ScriptedHop:
+        if name not in self.hops:
+            self.hops[name] = ScriptedHop(self, name)
+        return self.hops[name]
+
+    def inbound(self, mailbox: Mailbox) -> str | None:
+        return "home" if mailbox.domain == "so-a.example" else None
+
+    def outbound(self, mailbox: Mailbox) -> str | None:
+        return None if mailbox.domain == "nowhere.example" else "out"
+
+
+class MemorySpool:
+    """Implements `ports.Spool` over the world's disk; claims die with the process."""
+
+    below_watermark = False
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._world = process.world
+        self.claims: set[str] = set()
+
+    async def commit(self, entries: Sequence[Entry]) -> None:
+        self._process.step("commit")
+        await asyncio.sleep(0.002)
+        fault = self._world.commit_faults.pop(0) if self._world.commit_faults else None
+        if fault is None or self._world.keep_anyway:
+            for each in entries:
+                self._world.disk.setdefault(each.entry_id, each)
+        if fault is not None:
+            raise fault
+        self._process.step("committed")
+
+    async def settle(self, entry: Entry, notices: Sequence[Entry] = ()) -> None:
+        self._process.step("settle")
+        await asyncio.sleep(0.002)
+        fault = self._world.settle_faults.pop(0) if self._world.settle_faults else None
+        if fault is not None:
+            raise fault
+        if entry.entry_id not in self._world.disk:
+            raise AssertionError("an entry that is not there was settled")
+        done = entry.consignment.kind is Kind.DELIVER and not entry.open_indexes
+        if done:
+            del self._world.disk[entry.entry_id]
+        else:
+            self._world.disk[entry.entry_id] = entry
+        for each in notices:
+            self._world.disk[each.entry_id] = each
+        self.claims.discard(entry.entry_id)
+        self._process.step("settled")
+
+    async def due(self, now: dt.datetime, limit: int) -> tuple[Entry, ...]:
+        await asyncio.sleep(0)
+        ready = [each for each in self._open() if each.next_attempt_at <= now]
+        chosen = tuple(sorted(ready, key=lambda each: each.next_attempt_at)[:limit])
+        self.claims |= {each.entry_id for each in chosen}
+        return chosen
+
+    async def release_claim(self, entry_id: str) -> None:
+        self._process.step("release")
+        self.claims.discard(entry_id)
+
+    async def next_due(self) -> dt.datetime | None:
+        return min((each.next_attempt_at for each in self._open()), default=None)
+
+    async def count(self) -> Mapping[str, int]:
+        return Counter(str(each.consignment.kind) for each in self._world.disk.values())
+
+    def _open(self) -> list[Entry]:
+        return [
+            each
+            for each in self._world.disk.values()
+            if each.consignment.kind is Kind.DELIVER and each.open_indexes and each.entry_id not in self.claims
+        ]
+
+
+class ScriptedHop:
+    """Implements `ports.NextHop`: one script per transaction, then everything is accepted."""
+
+    def __init__(self, process: Process, name: str) -> None:
+        self.process = process
+        self.name = name
+
+    @property
+    def usable(self) -> bool:
+        return self.name not in self.process.world.unusable
+
+    @property
+    def per_recipient(self) -> bool:
+        return self.process.world.lmtp
+
+    async def begin(self) -> ScriptedTransaction:
+        world = self.process.world
+        self.process.step(f"begin {self.name}")
+        world.attempts.append((LOOP.moment, self.name))
+        waiting = world.scripts.get(self.name)
+        script = waiting.pop(0) if waiting else Script(rcpt=(), dot=())
+        if script.begin == "trouble":
+            raise HopError(HopTrouble.SITE, "connection refused")
+        if script.begin == "hang":
+            await asyncio.sleep(3600)
+        return ScriptedTransaction(self, script, accepts_all=not script.dot)
+
+    async def known_limits(self) -> Limits | None:
+        return self.process.world.limits
+
+
+class ScriptedTransaction:
+    """Implements `ports.Transaction`."""
+
+    def __init__(self, hop: ScriptedHop, script: Script, *, accepts_all: bool) -> None:
+        self._process = hop.process
+        self._world = hop.process.world
+        self._script = script
+        self._accepts_all = accepts_all
+        self._reverse_path: ReversePath = NULL_PATH
+        self._accepted: list[str] = []
+        self.given: Envelope | None = None
+        self.dot_sent = False
+
+    @property
+    def limits(self) -> Limits:
+        return self._world.limits
+
+    async def envelope(self, envelope: Envelope) -> tuple[Reply, ...]:
+        self._process.step("envelope")
+        self._reverse_path = envelope.reverse_path
+        self.given = envelope
+        codes = (*self._script.rcpt, *(250,) * len(envelope.recipients))[: len(envelope.recipients)]
+        for recipient, code in zip(envelope.recipients, codes, strict=True):
+            if code < 300:
+                self._accepted.append(str(recipient.mailbox))
+        return tuple(answer(code, "rcpt") for code in codes)
+
+    async def content(self, message: Message) -> tuple[Reply, ...]:
+        self._process.step("content")
+        await asyncio.sleep(0.002)
+        if self._script.data == "lost":
+            raise HopError(HopTrouble.SITE, "connection lost")
+        if self._script.data == "hang":
+            await asyncio.sleep(3600)
+        self.dot_sent = True
+        dot = Dot(tuple(self._accepted))
+        codes = self._codes()
+        self._process.step("dot")
+        self._take(dot, codes, message)
+        if self._script.delay:
+            await asyncio.sleep(self._script.delay)
+        replies = tuple(answer(code, "dot") for code in codes[: len(self._accepted)])
+        self._process.step("answer")
+        dot.answered |= set(self._accepted[: len(replies)])
+        if len(replies) < len(self._accepted):
+            raise HopError(HopTrouble.LOST_AFTER_DOT, "connection lost", replies)
+        return replies
+
+    def _codes(self) -> tuple[int, ...]:
+        if self._accepts_all:
+            return (250,) * len(self._accepted)
+        if not self._world.lmtp and self._script.dot != (0,):
+            return self._script.dot * len(self._accepted)
+        return tuple(code for code in self._script.dot if code)
+
+    def _take(self, dot: Dot, codes: tuple[int, ...], message: Message) -> None:
+        if isinstance(self._reverse_path, NullPath):
+            self._world.notices.append(message.octets())
+            return
+        self._world.dots.append(dot)
+        for index, name in enumerate(self._accepted):
+            if (codes[index] < 300) if index < len(codes) else self._script.taken:
+                self._world.delivered[name] += 1
+
+    async def abandon(self) -> None:
+        if self.dot_sent:
+            raise AssertionError("abandoned behind the dot")
+
+
+def answer(code: int, stage: str) -> Reply:
+    """Return a hop's reply."""
+    status = {2: "2.1.5", 4: "4.2.0", 5: "5.1.1"}.get(code // 100)
+    return Reply(code, status, (f"{stage} says {code}",))
+
+
+def recipients(count: int, notify: frozenset[Notify] | None = None, first: int = 0) -> tuple[Recipient, ...]:
+    """Return some forward-paths, r0@noi-b.example and so on."""
+    return tuple(Recipient(Mailbox.parse(f"r{first + n}@noi-b.example"), notify) for n in range(count))
+
+
+def consignment(  # noqa: PLR0913 - whatever a test wants otherwise
+    count: int = 1,
+    *,
+    answered_for: bool = True,
+    kind: Kind = Kind.DELIVER,
+    hop: str = "out",
+    sender: ReversePath = SENDER,
+    notify: frozenset[Notify] | None = None,
+    first: int = 0,
+    message: Message = CONTENT,
+    **parameters: Any,
+) -> Consignment:
+    """Return a consignment for r0 ... of a submitter (or, not answered for, of another mail system)."""
+    return Consignment(
+        kind,
+        hop if kind is Kind.DELIVER else "",
+        Envelope(sender, recipients(count, notify, first), **parameters),
+        message,
+        Direction.OUTBOUND if answered_for else Direction.INBOUND,
+        "trace1",
+        answered_for,
+        reason="" if kind is Kind.DELIVER else "test kept by a test",
+    )
