@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from gateway.core.errors import ServiceError, SetupError
+from gateway.core.errors import ServiceError, SetupError, StorageFullError
 from gateway.spool.changes import Change, free, owners
 from gateway.spool.claims import Owner
 from gateway.spool.database import Database, UncertainCommitError
@@ -63,9 +63,12 @@ class SqliteSpool:
             self._reserve = Reserve(self._place.reserve)
             self._reader = Reader(self._database, self._files)
             with self._database.turn():
-                self._reserve.hold()
                 self._owner = Owner(self._place.owners)
-                self._free_claims()
+                try:
+                    self._free_claims()
+                except StorageFullError:  # start all the same: delivering is what makes room
+                    self._reserve.spend()
+                    self._free_claims()
         except (OSError, ServiceError) as error:
             raise SetupError(f"{self._place.directory}: the spool cannot be opened: {error}") from error
         self._helpers = ThreadPoolExecutor(HELPERS, thread_name_prefix="spool")

@@ -97,31 +97,37 @@ class Writer:
     def _serve(self, first: _Asked) -> bool:
         """Carry out one group; returns False if it was the last."""
         time.sleep(GATHERING)
-        with self._database.turn():
-            group, more = self._gather(first)
-            outcomes = self._carry_out([asked.change for asked in group])
+        group, more = [first], True
+        outcomes: Sequence[Outcome]
+        try:
+            with self._database.turn():
+                more = self._gather(group)
+                outcomes = self._carry_out([asked.change for asked in group])
+        except Exception as error:  # noqa: BLE001 - the thread must outlive every bug: others wait for it
+            outcomes = [_fault(error)] * len(group)
         _answer(group, outcomes)
         return more
 
-    def _gather(self, first: _Asked) -> tuple[list[_Asked], bool]:
-        group, octets = [first], first.change.weight
+    def _gather(self, group: list[_Asked]) -> bool:
+        """Append what else was asked for, as much as a group may have; returns False if that was all there will be."""
+        octets = group[0].change.weight
         while len(group) < GROUP and octets < GROUP_OCTETS:
             try:
                 asked = self._asked.get_nowait()
             except queue.Empty:
                 break
             if asked is None:
-                return group, False
+                return False
             group.append(asked)
             octets += asked.change.weight
-        return group, True
+        return True
 
     def _carry_out(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         try:
             return self._transact(changes)
         except UncertainCommitError as error:  # the disk's fault, not one caller's
-            return [error] * len(changes)
-        except Exception as error:  # noqa: BLE001 - the thread must outlive every bug: others wait for it
+            return [UncertainCommitError(*error.args) for _ in changes]
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is one caller's as long as others can go on
             if len(changes) == 1:
                 finishing = isinstance(error, StorageFullError) and not changes[0].only_grows
                 return self._carry_out(changes) if finishing and self._reserve.spend() else [_fault(error)]
@@ -145,6 +151,8 @@ class Writer:
             self._upkeep()
         except (GatewayError, OSError) as error:
             _LOG.warning("the spool could not be tidied", error=str(error))
+        except Exception as error:  # noqa: BLE001 - as above
+            _LOG.error("the spool could not be tidied", exc_info=error)
 
 
 def _fault(error: Exception) -> ServiceError:
