@@ -160,8 +160,8 @@ class Dispatcher:
 
     def _record(self, settled: Settled) -> None:
         """Record what is stored; a recorder that breaks its promise must not bring a settled entry back."""
-        if settled.notices:
-            self.wake()
+        if settled.notices or settled.entry.open_indexes:
+            self.wake()  # while it was claimed, nobody counted with it
         with suppress(Exception):
             for event in settled.events:
                 self._recorder.record(event)

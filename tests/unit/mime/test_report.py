@@ -1,0 +1,201 @@
+"""Delivery status notifications: golden octets, 7-bit, and nothing injected (`mime/report.py`).
+
+The files in `tests/vectors/dsn` are the octets of every kind of notification, read by a person when they were made. Set
+`WRITE_GOLDEN=1` to write them anew after a change on purpose, and read them again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from dataclasses import replace
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.address import Mailbox
+from gateway.core.envelope import Recipient, Ret
+from gateway.core.message import Message
+from gateway.core.reply import Reply
+from gateway.mime.report import MOST_HEADER, MOST_RETURNED, Action, Outcome, Report, delivery_report
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "dsn"
+ARRIVED = dt.datetime(2026, 3, 2, 1, 30, tzinfo=dt.UTC)
+ORIGINAL = Message.of(
+    b"From: Lan <lan@so-a.example>\r\nTo: an@noi-b.example\r\nSubject: =?utf-8?B?QsOhbyBjw6Fv?=\r\n"
+    b"Message-ID: <m1@so-a.example>\r\n\r\nxin chao\r\n"
+)
+UNKNOWN = Outcome(
+    Recipient(Mailbox.parse("an@noi-b.example"), orcpt="rfc822;an+2Bx@noi-b.example"),
+    Action.FAILED,
+    "5.1.1",
+    Reply(550, "5.1.1", ("<an@noi-b.example>: không có người này",)),
+    "out",
+)
+
+
+def report(*outcomes: Outcome, **changes: Any) -> Report:
+    """Return what a notification needs."""
+    plain = Report(
+        to=Mailbox.parse("lan@so-a.example"),
+        hostname="gw.so-a.example",
+        arrived_at=ARRIVED,
+        now=ARRIVED + dt.timedelta(hours=4),
+        retry_until=ARRIVED + dt.timedelta(days=5),
+        token="t0k3n",
+        envid="E1+3D",
+        ret=None,
+        message=ORIGINAL,
+        outcomes=outcomes or (UNKNOWN,),
+    )
+    return replace(plain, **changes)
+
+
+def to(address: str) -> Recipient:
+    """Return a forward-path without wishes."""
+    return Recipient(Mailbox.parse(address))
+
+
+EIGHT_BIT = Message.of("Subject: Báo cáo\r\nX-Note: a=b\r\n\r\nNội dung\r\n".encode())
+DELAYED = Outcome(to("hoa@noi-b.example"), Action.DELAYED, "4.4.1")
+RELAYED = Outcome(to("minh@noi-c.example"), Action.RELAYED, "2.0.0", Reply(250, "2.0.0", ("queued",)), "out")
+GOLDEN = {
+    "failed": report(),
+    "failed-full": report(ret=Ret.FULL),
+    "delayed": report(DELAYED, envid=None),
+    "relayed": report(RELAYED),
+    "mixed": report(
+        UNKNOWN,
+        DELAYED,
+        RELAYED,
+        Outcome(to("lớn@tỉnh.example"), Action.FAILED, "5.3.4", Reply(552, "5.3.4", ("too large",))),
+    ),
+    "eight-bit": report(message=EIGHT_BIT, ret=Ret.FULL),
+}
+
+
+def parsed(octets: bytes) -> EmailMessage:
+    """Return the message as another reader sees it; a defect is an error."""
+    return message_from_bytes(octets, policy=policy.default.clone(raise_on_defect=True))
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_octets(name: str) -> None:
+    """Each kind of notification is octet for octet what a person has read."""
+    octets = delivery_report(GOLDEN[name]).octets()
+    if os.environ.get("WRITE_GOLDEN"):
+        (VECTORS / f"{name}.eml").write_bytes(octets)
+    assert octets == (VECTORS / f"{name}.eml").read_bytes()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_another_reader_understands_it(name: str) -> None:
+    """RFC 6522: three parts of the right types, 7-bit, lines that fit, CRLF only; RFC 3464 fields in blocks."""
+    given = GOLDEN[name]
+    octets = delivery_report(given).octets()
+    assert octets.isascii()
+    assert octets.count(b"\n") == octets.count(b"\r\n") == octets.count(b"\r")
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
+    message = parsed(octets)
+    assert message["Auto-Submitted"] == "auto-replied"
+    assert message.get_param("report-type") == "delivery-status"
+    text, status, returned = message.get_payload()
+    assert text.get_content_type() == "text/plain"
+    words = text.get_content()
+    assert words.index("Kính gửi") < words.index("Dear Sir")
+    assert status.get_content_type() == "message/delivery-status"
+    overall, *blocks = status.get_payload()
+    assert overall["Reporting-MTA"] == "dns; gw.so-a.example"
+    assert overall["Original-Envelope-Id"] == (None if given.envid is None else "E1=")
+    assert [each["Action"] for each in blocks] == [str(each.action) for each in given.outcomes]
+    assert returned.get_content_type() in {"text/rfc822-headers", "message/rfc822"}
+
+
+def test_fields_of_a_recipient() -> None:
+    """ORCPT is decoded, the hop's reply is the diagnostic code without what is not ASCII."""
+    _, status, _ = parsed(delivery_report(report()).octets()).get_payload()
+    block = status.get_payload(1)
+    assert block["Original-Recipient"] == "rfc822;an+x@noi-b.example"
+    assert block["Final-Recipient"] == "rfc822; an@noi-b.example"
+    assert block["Status"] == "5.1.1"
+    assert block["Remote-MTA"] == "x-hop; out"
+    assert block["Diagnostic-Code"] == "smtp; 550 5.1.1 <an@noi-b.example>: kh?ng c? ng??i n?y"
+
+
+def test_a_mailbox_beyond_ascii() -> None:
+    """An international address is written as utf-8-addr-xtext (RFC 6533 3)."""
+    octets = delivery_report(GOLDEN["mixed"]).octets()
+    assert rb"Final-Recipient: utf-8; l\x{1EDB}n@t\x{1EC9}nh.example" in octets
+    assert b"To: undisclosed-recipients:;" in delivery_report(report(to=Mailbox.parse("lân@so-a.example"))).octets()
+
+
+@pytest.mark.parametrize(
+    ("changes", "whole"),
+    [
+        ({"ret": Ret.FULL}, True),
+        ({}, False),
+        ({"ret": Ret.HDRS}, False),
+        ({"ret": Ret.FULL, "outcomes": (RELAYED,)}, False),
+        ({"ret": Ret.FULL, "message": Message.of(b"A: b\r\n\r\n" + b"xin chao\r\n" * (MOST_RETURNED // 8))}, False),
+        ({"ret": Ret.FULL, "message": EIGHT_BIT}, False),
+        ({"ret": Ret.FULL, "message": Message.of(b"A: b\r\n\r\n" + b"x" * 1200)}, False),
+    ],
+)
+def test_how_much_is_returned(changes: dict[str, Any], whole: bool) -> None:  # noqa: FBT001 - expected
+    """The whole message only of a failure, if asked for, small, and 7-bit; the header otherwise (RFC 3461 4.3)."""
+    octets = delivery_report(report(**changes)).octets()
+    assert (b"Content-Type: message/rfc822" in octets) is whole
+    assert (b"xin chao" in octets) is whole
+
+
+def test_an_endless_header_is_cut() -> None:
+    """No more than a bounded part of a header is returned, cut behind a whole line."""
+    endless = Message.of(b"X-A: " + b"y" * 70 + b"\r\n" + b"X-B: zzzzzzzz\r\n" * 10_000)
+    octets = delivery_report(report(message=endless)).octets()
+    assert len(octets) < MOST_HEADER + 8192
+    assert b"X-B: zzzzzzzz\r\n\r\n--" in octets
+
+
+def test_nobody_to_report_about() -> None:
+    """A notification without recipients is a bug."""
+    with pytest.raises(ValueError, match="somebody"):
+        delivery_report(replace(report(), outcomes=()))
+
+
+NASTY = st.text(st.characters(codec="utf-8"), max_size=80)
+
+
+@given(envid=NASTY, orcpt=NASTY, said=NASTY, subject=NASTY, remote=NASTY)
+def test_nothing_is_injected(envid: str, orcpt: str, said: str, subject: str, remote: str) -> None:
+    """Whatever a sender or a hop wrote, the structure is ours: same fields, same parts, one line each."""
+    outcome = Outcome(
+        Recipient(Mailbox.parse("an@noi-b.example"), orcpt=orcpt + "+0D+0AAction: relayed"),
+        Action.FAILED,
+        "5.0.0",
+        Reply.of(550, "5.0.0", said),
+        remote + "\r\nAction: relayed" or "x",
+    )
+    line = subject.replace("\r", "").replace("\n", "").encode()
+    message = Message.of(b"Subject: " + line + b"\r\n\r\n--=_t0k3n--\r\n")
+    octets = delivery_report(report(outcome, envid=envid + "+0D+0A", message=message, ret=Ret.FULL)).octets()
+    assert octets.isascii()
+    _, status, _ = message_from_bytes(octets, policy=policy.compat32).get_payload()
+    overall, block = status.get_payload()
+    assert set(overall.keys()) == {"Original-Envelope-Id", "Reporting-MTA", "Arrival-Date"}
+    assert block.keys() == [
+        "Original-Recipient",
+        "Final-Recipient",
+        "Action",
+        "Status",
+        "Remote-MTA",
+        "Diagnostic-Code",
+        "Last-Attempt-Date",
+    ]
+    assert block["Action"] == "failed"
