@@ -6,7 +6,6 @@ its reply. Whatever ends a step early - trouble, silence, cancellation - closes 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
@@ -206,8 +205,8 @@ class SmtpTransaction:
         wire = self._connection.wire
         try:
             wire.write(octets)
-            async with asyncio.timeout(COMMAND_SECONDS):
-                await wire.drain()
+            wire.limit(COMMAND_SECONDS)
+            await wire.drain()
         except WireError:
             if not wire.unread:
                 raise

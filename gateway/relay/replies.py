@@ -5,7 +5,6 @@ Nothing that is not a complete, well-formed reply may be taken for one.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,18 +26,17 @@ _LINE: Final = re.compile(rb"[2-5][0-9]{2}(?:[ -]|$)")
 
 async def read_reply(wire: Wire, seconds: float) -> Reply:
     """Return the next reply; raises `WireError` when there will be none, `TimeoutError` when not in time."""
-    first = wire.take_line()
-    if first is not None and first[3:4] != b"-":
-        return _parsed_line(first)  # came with the reply before it: no timer is needed
-    async with asyncio.timeout(seconds):
-        line = await wire.line() if first is None else first
-        lines = [line]
-        while line[3:4] == b"-":
-            if len(lines) >= MOST_LINES:
-                raise WireError("a reply with too many lines")
-            line = await wire.line()
-            lines.append(line)
-    return _parsed_line(line) if len(lines) == 1 else _parsed(lines)
+    wire.limit(seconds)
+    line = await wire.line()
+    if line[3:4] != b"-":
+        return _parsed_line(line)
+    lines = [line]
+    while line[3:4] == b"-":
+        if len(lines) >= MOST_LINES:
+            raise WireError("a reply with too many lines")
+        line = await wire.line()
+        lines.append(line)
+    return _parsed(lines)
 
 
 @lru_cache(maxsize=256)

@@ -19,6 +19,9 @@ MOST_UNREAD: Final = 256 * 1024
 """Octets kept unread; a peer that sends more is read no further. The replies to one batch of commands fit."""
 SHUTDOWN_SECONDS: Final = 2.0
 
+_RESOLUTION: Final = 0.01
+"""Seconds by which a timer may fire early."""
+
 
 class WireError(Exception):
     """The connection gave what we wait for neither now nor later: closed, broken, or talking nonsense."""
@@ -35,6 +38,8 @@ class Wire(asyncio.Protocol):
         self._write_paused = False
         self._read_paused = False
         self._lost: str | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
 
     @classmethod
@@ -68,7 +73,7 @@ class Wire(asyncio.Protocol):
         """Note the end; called by the loop."""
         if self._lost is None:
             self._lost = "connection closed" if exc is None else f"connection lost: {_words(exc)}"
-        self._closed.set()
+        self._ended()
         _wake(self._arrival)
         _wake(self._room)
 
@@ -115,8 +120,37 @@ class Wire(asyncio.Protocol):
         del self._buffer[: end + 1]
         return line
 
+    def limit(self, seconds: float) -> None:
+        """Let `line` and `drain` raise `TimeoutError` when they still wait after so many seconds from now.
+
+        One timer serves a connection for long: it is set anew only when it fires, or when it would fire too late.
+        """
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(self._deadline, self._expire)
+
+    def _expire(self) -> None:
+        """End the waiting whose time is over; called by the loop."""
+        self._timer = None
+        waiting = self._arrival or self._room
+        if waiting is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() + _RESOLUTION < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._expire)
+        elif waiting.done():  # something came in this very moment: it may not be enough
+            self._timer = loop.call_later(_RESOLUTION, self._expire)
+        else:
+            waiting.set_exception(TimeoutError())
+
     async def line(self) -> bytes:
-        """Return the next line without its line end; raises `WireError` when there will be none."""
+        """Return the next line without its line end; raises `WireError` when there will be none.
+
+        Raises `TimeoutError` as `limit` says.
+        """
         while (line := self.take_line()) is None:
             if self._lost is not None or self._transport is None:
                 raise WireError(self._lost or "not connected")
@@ -137,7 +171,7 @@ class Wire(asyncio.Protocol):
         self._transport.write(octets)
 
     async def drain(self) -> None:
-        """Wait until the socket takes more; raises `WireError` if the connection is gone."""
+        """Wait until the socket takes more; raises `WireError` if the connection is gone, or `TimeoutError`."""
         while self._write_paused and self._lost is None:
             self._room = asyncio.get_running_loop().create_future()
             try:
@@ -182,7 +216,13 @@ class Wire(asyncio.Protocol):
         """End a connection whose handshake failed: the loop tells the TLS layer of the end, but not us."""
         self._lost = self._lost or words
         transport.abort()
+        self._ended()
+
+    def _ended(self) -> None:
         self._closed.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def abort(self) -> None:
         """Close at once; octets not sent yet are dropped, an end of data among them."""

@@ -400,6 +400,23 @@ async def test_a_slow_answer_is_waited_for(hop_to: HopTo) -> None:
         assert [str(each) for each in await content] == ["250 2.0.0 at last"]
 
 
+async def test_each_wait_has_its_own_limit(hop_to: HopTo) -> None:
+    """A short limit of the greetings ends no long wait for the dot; a reply that comes in drips is bounded too."""
+    async with FakeHop(answers={"DOT": in_turn(Slow(0.4, "250 2.0.0 at last"), Hang())}) as fake:
+        hop = hop_to(fake, connect_timeout=0.2, reply_timeout=1.0)
+        assert [each.code for each in await deliver(hop)] == [250]
+        transaction = await hop.begin()
+        content = asyncio.create_task(carry(transaction))
+        await until(lambda: transaction.dot_sent)
+        for _ in range(300):
+            transaction._connection.wire.data_received(b"2")
+            await asyncio.sleep(0.005)
+        assert content.done()
+        with pytest.raises(HopError, match="no answer in time"):
+            await content
+        fake.release()
+
+
 async def test_steps_come_once_and_in_order(hop_to: HopTo) -> None:
     """No content without an accepted recipient, no second envelope."""
     async with FakeHop(answers={"RCPT": "550 5.1.1 unknown"}) as fake:
