@@ -82,9 +82,9 @@ class MaildirHop:
             raise HopError(HopTrouble.SITE, f"{self._directory}: is not a directory")
         return MaildirTransaction(self._directory, self._host, self._writers)
 
-    async def known_limits(self) -> Offers:
-        """Return that a Maildir takes everything; it is no DSN-aware relay."""
-        return _LIMITS
+    async def known_limits(self) -> Offers | None:
+        """Return that a Maildir takes everything, and is no DSN-aware relay; None if its directory is not there."""
+        return _LIMITS if self._directory.is_dir() else None
 
     async def close(self) -> None:
         """Let running deliveries finish, and start none of those that wait."""

@@ -118,6 +118,7 @@ async def test_a_directory_that_is_not_there_is_the_sites_trouble(tmp_path: Path
     with pytest.raises(HopError) as caught:
         await hop.begin()
     assert caught.value.trouble is HopTrouble.SITE
+    assert await hop.known_limits() is None
     assert files(tmp_path) == []
 
 
