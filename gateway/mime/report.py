@@ -106,6 +106,7 @@ _REASONS: Final = (
     (r"5\.2\.3|[45]\.3\.4", "thư quá lớn đối với máy chủ nhận", "the message is too large for the receiving server"),
     (r"5\.7\.[0-9]+", "máy chủ nhận từ chối thư theo quy định của họ", "the receiving server's rules refuse it"),
     (r"[45]\.4\.7", "hết thời hạn mà vẫn chưa chuyển được", "the time allowed for delivery is over"),
+    (r"[45]\.4\.[0-9]+", "chưa kết nối được với máy chủ nhận", "the receiving server cannot be reached"),
     (
         r"5\.6\.[0-9]+",
         "máy chủ nhận không nhận được dạng thư này",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +17,7 @@ import structlog
 
 from gateway.core.errors import ServiceError
 from gateway.ports import HopError
+from gateway.service.lanes import Lane
 from gateway.service.passage import Passage
 from gateway.service.patience import Bell, Patience
 from gateway.service.settle import Attempt, Moment, Terms, settle
@@ -31,14 +31,11 @@ if TYPE_CHECKING:
     from gateway.ports import Clock, NextHops, Recorder, Routes, Spool
     from gateway.service.settle import Settled
 
-ACTIVE_PER_HOP: Final = 10
-"""Attempts at one hop at the same time; its connections are also for cut-through."""
-WAITING_PER_HOP: Final = 70
-"""Claimed entries that wait for one of these; more are put off, so that the ones behind them get their turn."""
 BATCH: Final = 50
 """Entries claimed at a time."""
 LONGEST_SLEEP: Final = 60.0
 SHORTEST_SLEEP: Final = 0.05
+_BUSY: Final = Attempt({}, "the next hop is busy", tried=False)
 LONGEST_ATTEMPT: Final = 3600.0
 """Seconds; hops bound every step themselves, this is for a large message on a slow line that never ends."""
 
@@ -72,8 +69,7 @@ class Dispatcher:
         self._stopping = Bell()
         self._giving_up = Bell()
         self._working: set[asyncio.Task[None]] = set()
-        self._per_hop: Counter[str] = Counter()
-        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._lanes: dict[str, Lane] = {}
         self._log = structlog.get_logger("gateway.dispatch")
 
     def wake(self) -> None:
@@ -113,27 +109,34 @@ class Dispatcher:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _claim_due(self) -> None:
-        """Claim all that is due; what its hop has no room for is put off at once."""
+        """Claim all that is due; what its hop has no room for is put off, so that what is behind it gets its turn."""
         while not self._stopping.rung:
-            entries = await self._spool.due(self._clock.now(), BATCH)
-            if not entries:
+            left = list(await self._spool.due(self._clock.now(), BATCH))
+            if not left:
                 return
-            put_off = [self._start(entry) for entry in entries]
-            waiting = [task for task in put_off if task is not None]
-            if waiting:
-                await asyncio.wait(waiting)
+            put_off: list[asyncio.Task[None]] = []
+            try:
+                while left:
+                    if await self._lane(left[0]).has_room():
+                        self._start(left.pop(0), None)
+                    else:
+                        put_off.append(self._start(left.pop(0), _BUSY))
+            finally:
+                for entry in left:  # we were canceled: each gives itself back
+                    self._start(entry, None)
+            if put_off:
+                await asyncio.wait(put_off)
 
-    def _start(self, entry: Entry) -> asyncio.Task[None] | None:
-        """Begin to work on an entry; returns the task if the entry is only put off."""
-        hop = entry.consignment.hop
-        self._per_hop[hop] += 1
-        full = self._per_hop[hop] > ACTIVE_PER_HOP + WAITING_PER_HOP
-        task = asyncio.get_running_loop().create_task(
-            self._work(entry, Attempt({}, "busy", tried=False) if full else None)
-        )
+    def _lane(self, entry: Entry) -> Lane:
+        return self._lanes.setdefault(entry.consignment.hop, Lane())
+
+    def _start(self, entry: Entry, without_asking: Attempt | None) -> asyncio.Task[None]:
+        """Begin to work on an entry."""
+        self._lane(entry).enter()
+        task = asyncio.get_running_loop().create_task(self._work(entry, without_asking))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
-        return task if full else None
+        return task
 
     async def _work(self, entry: Entry, without_asking: Attempt | None) -> None:
         """Bring one claimed entry to an end of some kind; never raises but when canceled."""
@@ -156,7 +159,7 @@ class Dispatcher:
             self._log.exception("fault: the entry stays", entry=entry.entry_id)
             await self._set_aside(entry)
         finally:
-            self._per_hop[entry.consignment.hop] -= 1
+            self._lane(entry).leave()
 
     def _record(self, settled: Settled) -> None:
         """Record what is stored; a recorder that breaks its promise must not bring a settled entry back."""
@@ -168,16 +171,15 @@ class Dispatcher:
 
     async def _attempt(self, entry: Entry) -> Attempt | None:
         """Wait for a turn at the hop and try; None if we stop before anything of it was sent."""
-        name = entry.consignment.hop
-        turns = self._turns.setdefault(name, asyncio.Semaphore(ACTIVE_PER_HOP))
+        lane = self._lane(entry)
         try:
-            await Patience(self._stopping).bound(_turn(turns))
+            await Patience(self._stopping).bound(lane.take_turn())
         except TimeoutError:
             return None
         try:
             return await self._ask_and_send(entry, Patience(self._giving_up, LONGEST_ATTEMPT))
         finally:
-            turns.release()
+            lane.end_turn()
 
     async def _ask_and_send(self, entry: Entry, patience: Patience) -> Attempt | None:
         try:
@@ -217,7 +219,3 @@ class Dispatcher:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wakened.wait()
-
-
-async def _turn(turns: asyncio.Semaphore) -> None:
-    await turns.acquire()

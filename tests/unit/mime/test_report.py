@@ -180,10 +180,10 @@ def test_nothing_is_injected(envid: str, orcpt: str, said: str, subject: str, re
         Action.FAILED,
         "5.0.0",
         Reply.of(550, "5.0.0", said),
-        remote + "\r\nAction: relayed" or "x",
+        f"{remote}\r\nAction: relayed",
     )
     line = subject.replace("\r", "").replace("\n", "").encode()
-    message = Message.of(b"Subject: " + line + b"\r\n\r\n--=_t0k3n--\r\n")
+    message = Message.of(b"Subject: " + line + b"\r\n\r\nx\r\n")
     octets = delivery_report(report(outcome, envid=envid + "+0D+0A", message=message, ret=Ret.FULL)).octets()
     assert octets.isascii()
     _, status, _ = message_from_bytes(octets, policy=policy.compat32).get_payload()

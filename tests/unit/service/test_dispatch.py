@@ -12,7 +12,7 @@ import pytest
 from gateway.core.errors import ServiceError
 from gateway.core.events import Stage
 from gateway.core.queue import Kind, RecipientState
-from gateway.service import dispatch
+from gateway.service import dispatch, lanes
 from gateway.service.settle import new_entry
 from support.handing import LOOP, SETTINGS, START, Limits, Process, Script, World, consignment
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep queues short, so that few entries fill them."""
-    monkeypatch.setattr(dispatch, "ACTIVE_PER_HOP", 2)
-    monkeypatch.setattr(dispatch, "WAITING_PER_HOP", 3)
+    monkeypatch.setattr(lanes, "ACTIVE", 2)
+    monkeypatch.setattr(lanes, "WAITING", 3)
 
 
 def put(world: World, count: int = 1, *, hop: str = "out", name: str = "e", first: int = 0) -> Entry:
@@ -102,6 +102,46 @@ def test_a_dead_hop_does_not_block_the_others() -> None:
     put_off = [each for each in world.disk.values() if each.next_attempt_at > START]
     assert len(put_off) == 95
     assert all(each.attempts == 0 for each in put_off)
+
+
+def test_a_burst_for_a_fast_hop_is_not_put_off() -> None:
+    """While a hop takes what it gets, claiming waits for it: nothing comes back a minute later."""
+    world = World()
+    for n in range(200):
+        put(world, name=f"e{n}", first=n)
+    dispatched(world, 2)
+    assert not world.disk
+    assert len(world.attempts) == 200
+
+
+def test_a_slow_hop_does_not_block_the_others() -> None:
+    """A hop that needs half a second each keeps the others waiting for a second at most, not for its whole backlog."""
+    world = World({"slow": [Script(delay=0.5)] * 500})
+    for n in range(100):
+        put(world, hop="slow", name=f"s{n}")
+    put(world, name="live", first=50)
+    world.disk["live"] = replace(world.disk["live"], next_attempt_at=START + timedelta(seconds=0.1))
+    dispatched(world, 1.5)
+    assert world.delivered["r50@noi-b.example"] == 1
+
+
+def test_a_canceled_claim_gives_back_its_batch() -> None:
+    """Entries that are claimed but wait for room when dispatch is canceled do not stay claimed."""
+    world = World({"dead": [Script(begin="hang")] * 500})
+    for n in range(20):
+        put(world, hop="dead", name=f"d{n}")
+
+    async def work() -> None:
+        process = world.process()
+        running = asyncio.create_task(process.dispatcher.run())
+        await asyncio.sleep(0.5)
+        assert len(process.spool.claims) == 20
+        running.cancel()
+        await asyncio.wait({running})
+        assert not process.spool.claims
+
+    world.simulate(work)
+    assert all(each.next_attempt_at == START for each in world.disk.values())
 
 
 def test_attempts_at_a_hop_are_bounded() -> None:
