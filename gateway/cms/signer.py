@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from asn1crypto import algos, cms, core, tsp, x509
 
 from gateway.cms.algorithms import DIGESTS
-from gateway.cms.asn1 import CmsError, Node, children, sorted_set
+from gateway.cms.asn1 import CmsError, Node, children, head, sorted_set
 from gateway.pki.strength import key_text
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ _SIGNATURE_OIDS: Final[dict[str, tuple[str, str | None]]] = {
     "2.16.840.1.101.3.4.3.19": ("ml_dsa_87", None),
 }
 """OID -> family of the key, and the digest it fixes (None: the SignerInfo's)."""
+_PSS: Final = "1.2.840.113549.1.1.10"
 _FITTING_DIGESTS: Final = {
     "ed25519": {"sha512"},  # RFC 8419 3.1
     "ml_dsa_44": {"sha256", "sha384", "sha512"},  # RFC 9882 3.3
@@ -187,8 +188,16 @@ def _identifier(sid: bytes) -> tuple[x509.Name | None, int | None, bytes | None]
 
 
 def _algorithm(identifier: bytes) -> str:
-    """Return the dotted OID of an AlgorithmIdentifier."""
-    return str(core.Sequence.load(identifier, strict=True)[0].dotted)
+    """Return the dotted OID of an AlgorithmIdentifier, "" where it has parameters that the algorithm has not.
+
+    No signature covers them: what stands there must not be a second reading. Absent and NULL are the same (RFC 5754 2).
+    """
+    _, content, end = head(identifier, 0, len(identifier))
+    name, *parameters = (identifier[each.start : each.end] for each in children(identifier, content, end or content))
+    if name[0] != 0x06:  # noqa: PLR2004 - OBJECT IDENTIFIER
+        raise CmsError("malformed_cms")
+    dotted = str(core.ObjectIdentifier.load(name, strict=True).dotted)
+    return dotted if dotted == _PSS or parameters in ([], [b"\x05\x00"]) else ""
 
 
 def _check_algorithms(family: str, *, digest: str, signature_digest: str, faults: list[str]) -> None:

@@ -377,6 +377,16 @@ def test_algorithm_confusion(shape: str, claimed: bytes, code: str) -> None:
     assert fault(Forger(lan(shape)).but(signature_algorithm=claimed)) == code
 
 
+@pytest.mark.parametrize("parameters", [b"\x05\x01\x00", b"\x04\x00", b"\x05\x00\x05\x00", sequence(b"\x05\x00")])
+def test_parameters_that_no_algorithm_has(parameters: bytes) -> None:
+    """No signature covers them: absent and NULL are the same (RFC 5754 2), anything else is not read."""
+    made = forger().but(signature_algorithm=algorithm(SHA256_RSA, parameters))
+    assert fault(made) == "unknown_algorithm"
+    tagged = tlv(0x30, b"\x86" + oid(RSA)[1:])
+    with pytest.raises(CmsError, match="malformed_cms"):
+        open_signed(forger().but(signature_algorithm=tagged).cms(CONTENT))
+
+
 @pytest.mark.parametrize("digest", ["sha1", "md5"])
 def test_weak_digests_are_good_and_not_believed(digest: str) -> None:
     """The octets fit, so it is no forgery; the digest can be forged, so it is not believed."""
