@@ -1,0 +1,86 @@
+"""Messages as spans: an edit changes the octets it names and no other, however the message is held."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.message import Edit, Message
+
+PIECES = st.lists(st.binary(max_size=40), max_size=8)
+
+
+def held(pieces: list[bytes]) -> Message:
+    return Message.join(pieces)
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> tuple[list[bytes], list[Edit]]:
+    """Return pieces of a message, and edits of it that do not overlap."""
+    pieces = draw(PIECES)
+    size = sum(map(len, pieces))
+    cuts = sorted(draw(st.lists(st.integers(0, size), max_size=8)))
+    found = [
+        Edit(start, stop, draw(st.binary(max_size=10))) for start, stop in zip(cuts[::2], cuts[1::2], strict=False)
+    ]
+    return pieces, found
+
+
+@given(edits(), st.randoms())
+def test_splices_change_no_other_octet(given_edits: tuple[list[bytes], list[Edit]], random: object) -> None:
+    """Replacing from the end backwards in plain bytes gives the same octets, in whatever order edits come."""
+    pieces, found = given_edits
+    expected = bytearray(b"".join(pieces))
+    for edit in reversed(sorted(found, key=lambda each: (each.start, each.stop))):  # noqa: C413 - keeps equals in order
+        expected[edit.start : edit.stop] = edit.octets
+    shuffled = list(found)
+    if len({(each.start, each.stop) for each in found}) == len(found):  # insertions at one place keep their order
+        random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert held(pieces).splice(shuffled).octets() == bytes(expected)
+
+
+@given(PIECES, st.integers(-5, 400), st.integers(-5, 400))
+def test_slices_are_those_of_the_octets(pieces: list[bytes], start: int, stop: int) -> None:
+    """A slice in spans is the slice of the octets, clipped to what exists."""
+    octets = b"".join(pieces)
+    clipped = octets[max(start, 0) : max(stop, 0)]
+    assert held(pieces).slice(max(start, 0), max(stop, 0)).octets() == clipped
+    assert held(pieces).read(max(start, 0), max(stop, 0)) == clipped
+    assert len(held(pieces).slice(max(start, 0), max(stop, 0))) == len(clipped)
+
+
+@given(PIECES, st.binary(min_size=1, max_size=4), st.integers(0, 40), st.integers(0, 400))
+def test_find_is_that_of_the_octets(pieces: list[bytes], needle: bytes, start: int, stop: int) -> None:
+    """A needle is found at the same place wherever spans end."""
+    octets = b"".join(pieces)
+    assert held(pieces).find(needle, start, stop) == (octets.find(needle, start, stop) if start <= len(octets) else -1)
+    assert held(pieces).find(needle) == octets.find(needle)
+
+
+@given(PIECES, st.integers(1, 50))
+def test_windows_and_digest(pieces: list[bytes], size: int) -> None:
+    """Windows are the octets in order, bounded; a digest does not depend on them."""
+    message = held(pieces)
+    windows = list(message.windows(size))
+    assert b"".join(windows) == b"".join(pieces) == message.octets()
+    assert all(0 < len(each) <= size for each in windows)
+    assert message.digest("sha256") == hashlib.sha256(b"".join(pieces)).digest()
+
+
+@given(st.binary(max_size=20), st.lists(st.tuples(st.integers(-3, 25), st.integers(-3, 25)), min_size=1, max_size=4))
+def test_impossible_edits_are_refused(octets: bytes, places: list[tuple[int, int]]) -> None:
+    """An edit outside, backwards, or over another one never yields a message."""
+    ordered = sorted(places)
+    fits = all(0 <= start <= stop <= len(octets) for start, stop in ordered) and all(
+        first[1] <= second[0] for first, second in itertools.pairwise(ordered)
+    )
+    spliced = [Edit(start, stop, b"x") for start, stop in places]
+    if fits:
+        Message.of(octets).splice(spliced)
+    else:
+        with pytest.raises(ValueError, match="overlaps another or lies outside"):
+            Message.of(octets).splice(spliced)
