@@ -238,6 +238,17 @@ class Gateway:
         """Ask it to read its files again."""
         self._running().send_signal(signal.SIGHUP)
 
+    @contextmanager
+    def memory_below(self, octets: int) -> Iterator[None]:
+        """Raise `PeerError` if its resident memory grows by more inside the context, at any moment."""
+        status = Path(f"/proc/{self._running().pid}/status")
+        Path(f"/proc/{self._running().pid}/clear_refs").write_text("5")  # the peak begins anew
+        before = _kibibytes(status, "VmRSS")
+        yield
+        grown = (_kibibytes(status, "VmHWM") - before) * 1024
+        if grown > octets:
+            raise PeerError(f"resident memory grew by {grown} octets")
+
     def lines(self) -> list[dict[str, Any]]:
         """Return its JSON log lines so far; anything else it wrote is in `output` only."""
         text = self.output.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0]
@@ -271,6 +282,10 @@ class Gateway:
     def _gone(self) -> None:
         self.process = None
         self._stack.close()
+
+
+def _kibibytes(status: Path, name: str) -> int:
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(f"{name}:"))
 
 
 def run_command(config: Path) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ POLL: Final = 0.02
 """Seconds between two looks at something that is awaited."""
 _PORTS: Final = range(20_000, 32_000)
 """Below the range that the kernel takes source ports from, so that nobody gets one between the look and the use."""
+_START: Final = 30.0
+"""Seconds in which a peer must be up, on a machine that is busy with other things."""
 _taken: set[int] = set()
 
 
@@ -81,7 +83,7 @@ def wait_until_up(process: subprocess.Popen[bytes], name: str, addresses: Sequen
         return process.poll() is not None or all(map(listening, addresses))
 
     try:
-        wait_for(ready, f"{name} to listen")
+        wait_for(ready, f"{name} to listen", seconds=_START)
         ended = process.poll() is not None
     except PeerError:
         ended = True

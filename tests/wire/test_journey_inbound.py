@@ -191,12 +191,13 @@ def test_encrypted_mail(town: Town, tmp_path: Path) -> None:
 
 
 def test_a_big_signed_attachment(town: Town, tmp_path: Path) -> None:
-    """25 MB are judged and delivered like any other message."""
+    """25 MB are judged and delivered like any other message, and the gateway never holds them in memory."""
     pdf = base64_lines(b"%PDF-1.7\n" + bytes(range(256)) * (25_000_000 // 256))
     head = b"Content-Type: application/pdf; name=ban-do.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     part = multipart("mixed", text_part("Ban do."), head + pdf)[:-2]
     sent = message_of("openssl", openssl_sign(part, credentials()[NEIGHBOR], tmp_path), part=part)
-    received = relayed(town, f"lon@{OURS}", sent)
+    with town.gate.memory_below(16 * 2**20):
+        received = relayed(town, f"lon@{OURS}", sent)
     assert told(received)[:2] == ("verified", "pass")
     assert body_of(received) == body_of(sent)
 
@@ -215,6 +216,9 @@ def test_unknown_recipients_are_refused_at_rcpt(town: Town) -> None:
     unknown = swaks(port, NEIGHBOR, f"khong-co@{OURS}", OUTER)
     assert unknown.exit_code == 24
     assert unknown.refusal[:9] == "550 5.1.1"
+    unasked = swaks(port, NEIGHBOR, f"khong-co@{FINANCE}", OUTER)
+    assert unasked.exit_code == 26, "this domain is not probed: Dovecot's refusal becomes the reply to the dot"
+    assert unasked.refusal[:9] == "550 5.1.1"
     foreign = swaks(port, NEIGHBOR, "ai-do@hopthu.example", OUTER)
     assert foreign.exit_code == 24
     assert foreign.refusal[:9] == "550 5.7.1"

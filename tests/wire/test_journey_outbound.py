@@ -258,11 +258,12 @@ def test_what_the_client_signed_stays(town: Town, tmp_path: Path) -> None:
 
 
 def test_a_big_attachment(town: Town, tmp_path: Path) -> None:
-    """25 MB arrive unchanged and signed."""
+    """25 MB arrive unchanged and signed, and the gateway never holds them in memory."""
     pdf = base64_lines(b"%PDF-1.7\n" + bytes(range(256)) * (BIG // 256))
     head = b"Content-Type: application/pdf; name=ban-do.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     letter = mail(multipart("mixed", text_part("Ban do quy hoach."), head + pdf))
-    sent = town.submit(f"big@{OUTSIDE}", letter)
+    with town.gate.memory_below(16 * 2**20):
+        sent = town.submit(f"big@{OUTSIDE}", letter)
     assert sent.accepted, sent.transcript
     found = town.delivered(f"big@{OUTSIDE}", letter)
     assert found.cut.body == body_of(letter)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.letters import ASCII, real_life
-from support.peers import PeerError, child, free_port, listening, wait_for, wait_until_up
+from support.peers import PeerError, child, free_port, listening, need, wait_for, wait_until_up
 from support.postfix import postfix
 from support.swaks import swaks
 
@@ -82,6 +82,15 @@ def test_a_queue_waits_for_its_next_hop(mail_store: Dovecot) -> None:
         assert swaks(mta.port, SENDER, "ai@tcp.example", ASCII).accepted
         wait_for(lambda: "status=deferred" in mta.log(), "the first attempt")
         assert len(mta.queue()) == 1
+
+
+def test_a_missing_peer_fails_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is skipped in silence: a missing program, or a user who is not root, fails with the line to run."""
+    with pytest.raises(pytest.fail.Exception, match=r"khong-cai-dat not found; run: apt-get install -y postfix "):
+        need("sh", "khong-cai-dat")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(pytest.fail.Exception, match="root"), postfix({"tcp.example": "discard:"}):
+        pass
 
 
 def test_a_peer_that_ends_at_once_says_why(tmp_path: Path) -> None:
