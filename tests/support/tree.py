@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from gateway.demo.authority import name, shared_key
+from gateway.demo.authority import make_key, name
 from gateway.pki.certificate import Certificate
 from support.letters import NOW
 
@@ -61,7 +61,7 @@ class Node:
         critical: bool = False,
     ) -> Node:
         """Return a new certificate; `critical` makes all its extensions so."""
-        chosen = key or shared_key("p256", next(_SERIALS) % 29 + 200)
+        chosen = key or make_key("p256")
         parts = {"CN": common_name} if email is None else {"CN": common_name, "E": email}
         return _signed(
             name(**parts), self.certificate.parsed.subject, chosen, self.key, ca=ca, extensions=extensions,
@@ -97,7 +97,7 @@ def root(
     end: dt.datetime = NOW + 9000 * DAY,
 ) -> Node:
     """Return a self-signed authority."""
-    chosen = key or shared_key("p256", next(_SERIALS) % 29 + 200)
+    chosen = key or make_key("p256")
     subject = name(CN=common_name)
     return _signed(subject, subject, chosen, chosen, ca=True, extensions=(), span=(start, end), path_length=None)
 

@@ -157,6 +157,10 @@ def test_limits_refuse() -> None:
         tree(parts, parts=3)
     with pytest.raises(MimeError, match="too_many_fields"):
         tree(HEAD + b"--b\r\n" + b"A: 1\r\n" * 6 + b"\r\n", fields=5)
+    many = HEAD + (b"--b\r\n" + b"A: 1\r\n" * 900 + b"\r\n") * 25
+    with pytest.raises(MimeError, match="too_many_fields"):
+        tree(many)  # no section has too many, all of them have
+    assert tree(many[: len(many) // 2])
     with pytest.raises(MimeError, match="header_too_large"):
         tree(HEAD + b"--b\r\nA: " + b"x" * 400 + b"\r\n\r\n", header_octets=300)
 

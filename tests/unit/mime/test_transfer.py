@@ -178,6 +178,22 @@ def test_quoted_printable_over_block_borders(size: int, line: bytes) -> None:
     assert max(map(len, lines_of(octets))) <= 76
 
 
+@pytest.mark.parametrize("lead", [51, 52, 53])
+def test_soft_break_between_blocks_has_its_room(lead: int) -> None:
+    """The "=" at the end of a block's last line is within the 76, too: with 52 octets to quote it is the 77th."""
+    body = b"\xff" * lead + b"x" * (3 * 64 * 1024)
+    octets = encoded(TEXT + body)
+    assert decoded(octets) == body
+    assert max(map(len, lines_of(octets))) == 76
+
+
+def test_line_end_between_blocks_stays_a_line_end() -> None:
+    """RFC 2045 6.7 (4): a CRLF of the text is a line break, even where it lies across two blocks."""
+    octets = encoded(TEXT + b"\xff" + b"x" * (2 * 64 * 1024 - 2) + b"\r\n" + b"y" * 10)
+    assert octets.endswith(b"\r\n" + b"y" * 10)
+    assert b"=0D" not in octets
+
+
 @pytest.mark.parametrize(
     "size", [1, 2, 3, 56, 57, 58, 5699, 5700, 5701, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 5]
 )
