@@ -258,6 +258,8 @@ def test_a_hop_that_left_the_settings() -> None:
 
     world.simulate(work)
     assert world.disk["e"].attempts == 1
+    assert world.disk["e"].next_attempt_at < START + timedelta(seconds=61)
+    assert not world.disk["e"].dot_sent
 
 
 def test_the_store_is_out_of_order() -> None:

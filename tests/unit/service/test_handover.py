@@ -15,7 +15,7 @@ from gateway.core.events import Stage
 from gateway.core.message import Message
 from gateway.core.queue import Kind, RecipientState
 from gateway.core.reply import Reply
-from support.handing import LOOP, Limits, Process, Script, World, consignment, recipients
+from support.handing import LOOP, Limits, Process, Script, ScriptedTransaction, World, consignment, recipients
 
 if TYPE_CHECKING:
     from gateway.core.queue import Consignment
@@ -236,6 +236,14 @@ def test_row_10_lost_after_the_dot() -> None:
     assert process.events[-1].facts["possible_duplicate"] == 2
 
 
+def test_row_10_the_hop_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hop that says "lost after the dot" is believed, whatever else it says of the dot."""
+    monkeypatch.setattr(ScriptedTransaction, "dot_sent", property(lambda _: False, lambda *_: None), raising=False)
+    world = out(dot=(0,))
+    handed(world, consignment())
+    assert only_entry(world).dot_sent
+
+
 def test_row_10_a_bug_behind_the_dot_is_an_unanswered_dot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever breaks between a dot and its answer, the message is kept."""
     world = out()
@@ -321,6 +329,7 @@ def test_row_16_lmtp() -> None:
     world = World({"out": [Script(dot=(250, 450, 550))]}, lmtp=True)
     reply, _ = handed(world, consignment(3), wait=5)
     assert reply.code == 250
+    assert world.steps.index("committed") < world.steps.index("dot")
     entry, _notice = world.disk.values()
     assert entry.states == (RecipientState.SENT, RecipientState.READY, RecipientState.FAILED)
 
