@@ -2,6 +2,8 @@
 
 Several processes write to it. Each takes its turn by flock before BEGIN IMMEDIATE (a busy timeout alone lets one starve
 the others for seconds), every commit is on the disk before it returns, and no deferred transaction ever upgrades.
+No other code of the process may open the file, the standard library's SQLite least of all: POSIX locks belong to the
+process, so two copies of SQLite do not see each other's, and closing one file drops them all.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from pysqlite3 import dbapi2
 from structlog.testing import capture_logs
 
 from gateway.core.errors import ServiceError
@@ -15,7 +16,7 @@ from gateway.core.message import Message
 from gateway.core.queue import Kind, RecipientState
 from gateway.core.reply import Reply
 from gateway.spool.bodies import SpoolBodies
-from gateway.spool.schema import IN_ROW
+from gateway.spool.changes import Change
 from gateway.spool.store import SqliteSpool
 from support.spooled import LARGE, NOW, bare, entry, fill, octets, plain, rich, sent, settings, with_consignment
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.core.queue import Entry
 
+IN_ROW = 256 * 1024
 LATER = NOW + timedelta(days=30)
 
 
@@ -162,6 +164,28 @@ async def test_one_bad_entry_spoils_its_own_commit_only(spool: SqliteSpool, tmp_
     assert [type(each) for each in outcomes if each is not None] == [ServiceError]
     assert body_files(tmp_path) == []
     assert {each.entry_id for each in await reopened(spool, tmp_path)} == {each.entry_id for each in good}
+
+
+async def test_a_row_never_comes_without_its_file(spool: SqliteSpool) -> None:
+    """If a body's file was tidied away before its row is committed, the commit fails: the client sends again."""
+    with pytest.raises(ServiceError, match="gone"):
+        await spool._writer.submit(Change.storing([entry(octets(LARGE)), entry()]))
+    assert await spool.count() == {}
+
+
+async def test_an_administrator_may_write_meanwhile(spool: SqliteSpool, tmp_path: Path) -> None:
+    """Somebody who takes no turns is waited for: a transaction that began by reading would fail at once."""
+    await spool.commit([entry()])
+    shell = dbapi2.connect(tmp_path / "spool.sqlite3", isolation_level=None)
+    shell.execute("BEGIN IMMEDIATE")
+    shell.execute("UPDATE entries SET attempts = attempts + 1")
+    committing = asyncio.create_task(spool.commit([entry()]))
+    await asyncio.sleep(0.1)
+    assert not committing.done()
+    shell.execute("COMMIT")
+    shell.close()
+    await committing
+    assert await spool.count() == {"deliver": 2}
 
 
 async def test_due_entries_are_claimed_once_and_oldest_first(spool: SqliteSpool) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-import sqlite3
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pysqlite3 import dbapi2
 from sqlalchemy import event
 
 from gateway.core.errors import SetupError, StorageFullError
@@ -157,7 +157,7 @@ async def test_due_is_answered_by_an_index(spool: SqliteSpool, tmp_path: Path) -
 
     await spool.due(NOW, 5)
     await spool.next_due()
-    database = sqlite3.connect(tmp_path / "spool.sqlite3")
+    database = dbapi2.connect(tmp_path / "spool.sqlite3")
     selects = [query for query in queries if "next_attempt_at" in query]
     assert len(selects) == 2
     for query in selects:
@@ -186,12 +186,12 @@ async def test_only_the_owner_may_look(tmp_path: Path) -> None:
 async def test_a_newer_spool_is_left_alone(tmp_path: Path) -> None:
     """A database of a later version, or of something else, is refused and not touched."""
     await SqliteSpool(settings(tmp_path)).close()
-    database = sqlite3.connect(tmp_path / "spool.sqlite3")
+    database = dbapi2.connect(tmp_path / "spool.sqlite3")
     database.execute(f"PRAGMA user_version = {VERSION + 1}")
     database.close()
     with pytest.raises(SetupError, match="newer version"):
         SqliteSpool(settings(tmp_path))
-    database = sqlite3.connect(tmp_path / "spool.sqlite3")
+    database = dbapi2.connect(tmp_path / "spool.sqlite3")
     database.execute("PRAGMA user_version = 0")
     database.close()
     with pytest.raises(SetupError, match="not a spool"):
