@@ -142,6 +142,11 @@ def cases() -> Iterator[Case]:
                     yield replace(plain, beside=beside)
 
 
+def plain_of(case: Case) -> Case:
+    """Return the case without anything but a hop's behavior."""
+    return Case(case.count, case.script, case.lmtp, case.answered_for)
+
+
 @dataclass
 class Tally:
     """What a number of runs came to."""
@@ -162,14 +167,15 @@ class Tally:
 def explore(chosen: Iterable[Case], enough: Callable[[Tally], bool] = lambda _: False) -> Tally:
     """Run each case as it is, and again for each of its steps with a death (or the like) there.
 
-    Of the many cases with three recipients each dies at every fifth step, neighbors at different ones.
+    Of the many cases with three recipients each dies at every fifth step only, neighbors at different ones; likewise
+    at every second step where two recipients meet something else besides.
     """
     tally = Tally()
     for number, case in enumerate(chosen):
         steps = run(case, None, tally)
         if case.count > 1 and case.store in {"full", "full once", "unknown"}:
             continue  # with one recipient these die everywhere; more of them add nothing but time
-        every = 5 if case.count == 3 else 1
+        every = {1: 1, 2: 1 if case == plain_of(case) else 2, 3: 5}[case.count]
         for at in range(number % every, steps, every):
             run(case, at, tally)
         if enough(tally):
