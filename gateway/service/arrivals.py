@@ -114,6 +114,16 @@ def facts_of(received: Received, opened: Opened, author: Mailbox | None, judgmen
     )
 
 
+def record_facts(recorder: Recorder, trace_id: str, facts: Facts) -> None:
+    """Leave an event of what policy was given to see; the subject is content and stays out."""
+    seen: dict[str, Fact] = {
+        "author": str(facts.author) if facts.author is not None else None,
+        "form": facts.form,
+        "traits": tuple(sorted(facts.traits)),
+    }
+    recorder.record(Event(Stage.CLASSIFIED, trace_id, seen))
+
+
 def record_rulings(recorder: Recorder, trace_id: str, shares: Sequence[Share[object]]) -> None:
     """Leave an event for each ruling: which rule of which policy decided what, for how many recipients."""
     for share in shares:

@@ -17,7 +17,7 @@ from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.core.verdict import row_of
 from gateway.policy.engine import rule_inbound
-from gateway.service.arrivals import by_hop, facts_of, fitted, record_rulings
+from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings
 from gateway.smime.verify import verify
 from gateway.tagging import tag
 
@@ -56,19 +56,23 @@ class Inbound:
         envelope = relayed.arrival.envelope
         judgment = await self._judge(world, relayed, received)
         facts = facts_of(relayed, opened, judgment.author, judgment)
+        record_facts(self._recorder, relayed.arrival.trace_id, facts)
         shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
         record_rulings(self._recorder, relayed.arrival.trace_id, shares)
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
         if refusals and len(refusals) == len(shares):
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
+        agency = _agency(judgment)
         tagged = tag(
             opened.message,
             judgment,
-            agency=_agency(judgment),
+            agency=agency,
             authserv_id=world.tags.authserv_id,
             subject=world.tags.subject,
             received_at=relayed.arrival.at,
         )
+        added = len(tagged) - len(opened.message)
+        self._recorder.record(Event(Stage.TAGGED, relayed.arrival.trace_id, {"agency": agency, "added_octets": added}))
         consignments: list[Consignment] = []
         for share in shares:
             part = envelope.only(share.indexes)

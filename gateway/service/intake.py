@@ -151,6 +151,8 @@ class Journey:
         if loops(read_header(arrival.message), self._hostname):
             return _LOOP
         clean = strip(arrival.message, authserv_id=world.tags.authserv_id)
+        if len(clean) != len(arrival.message):
+            self._log.info("marks that were not ours to keep removed", octets=len(arrival.message) - len(clean))
         consignments: Sequence[Consignment] | Reply
         match received:
             case Submission():

@@ -19,7 +19,7 @@ from gateway.mime.fields import AuthorDefect, Header, author_of
 from gateway.mime.transfer import CannotEncode, downgrade_header
 from gateway.policy.engine import rule_outbound
 from gateway.ports import KeyKind
-from gateway.service.arrivals import by_hop, facts_of, fitted, has_eight_bit, record_rulings
+from gateway.service.arrivals import by_hop, facts_of, fitted, has_eight_bit, record_facts, record_rulings
 from gateway.service.notice import unsigned_notice
 from gateway.smime.sign import Left, check_own_work, content_digest, finish, prepare
 
@@ -90,6 +90,7 @@ class Outbound:
             return author
         envelope = submission.arrival.envelope
         facts = facts_of(submission, opened, author)
+        record_facts(self._recorder, submission.arrival.trace_id, facts)
         shares = rule_outbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
         record_rulings(self._recorder, submission.arrival.trace_id, shares)
         for share in shares:

@@ -98,6 +98,8 @@ async def test_what_was_judged_is_recorded() -> None:
     assert (facts["verdict"], facts["chain"], facts["signature"]) == ("verified", "valid", "valid")
     assert facts["author"] == LAN
     assert len(facts["signers"]) == 1  # type: ignore[arg-type]
+    assert recorder.facts("classified") == [{"author": LAN, "form": "clear_signed", "traits": ()}]
+    assert [each["agency"] for each in recorder.facts("tagged")] == ["Sở Y tế"]
 
 
 async def test_quarantine_keeps_the_octets_that_came() -> None:
