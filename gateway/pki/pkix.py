@@ -36,7 +36,7 @@ from pyhanko_certvalidator.revinfo.validate_crl import verify_crl
 from pyhanko_certvalidator.validate import async_validate_path
 
 from gateway.pki.graph import MAX_PER_SUBJECT, Path, name_key, subject_key
-from gateway.pki.strength import STRONG_DIGESTS, weak_key
+from gateway.pki.strength import STRONG_DIGESTS, costly_key, weak_key
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -120,6 +120,7 @@ def fault_of(path: Path, rules: Rules, bag: Sequence[Certificate]) -> str | None
         return fault
     lists = _lists_of(path, rules.lists)
     more = [each for each in _signers_of(lists, path, bag) if each not in path]
+    lists = tuple(each for each in lists if _genuine(each, (*path[:-1], *more)))
     try:
         _validate(path, rules, lists, more)
         return _look_for_revoked(path, rules, lists, more) if lists and not rules.demand else None
@@ -196,6 +197,21 @@ def _signers_of(lists: Sequence[RevocationList], path: Path, bag: Sequence[Certi
             counts[name] = counts.get(name, 0) + 1
             found.append(each)
     return found
+
+
+def _genuine(one: RevocationList, issuers: Iterable[Certificate]) -> bool:
+    """Return whether one of these keys signed the list.
+
+    A stranger's list must not even be seen by the library: it takes entry by entry of it apart, and gives up on the
+    whole path where the algorithm is not of the key's family.
+    """
+    for each in issuers:
+        if each.public_key is None or costly_key(each.public_key) or subject_key(each) != one.issuer:
+            continue
+        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            if one.parsed.is_signature_valid(each.public_key):  # type: ignore[arg-type]
+                return True
+    return False
 
 
 @lru_cache(maxsize=256)

@@ -175,6 +175,10 @@ def test_weak_digests() -> None:
         (Revocation.SOFT, "stale_revoked", (INVALID, "revoked")),
         (Revocation.SOFT, "garbage", (VALID, "valid")),
         (Revocation.SOFT, "stranger_revoked", (VALID, "valid")),
+        (Revocation.SOFT, "odd", (VALID, "valid")),
+        (Revocation.SOFT, "odd_and_revoked", (INVALID, "revoked")),
+        (Revocation.HARD, "odd", (INDETERMINATE, "no_revocation_data")),
+        (Revocation.HARD, "odd_and_clear", (VALID, "valid")),
         (Revocation.SOFT, "future_revoked", (VALID, "valid")),
         (Revocation.HARD, "none", (INDETERMINATE, "no_revocation_data")),
         (Revocation.HARD, "leaf_only", (INDETERMINATE, "no_revocation_data")),
@@ -198,6 +202,9 @@ def test_revocation(mode: Revocation, lists: str, expected: tuple[ChainState, st
     top, sub = TOP.revocation_list(), SUB.revocation_list()
     stale = {"start": NOW - 9 * DAY, "end": NOW - DAY}
     stranger = Node(TOP.issue("Cấp hai", ca=True).certificate, shared_key("p256", 950))
+    odd = Node(stranger.certificate, shared_key("rsa2048", 951)).revocation_list(
+        LEAF
+    )  # RSA under the name of a P-256 key
     known: dict[str, tuple[bytes, ...]] = {
         "none": (),
         "clear": (top, sub),
@@ -208,6 +215,9 @@ def test_revocation(mode: Revocation, lists: str, expected: tuple[ChainState, st
         "stale_revoked": (top, SUB.revocation_list(LEAF, **stale)),
         "garbage": (b"", b"x", sub[:-1], SUB.certificate.der),
         "stranger_revoked": (top, stranger.revocation_list(LEAF)),
+        "odd": (odd,),
+        "odd_and_revoked": (odd, top, SUB.revocation_list(LEAF)),
+        "odd_and_clear": (odd, top, sub),
         "stranger_clear": (top, stranger.revocation_list()),
         "future_revoked": (top, SUB.revocation_list(LEAF, start=NOW + DAY)),
         "old_clear_new_revoked": (top, SUB.revocation_list(start=NOW - 2 * DAY), SUB.revocation_list(LEAF)),
