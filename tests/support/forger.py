@@ -11,12 +11,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from gateway.cms.asn1 import tlv
+from gateway.cms.verify import check_signer, open_signed
+from gateway.pki.certificate import Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.demo.authority import Credential, PrivateKey
 
+CONTENT: Final = b"Content-Type: text/plain\r\n\r\nChuyen 5 trieu.\r\n"
+"""What is signed, unless a test says otherwise."""
 DATA: Final = "1.2.840.113549.1.7.1"
 CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
 MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
@@ -162,3 +166,22 @@ def signed_data(
         tlv(0x31, *infos),
     )
     return sequence(oid("1.2.840.113549.1.7.2"), tlv(0xA0, data))
+
+
+def faults(cms: bytes, *, content: bytes = CONTENT, certificate: bytes | None = None) -> list[str | None]:
+    """Return what `check_signer` says of every signer, with its own certificate unless another one is given."""
+    data = open_signed(cms)
+    found = []
+    for signer in data.signers:
+        known = (Certificate.load(certificate),) if certificate else data.certificates
+        chosen = known[0] if certificate else signer.certificate(known)
+        assert chosen is not None
+        digest = hashlib.new(signer.digest or "sha256", content, usedforsecurity=False).digest()
+        found.append(check_signer(signer, content_digest=digest, certificate=chosen))
+    return found
+
+
+def fault(made: Forger) -> str | None:
+    """Return the fault of a forger's one signer over the usual content."""
+    (only,) = faults(made.cms(CONTENT))
+    return only

@@ -75,6 +75,20 @@ def test_notify() -> None:
     assert envelope.only([1]).envid == "x"
 
 
+def test_domains_of_idna_2008_are_their_own() -> None:
+    """What IDNA 2003 folds into another domain is another mailbox; what both know as one is one."""
+    for odd, folded in (
+        ("straße", "strasse"),
+        ("STRAẞE", "strasse"),
+        ("ὅς", "ὅσ"),
+        ("a\u200db", "ab"),
+        ("a\u200cb", "ab"),
+    ):
+        assert domain_key(f"{odd}.example") != domain_key(f"{folded}.example")
+    for one, other in (("SÔNG.example", "xn--sng-kna.EXAMPLE"), ("so\u0302ng.example", "sông.example")):
+        assert domain_key(one) == domain_key(other)
+
+
 def signer(*addresses: str) -> Signer:
     """Return a signer whose certificate names the addresses."""
     return Signer("CN=x", "CN=y", "01", addresses, None, None, "RSA", "00")
@@ -90,7 +104,8 @@ def test_verified_needs_a_signer_that_names_the_author() -> None:
     """Verified cannot be built otherwise."""
     author = Mailbox.parse("a@b.c")
     assert Verified("ok", (signer("A@b.c"),), author).author == author
-    for signers in ((), (signer(),), (signer("x@b.c"),)):
+    assert Verified("ok", (signer("a@xn--sng-kna.c"),), Mailbox.parse("A@sông.c")).reason == "ok"
+    for signers in ((), (signer(),), (signer("x@b.c"),), (signer("a@b.c\0"),), (signer("not an address"),)):
         with pytest.raises(ValueError, match="names the author"):
             Verified("ok", signers, author)
     with pytest.raises(ValueError, match="names the author"):

@@ -86,6 +86,16 @@ def test_no_signers() -> None:
     assert told(edited(lambda data: data.__setitem__("signer_infos", [])))[0] == "invalid"
 
 
+def test_limits_of_the_cms_are_no_forgeries() -> None:
+    """Condition 7: what is over a limit, or encoded in an unknown way, is unreadable; only what is broken is invalid."""
+    five = edited(lambda data: data.__setitem__("signer_infos", [*data["signer_infos"]] * 5))
+    assert told(five) == ("unreadable", "too_many_signers")
+    many = edited(lambda data: data.__setitem__("certificates", [*data["certificates"]] * 11))
+    assert told(many) == ("unreadable", "too_many_certificates")
+    odd = good().replace(b"Content-Transfer-Encoding: base64", b"Content-Transfer-Encoding: x-uuencode")
+    assert told(odd) == ("unreadable", "unknown_encoding")
+
+
 def test_signer_certificate_missing() -> None:
     """Condition 10: without the certificate nothing can be said; given from elsewhere it completes the message."""
     good()
