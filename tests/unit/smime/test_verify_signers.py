@@ -87,7 +87,7 @@ def test_no_signers() -> None:
 
 
 def test_limits_of_the_cms_are_no_forgeries() -> None:
-    """Condition 7: what is over a limit, or encoded in an unknown way, is unreadable; only what is broken is invalid."""
+    """Condition 7: what is over a limit, or encoded in an unknown way, is unreadable; what is broken is invalid."""
     five = edited(lambda data: data.__setitem__("signer_infos", [*data["signer_infos"]] * 5))
     assert told(five) == ("unreadable", "too_many_signers")
     many = edited(lambda data: data.__setitem__("certificates", [*data["certificates"]] * 11))
