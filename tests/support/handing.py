@@ -1,7 +1,7 @@
 """Doubles for what a hand-over and dispatch speak to, in simulated time, with a switch that kills the process.
 
     world = World(scripts={"out": [Script(rcpt=(250, 550), dot=(250,))]})
-    reply = world.simulate(lambda: world.process().handover.hand_over([consignment(2)]))
+    reply, process = handed(world, consignment(2))
 
 A `World` is what outlives a process: the store on disk, what next hops have delivered, the time. A `Process` is one
 life of the gateway in it: real `Handover` and `Dispatcher`, and doubles that die with it. Every effect is a numbered
@@ -14,101 +14,35 @@ import asyncio
 import datetime as dt
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.config.model import SpoolSettings
 from gateway.core.address import NULL_PATH, Mailbox, NullPath
-from gateway.core.envelope import Direction, Envelope, Notify, Recipient
-from gateway.core.message import Message
 from gateway.core.queue import Consignment, Entry, Kind
-from gateway.core.reply import Reply
 from gateway.ports import HopError, HopTrouble
 from gateway.service.dispatch import Dispatcher
 from gateway.service.handover import Handover
+from support.scripts import Dot, Limits, Script, answer
+from support.simulated import LOOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from gateway.core.address import ReversePath
+    from gateway.core.envelope import Envelope
     from gateway.core.events import Event, Stage
+    from gateway.core.message import Message
+    from gateway.core.reply import Reply
 
 T = TypeVar("T")
 
 START: Final = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
-SENDER: Final = Mailbox.parse("lan@so-a.example")
 SETTINGS: Final = SpoolSettings(directory=Path("/nowhere"))
-CONTENT: Final = Message.of("Subject: Báo cáo\r\nMessage-ID: <m1@so-a.example>\r\n\r\nxin chào\r\n".encode())
 
 
 class Died(BaseException):
     """The process was killed: no handler for errors sees this."""
-
-
-class SimulatedLoop(asyncio.BaseEventLoop):
-    """An event loop whose clock jumps to the next timer as soon as nothing is left to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.moment = 0.0
-        self._selector = self
-        self.set_exception_handler(lambda _loop, _context: None)  # tasks that die with their process
-
-    def time(self) -> float:
-        return self.moment
-
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise RuntimeError("everybody waits for ever")
-        self.moment += timeout
-        return []
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        pass
-
-    def _write_to_self(self) -> None:
-        pass
-
-
-LOOP: Final = SimulatedLoop()
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """How a hop behaves in one transaction. Codes beyond 599 do not exist."""
-
-    rcpt: tuple[int, ...] = ()
-    """One code per recipient; 250 for those beyond."""
-    dot: tuple[int, ...] = (250,)
-    """SMTP: one code. LMTP: one per accepted recipient; fewer, and the connection is lost after them."""
-    begin: str = ""
-    """"trouble": not usable; "hang": no answer for an hour."""
-    data: str = ""
-    """"lost": the connection ends before the dot; "hang": no answer to DATA for an hour."""
-    delay: float = 0.0
-    """Seconds from the dot to its answer."""
-    taken: bool = True
-    """Whether recipients whose answer is lost were delivered."""
-
-
-@dataclass(slots=True)
-class Dot:
-    """An end of data that reached a hop."""
-
-    recipients: tuple[str, ...]
-    answered: set[str] = field(default_factory=set)
-    """Recipients whose answer we have read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Implements `ports.HopLimits`."""
-
-    size: int | None = None
-    eight_bit: bool = True
-    smtputf8: bool = True
-    dsn: bool = True
 
 
 class World:
@@ -411,37 +345,27 @@ class ScriptedTransaction:
             raise AssertionError("abandoned behind the dot")
 
 
-def answer(code: int, stage: str) -> Reply:
-    """Return a hop's reply."""
-    status = {2: "2.1.5", 4: "4.2.0", 5: "5.1.1"}.get(code // 100)
-    return Reply(code, status, (f"{stage} says {code}",))
+def handed(world: World, *consignments: Consignment, wait: float = 0.0) -> tuple[Reply, Process]:
+    """Hand over, let `wait` simulated seconds pass, and return the reply and the process."""
+
+    async def work() -> tuple[Reply, Process]:
+        process = world.process()
+        began = LOOP.time()
+        reply = await process.handover.hand_over(consignments)
+        world.answered_after = LOOP.time() - began
+        if wait:
+            await asyncio.sleep(wait)
+        return reply, process
+
+    return world.simulate(work)
 
 
-def recipients(count: int, notify: frozenset[Notify] | None = None, first: int = 0) -> tuple[Recipient, ...]:
-    """Return some forward-paths, r0@noi-b.example and so on."""
-    return tuple(Recipient(Mailbox.parse(f"r{first + n}@noi-b.example"), notify) for n in range(count))
+def out(**script: Any) -> World:
+    """Return a world whose hop does this in the first transaction."""
+    return World({"out": [Script(**script)]})
 
 
-def consignment(  # noqa: PLR0913 - whatever a test wants otherwise
-    count: int = 1,
-    *,
-    answered_for: bool = True,
-    kind: Kind = Kind.DELIVER,
-    hop: str = "out",
-    sender: ReversePath = SENDER,
-    notify: frozenset[Notify] | None = None,
-    first: int = 0,
-    message: Message = CONTENT,
-    **parameters: Any,
-) -> Consignment:
-    """Return a consignment for r0 ... of a submitter (or, not answered for, of another mail system)."""
-    return Consignment(
-        kind,
-        hop if kind is Kind.DELIVER else "",
-        Envelope(sender, recipients(count, notify, first), **parameters),
-        message,
-        Direction.OUTBOUND if answered_for else Direction.INBOUND,
-        "trace1",
-        answered_for,
-        reason="" if kind is Kind.DELIVER else "test kept by a test",
-    )
+def only_entry(world: World) -> Any:
+    """Return the one entry on disk."""
+    (entry,) = world.disk.values()
+    return entry

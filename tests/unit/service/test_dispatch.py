@@ -14,7 +14,9 @@ from gateway.core.events import Stage
 from gateway.core.queue import Kind, RecipientState
 from gateway.service import dispatch, lanes
 from gateway.service.settle import new_entry
-from support.handing import LOOP, SETTINGS, START, Limits, Process, Script, World, consignment
+from support.consigning import consignment
+from support.handing import SETTINGS, START, Limits, Process, Script, World
+from support.simulated import LOOP
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

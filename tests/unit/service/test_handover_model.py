@@ -21,7 +21,9 @@ from gateway.core.envelope import Notify
 from gateway.core.errors import ServiceError, StorageFullError
 from gateway.core.queue import Kind, RecipientState
 from gateway.service import handover, passage, settle
-from support.handing import LOOP, START, Limits, Process, Script, World, consignment
+from support.consigning import consignment
+from support.handing import START, Limits, Process, Script, World
+from support.simulated import LOOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -18,7 +18,8 @@ from gateway.core.reply import Reply
 from gateway.mime.report import Action
 from gateway.service.schedule import WARN_AFTER, interval
 from gateway.service.settle import Attempt, Moment, Settled, Terms, new_entry, settle
-from support.handing import SENDER, SETTINGS, START, answer, consignment
+from support.consigning import SENDER, consignment
+from support.handing import SETTINGS, START, answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
