@@ -53,7 +53,7 @@ class World:
         scripts: Mapping[str, Sequence[Script]] | None = None,
         *,
         lmtp: bool = False,
-        limits: Limits = Limits(),
+        limits: Limits = Limits(),  # noqa: B008 - frozen
         commit_faults: Sequence[Exception | None] = (),
         settle_faults: Sequence[Exception | None] = (),
         settings: SpoolSettings = SETTINGS,
