@@ -154,10 +154,11 @@ class Transaction(Protocol):
         """What the hop announced in its greeting."""
         ...
 
-    async def envelope(self, envelope: Envelope) -> tuple[Reply, ...]:
+    async def envelope(self, envelope: Envelope, *, size: int | None = None) -> tuple[Reply, ...]:
         """Send MAIL and every RCPT; return one reply per recipient (MAIL's refusal stands for all).
 
-        Raises `HopError(SITE)`.
+        `size` is what `content` will have, in octets, where that is known: announced where the hop wants to know
+        (RFC 1870). Raises `HopError(SITE)`.
         """
         ...
 

@@ -20,13 +20,13 @@ from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
 from gateway.core.received import Submitter
+from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.handover import Handover
 from gateway.record.events import LogRecorder
 from gateway.record.logs import configure
 from gateway.relay.hop import Hops
 from gateway.relay.probe import RecipientChecks
 from gateway.relay.route import Routes
-from gateway.service.dispatch import Dispatcher
-from gateway.service.handover import Handover
 from gateway.service.inbound import Inbound
 from gateway.service.intake import Door, Journey, ListedSource
 from gateway.service.outbound import Outbound

@@ -117,8 +117,9 @@ class MaildirTransaction:
         """True from the moment the first file is about to appear in its `new`."""
         return self._dot_sent
 
-    async def envelope(self, envelope: Envelope) -> tuple[Reply, ...]:
-        """Accept every recipient."""
+    async def envelope(self, envelope: Envelope, *, size: int | None = None) -> tuple[Reply, ...]:
+        """Accept every recipient; no size is too large before the disk says so."""
+        del size
         if self._envelope is not None or self._given_up:
             raise RuntimeError("a transaction has one envelope")
         self._envelope = envelope

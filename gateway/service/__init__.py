@@ -1,1 +1,1 @@
-"""The journey of a message: `intake` is the way from the dot to the reply, `dispatch` what runs later."""
+"""The journey of a message from the dot to the reply: what is known of it, and what becomes of it."""

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gateway.config.model import SpoolSettings
 from gateway.core.address import NULL_PATH, Mailbox, NullPath
 from gateway.core.queue import Consignment, Entry, Kind
+from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.handover import Handover
 from gateway.ports import HopError, HopTrouble
-from gateway.service.dispatch import Dispatcher
-from gateway.service.handover import Handover
 from support.scripts import Dot, Limits, Script, answer
 from support.simulated import LOOP
 
@@ -287,16 +287,18 @@ class ScriptedTransaction:
         self._reverse_path: ReversePath = NULL_PATH
         self._accepted: list[str] = []
         self.given: Envelope | None = None
+        self._announced: int | None = None
         self.dot_sent = False
 
     @property
     def limits(self) -> Limits:
         return self._world.limits
 
-    async def envelope(self, envelope: Envelope) -> tuple[Reply, ...]:
+    async def envelope(self, envelope: Envelope, *, size: int | None = None) -> tuple[Reply, ...]:
         self._process.step("envelope")
         self._reverse_path = envelope.reverse_path
         self.given = envelope
+        self._announced = size
         codes = (*self._script.rcpt, *(250,) * len(envelope.recipients))[: len(envelope.recipients)]
         for recipient, code in zip(envelope.recipients, codes, strict=True):
             if code < 300:
@@ -305,6 +307,7 @@ class ScriptedTransaction:
 
     async def content(self, message: Message) -> tuple[Reply, ...]:
         self._process.step("content")
+        assert self._announced == len(message), "the size announced is not the size sent"
         await asyncio.sleep(0.002)
         if self._script.data == "lost":
             raise HopError(HopTrouble.SITE, "connection lost")

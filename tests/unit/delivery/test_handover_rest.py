@@ -1,4 +1,4 @@
-"""The decision table of the hand-over, row by row: rows 13 to 20, and stopping (`service/handover.py`)."""
+"""The decision table of the hand-over, row by row: rows 13 to 20, and stopping (`delivery/handover.py`)."""
 
 from __future__ import annotations
 

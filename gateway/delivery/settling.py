@@ -13,9 +13,9 @@ import structlog
 from gateway.core.errors import ServiceError
 
 if TYPE_CHECKING:
+    from gateway.delivery.patience import Patience
+    from gateway.delivery.settle import Settled
     from gateway.ports import Spool
-    from gateway.service.patience import Patience
-    from gateway.service.settle import Settled
 
 PAUSE: Final = 2.0
 """Seconds between two attempts to store."""

@@ -1,4 +1,4 @@
-"""Dispatch: entries that are due are tried once each, fairly between hops, never dropped (`service/dispatch.py`)."""
+"""Dispatch: entries that are due are tried once each, fairly between hops, never dropped (`delivery/dispatch.py`)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from gateway.core.errors import ServiceError
 from gateway.core.events import Stage
 from gateway.core.queue import Kind, RecipientState
-from gateway.service import dispatch, lanes
-from gateway.service.settle import new_entry
+from gateway.delivery import dispatch, lanes
+from gateway.delivery.settle import new_entry
 from support.consigning import consignment
 from support.handing import SETTINGS, START, Limits, Process, Script, World
 from support.simulated import LOOP

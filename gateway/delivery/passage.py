@@ -15,10 +15,10 @@ import structlog
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
 from gateway.core.reply import Reply
+from gateway.delivery.patience import cancel
+from gateway.delivery.settle import Attempt, accepted
 from gateway.mime.fields import read_header
 from gateway.ports import HopError, HopTrouble
-from gateway.service.patience import cancel
-from gateway.service.settle import Attempt, accepted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
     from gateway.core.queue import Consignment
+    from gateway.delivery.patience import Patience
     from gateway.ports import HopLimits, NextHop, Transaction
-    from gateway.service.patience import Patience
 
 _SITE_CODES: Final = frozenset({500, 502, 503, 530, 534, 535, 538})
 """Answers before the dot that speak of us and the hop, never of a message (row 7)."""
@@ -115,7 +115,7 @@ class Passage:
             self.replies = dict.fromkeys(self._indexes, fitting)
             self._remote = ""
             return
-        replies = await self._transaction.envelope(fitting)
+        replies = await self._transaction.envelope(fitting, size=len(self._message))
         site = next((each for each in replies if each.code in _SITE_CODES), None)
         if site is not None or len(replies) != len(self._indexes):
             raise HopError(HopTrouble.SITE, f"not a usable next hop: {site or 'wrong number of replies'}")
@@ -152,7 +152,7 @@ class Passage:
         if self._content is not None and not self._content.done():
             await cancel(self._content)
         transaction, self._transaction = self._transaction, None
-        if transaction is not None and self._content is None:
+        if transaction is not None and not transaction.dot_sent:
             await transaction.abandon()
 
     def refused(self) -> Attempt:

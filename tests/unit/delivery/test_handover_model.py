@@ -20,7 +20,7 @@ import structlog
 from gateway.core.envelope import Notify
 from gateway.core.errors import ServiceError, StorageFullError
 from gateway.core.queue import Kind, RecipientState
-from gateway.service import handover, passage, settle
+from gateway.delivery import handover, passage, settle
 from support.consigning import consignment
 from support.handing import START, Limits, Process, Script, World
 from support.simulated import LOOP

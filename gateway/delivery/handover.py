@@ -19,10 +19,9 @@ from gateway.core.errors import StorageFullError
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Kind
 from gateway.core.reply import Reply
-from gateway.ports import HopError
-from gateway.service.passage import Passage, fit
-from gateway.service.patience import Bell, Patience
-from gateway.service.settle import (
+from gateway.delivery.passage import Passage, fit
+from gateway.delivery.patience import Bell, Patience
+from gateway.delivery.settle import (
     Attempt,
     Moment,
     Settled,
@@ -32,7 +31,8 @@ from gateway.service.settle import (
     owes_success,
     settle,
 )
-from gateway.service.settling import PAUSE, store
+from gateway.delivery.settling import PAUSE, store
+from gateway.ports import HopError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -172,7 +172,7 @@ class Handover:
         consignment = entry.consignment
         hop = self._hops.by_name(consignment.hop)
         if not hop.usable:
-            return await self._keep(entry, Attempt({}, "the breaker is open"))
+            return await self._keep(entry, Attempt({}, "the breaker is open", tried=False))
         passage = Passage(hop, consignment, entry.open_indexes)
         try:
             await passage.ask(patience)

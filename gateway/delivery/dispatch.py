@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.core.errors import ServiceError
+from gateway.delivery.lanes import Lane
+from gateway.delivery.passage import Passage
+from gateway.delivery.patience import Bell, Patience
+from gateway.delivery.settle import Attempt, Moment, Terms, settle
+from gateway.delivery.settling import PAUSE, store
 from gateway.ports import HopError
-from gateway.service.lanes import Lane
-from gateway.service.passage import Passage
-from gateway.service.patience import Bell, Patience
-from gateway.service.settle import Attempt, Moment, Terms, settle
-from gateway.service.settling import PAUSE, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.config.model import SpoolSettings
     from gateway.core.queue import Entry
+    from gateway.delivery.settle import Settled
     from gateway.ports import Clock, NextHops, Recorder, Routes, Spool
-    from gateway.service.settle import Settled
 
 BATCH: Final = 50
 """Entries claimed at a time."""
@@ -187,7 +187,7 @@ class Dispatcher:
         except KeyError:  # the settings have changed: it may come back until the entry expires
             return Attempt({}, "no such next hop")
         if not hop.usable:
-            return Attempt({}, "the breaker is open")
+            return Attempt({}, "the breaker is open", tried=False)
         passage = Passage(hop, entry.consignment, entry.open_indexes)
         try:
             await passage.ask(patience)

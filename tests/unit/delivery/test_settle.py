@@ -1,4 +1,4 @@
-"""What an attempt makes of an entry: nobody is lost, and who is told by mail (`service/settle.py`, `schedule.py`)."""
+"""What an attempt makes of an entry: nobody is lost, and who is told by mail (`delivery/settle.py`, `schedule.py`)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gateway.core.envelope import Notify
 from gateway.core.events import Stage
 from gateway.core.queue import Entry, Kind, RecipientState
 from gateway.core.reply import Reply
+from gateway.delivery.schedule import WARN_AFTER, interval
+from gateway.delivery.settle import Attempt, Moment, Settled, Terms, new_entry, settle
 from gateway.mime.report import Action
-from gateway.service.schedule import WARN_AFTER, interval
-from gateway.service.settle import Attempt, Moment, Settled, Terms, new_entry, settle
 from support.consigning import SENDER, consignment
 from support.handing import SETTINGS, START, answer
 

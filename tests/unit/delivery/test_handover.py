@@ -1,4 +1,4 @@
-"""The decision table of the hand-over, row by row: rows 1 to 11 (`service/handover.py`)."""
+"""The decision table of the hand-over, row by row: rows 1 to 11 (`delivery/handover.py`)."""
 
 from __future__ import annotations
 

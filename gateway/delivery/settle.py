@@ -14,8 +14,8 @@ from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction, Envelope, Notify, Recipient
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Consignment, Entry, Kind, RecipientState
+from gateway.delivery.schedule import expiry, next_attempt, warns
 from gateway.mime.report import Action, Outcome, Report, delivery_report
-from gateway.service.schedule import expiry, next_attempt, warns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
