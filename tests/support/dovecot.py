@@ -123,6 +123,11 @@ class Dovecot:
                 raise PeerError(f"{user} has {found} messages, not {count}")
             return [_octets(imap, number) for number in range(1, count + 1)]
 
+    def present(self, user: str) -> list[bytes]:
+        """Return the messages of a mailbox as it is now, oldest first."""
+        with self._login(user) as imap:
+            return [_octets(imap, number) for number in range(1, _exists(imap) + 1)]
+
     def count(self, user: str) -> int:
         """Return how many messages a mailbox holds now."""
         with self._login(user) as imap:
