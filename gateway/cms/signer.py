@@ -97,7 +97,7 @@ class SignerInfo:
             if self.key_id is not None:
                 if each.subject_key_id == self.key_id:
                     return each
-            elif self.issuer is not None and each.parsed.serial_number == self.serial_number:
+            elif self.issuer is not None and each.serial_number == self.serial_number:
                 issuer = x509.Name.load(each.parsed.issuer.public_bytes())
                 if _same_name(issuer, self.issuer):
                     return each

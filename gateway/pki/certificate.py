@@ -64,6 +64,8 @@ class Certificate:
     """Dotted OIDs; None where the extension is absent."""
     key_usage: x509.KeyUsage | None = field(compare=False)
     ca: bool = field(compare=False)
+    serial_number: int = field(compare=False)
+    """Positive, unless its issuer does not keep to RFC 5280 4.1.2.2."""
     subject_key_id: bytes | None = field(compare=False)
     authority_key_id: bytes | None = field(compare=False)
 
@@ -105,6 +107,7 @@ class Certificate:
             extended_key_usage=frozenset(each.dotted_string for each in usages) if usages is not None else None,
             key_usage=_extension(extensions, x509.KeyUsage),
             ca=constraints is not None and constraints.ca,
+            serial_number=parsed.serial_number,
             subject_key_id=subject_id.digest if subject_id is not None else None,
             authority_key_id=authority_id.key_identifier if authority_id is not None else None,
         )
@@ -155,7 +158,7 @@ class Certificate:
     @property
     def serial(self) -> str:
         """The serial number, hexadecimal, upper case."""
-        return f"{self.parsed.serial_number:X}"
+        return f"{self.serial_number:X}"
 
     @property
     def fingerprint(self) -> str:

@@ -314,7 +314,7 @@ def _revoked_before(path: Path, lists: Sequence[RevocationList], at: datetime) -
         for one in lists:
             if one.fresh or one.issuer != subject_key(issuer) or _PARTIAL & {ext.oid for ext in one.parsed.extensions}:
                 continue
-            entry = one.parsed.get_revoked_certificate_by_serial_number(each.parsed.serial_number)
+            entry = one.parsed.get_revoked_certificate_by_serial_number(each.serial_number)
             if entry is None or entry.revocation_date_utc > at or _may_be_back(entry):
                 continue
             with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from gateway.cms.asn1 import tlv
 from gateway.demo.authority import shared_key
 from gateway.pki.certificate import Certificate
@@ -19,6 +17,7 @@ from gateway.pki.graph import (
 )
 from support.forger import raw, sequence
 from support.letters import NOW
+from support.pace import soon
 from support.tree import DAY, Node, root
 
 TOP = root("Gốc")
@@ -122,9 +121,8 @@ def test_bag_of_look_alikes_costs_a_bounded_number_of_operations() -> None:
     bag = [TOP.issue("Cấp hai", ca=True, key=key, key_ids=False).certificate for _ in range(300)]
     leaf = SUB.issue("lan", key_ids=False).certificate
     looking = Search((TOP.certificate,), (), bag, at=NOW)
-    begin = time.process_time()
-    found = looking.run(leaf)
-    assert time.process_time() - begin < 2
+    with soon(2):
+        found = looking.run(leaf)
     assert not found.candidates
     assert found.dead_end in {"path_too_complex", "bad_certificate_signature", "no_path"}
     assert looking._checks <= 64
@@ -150,9 +148,8 @@ def test_true_issuers_are_bounded_too() -> None:
         mesh += [node.issue(below, ca=True, key=key).certificate for below, key in zip(names, keys, strict=True)]
     leaf = Node(TOP.issue(names[0], ca=True, key=keys[0]).certificate, keys[0]).issue("lan").certificate
     looking = Search((root("Khác").certificate,), (), mesh, at=NOW)
-    begin = time.process_time()
-    assert not looking.run(leaf).candidates
-    assert time.process_time() - begin < 2
+    with soon(2):
+        assert not looking.run(leaf).candidates
     assert len(looking._reached) <= MAX_UNTRUSTED
     assert looking._checks <= 64
 

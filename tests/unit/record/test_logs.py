@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import structlog
 
 from gateway.core.errors import SetupError
 from gateway.record.logs import configure
+from support.pace import soon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,10 +237,9 @@ def test_a_filtered_record_is_cheap() -> None:
     """Debug lines stand in loops over messages: filtered, they cost microseconds."""
     configure("info")
     log = structlog.get_logger("x")
-    begin = time.process_time()
-    for _ in range(2000):
-        log.debug("x", value="a")
-    assert (time.process_time() - begin) / 2000 < 50e-6
+    with soon(2000 * 50e-6):
+        for _ in range(2000):
+            log.debug("x", value="a")
 
 
 def test_libraries_are_heard_from_warning_up_on_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from gateway.core.message import Message
 from gateway.mime.fields import MimeError, decode_text, read_header
 from gateway.tagging import strip
+from support.pace import soon
 
 OURS = "thư.songlam.example"
 HEAD = b"From: a@b.example\r\nTo: c@d.example\r\n"
@@ -218,6 +217,5 @@ def test_limits_refuse() -> None:
 )
 def test_work_is_bounded(line: bytes) -> None:
     """The largest header takes a moment, however its author wrote it."""
-    began = time.process_time()
-    stripped(line + b"\r\n")
-    assert time.process_time() - began < 3
+    with soon(3):
+        stripped(line + b"\r\n")
