@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.core.events import Event
     from gateway.core.message import Message
     from gateway.core.octets import Builder
+    from gateway.core.past import PastMessage
     from gateway.core.queue import Consignment, Entry
     from gateway.core.received import Client, Received, Submitter
     from gateway.core.reply import Reply
@@ -279,6 +280,14 @@ class Spool(Protocol):
     @property
     def below_watermark(self) -> bool:
         """True while the disk has too little room: MAIL is answered 452 4.3.1."""
+        ...
+
+
+class Memory(Protocol):
+    """Remembers facts and rulings of past mail, bounded in number and age; never raises and never delays mail."""
+
+    def remember(self, past: PastMessage) -> None:
+        """Note one message; written in batches, behind the reply."""
         ...
 
 

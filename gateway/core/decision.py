@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 
 class KeyChoice(StrEnum):
@@ -26,6 +26,44 @@ class IfUnable(StrEnum):
     SEND_UNSIGNED = "send_unsigned"
 
 
+class SignatureForm(StrEnum):
+    """What the signature looks like on the wire (RFC 8551 3.5)."""
+
+    CLEAR = "clear"
+    """multipart/signed: every mail client shows the text."""
+    OPAQUE = "opaque"
+    """application/pkcs7-mime: survives systems that re-encode bodies, and shows nothing without S/MIME."""
+
+
+class DateGap(StrEnum):
+    """What happens when Date is more than 50 minutes from the time of signing: some clients call that "broken"."""
+
+    OMIT_SIGNING_TIME = "omit_signing_time"
+    REPLACE_DATE = "replace_date"
+    """The old one stays as X-Original-Date."""
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """Text put at the end of the body before signing, where the structure allows it without damage."""
+
+    vietnamese: str
+    english: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """How a message travels on: header fields added above all others, and another next hop than the routes say."""
+
+    add_fields: tuple[tuple[str, str], ...] = ()
+    """(name, text); the text is encoded where it is not ASCII."""
+    hop: str | None = None
+
+
+AS_ROUTED: Final = Carriage()
+
+
 @dataclass(frozen=True, slots=True)
 class Sign:
     """Sign with the chosen key (`label` names one key outright)."""
@@ -33,11 +71,21 @@ class Sign:
     key: KeyChoice
     if_unable: IfUnable
     label: str | None = None
+    form: SignatureForm = SignatureForm.CLEAR
+    date_gap: DateGap = DateGap.OMIT_SIGNING_TIME
+    footer: Footer | None = None
+    protect_headers: bool = False
+    """Put copies of the header fields into what is signed (RFC 9788, hp="clear")."""
+    for_other_addresses: bool = False
+    """An organization's key may sign for an author its certificate does not name: most clients show that as broken."""
+    carriage: Carriage = AS_ROUTED
 
 
 @dataclass(frozen=True, slots=True)
 class PassUnchanged:
     """Send on without a signature of ours."""
+
+    carriage: Carriage = AS_ROUTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +106,8 @@ class Refuse:
 @dataclass(frozen=True, slots=True)
 class Deliver:
     """Deliver inbound mail with its tags."""
+
+    carriage: Carriage = AS_ROUTED
 
 
 @dataclass(frozen=True, slots=True)

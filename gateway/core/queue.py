@@ -22,7 +22,10 @@ class Kind(StrEnum):
 
     DELIVER = "deliver"
     TO_SIGN = "to_sign"
+    """Raw, waiting for a key that is busy or away: goes through the journey again (`handover.md` row 17)."""
     HELD = "held"
+    RELEASED = "released"
+    """Was held, and an administrator let it go: goes through the journey again, rules that hold passed over."""
     QUARANTINED = "quarantined"
 
 
@@ -35,6 +38,17 @@ class RecipientState(StrEnum):
     """A next hop answered 2xx for it."""
     FAILED = "failed"
     """Given up; a notification was made, or was not owed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a kept message came from, as far as rules ask; who may send as whom was checked when it came."""
+
+    listener: str
+    login: str
+    """`Submitter.name`."""
+    client: str
+    """IP address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,8 @@ class Consignment:
     """True for submissions: an authenticated sender or listed source may be told of failures by mail."""
     reason: str = ""
     """Why it is kept; stable code, then a blank and words for an administrator."""
+    origin: Origin | None = None
+    """Who submitted it, for what is kept raw and goes through the journey again."""
 
 
 @dataclass(frozen=True, slots=True)
