@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
-from gateway.core.address import Mailbox, NullPath
+from gateway.core.address import NullPath
 from gateway.core.decision import Hold, IfUnable, KeyChoice, PassUnchanged, Refuse, Share, Sign
 from gateway.core.envelope import Direction
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
-from gateway.mime.fields import AuthorDefect, Header, author_of
 from gateway.mime.transfer import CannotEncode, downgrade_header
 from gateway.policy.engine import rule_outbound
 from gateway.ports import KeyKind
 from gateway.service.arrivals import by_hop, facts_of, fitted, has_eight_bit, record_facts, record_rulings
+from gateway.service.authorship import permitted_author
 from gateway.service.notice import unsigned_notice
 from gateway.smime.sign import Left, check_own_work, content_digest, finish, prepare
 
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from gateway.core.address import Mailbox
     from gateway.core.decision import OutboundDecision
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.received import Submission
+    from gateway.mime.fields import Header
     from gateway.ports import Bodies, Clock, NextHops, Recorder, Routes, SigningKey
     from gateway.service.arrivals import Opened
     from gateway.service.intake import World
@@ -274,26 +276,6 @@ class Outbound:
         yield Consignment(
             Kind.DELIVER, hop, notice.envelope, notice.message, Direction.OUTBOUND, submission.arrival.trace_id, True
         )
-
-
-def permitted_author(submission: Submission, header: Header) -> Mailbox | Reply:
-    """Return the From mailbox if the submitter may send as it and as the reverse-path, else the refusal."""
-    submitter = submission.submitter
-    reverse_path = submission.arrival.envelope.reverse_path
-    if isinstance(reverse_path, Mailbox) and not submitter.may_send_as(reverse_path.key):
-        return Reply.of(
-            550,
-            "5.7.1",
-            f"{submitter.name} không được gửi với địa chỉ {reverse_path} / may not send as this reverse-path",
-        )
-    author = author_of(header)
-    if isinstance(author, AuthorDefect):
-        return Reply.of(550, "5.6.0", f"Trường From không hợp lệ ({author}) / malformed From field")
-    if not submitter.may_send_as(author.key):
-        return Reply.of(
-            550, "5.7.1", f"{submitter.name} không được gửi với địa chỉ {author} / may not send as this From address"
-        )
-    return author
 
 
 def choose_key(world: World, decision: Sign, author: Mailbox, now: datetime) -> SigningKey | Unable:
