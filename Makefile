@@ -32,8 +32,8 @@ check: setup ## style, types and layers only
 unit: setup ## the tests that need no peers
 	$(RUN)pytest -q tests/unit tests/property tests/policies tests/architecture
 
-fuzz: setup ## property tests with a hundred times the examples (about an hour)
-	GATEWAY_EXAMPLES=100 $(RUN)pytest -q tests/property
+fuzz: packages-test setup ## an hour of fuzzing, and property tests with a hundred times the examples
+	GATEWAY_FUZZ_SECONDS=3000 GATEWAY_EXAMPLES=100 $(RUN)pytest -q tests/fuzz tests/property
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .uv .coverage* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist

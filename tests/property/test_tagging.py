@@ -22,6 +22,7 @@ from gateway.core.verdict import (
 )
 from gateway.mime.fields import decode_text, encode_text, read_header
 from gateway.tagging import strip, tag
+from support.examples import examples
 
 NOW = dt.datetime(2026, 11, 24, 1, 30, tzinfo=dt.UTC)
 OURS = "mail.songlam.example"
@@ -82,7 +83,7 @@ def encoded(draw: st.DrawFn, text: str) -> bytes:
     return draw(st.sampled_from([b" ", b"\r\n ", b"", b"\r\n\t"])).join(words)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_no_tag_is_readable_after_strip(data: st.DataObject) -> None:
     """However a subject is written, nobody reads a tag of ours in it once it was stripped."""
@@ -138,7 +139,7 @@ HEADERS = st.lists(st.one_of(LINES, LINES, st.binary(max_size=12)), max_size=8).
 BODIES = st.sampled_from([b"", b"\r\n", b"\r\nX-Verified-Sender: in the body\r\n", b"\r\n\r\nSubject: [x]\n\r\0"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(HEADERS, BODIES)
 def test_strip_is_done_once(header: bytes, body: bytes) -> None:
     """Stripping again changes nothing: what was taken out leaves nothing behind that passes for ours."""
@@ -146,7 +147,7 @@ def test_strip_is_done_once(header: bytes, body: bytes) -> None:
     assert stripped(once) == once
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(HEADERS, BODIES)
 def test_nothing_is_added_by_strip(header: bytes, body: bytes) -> None:
     """Below the header block nothing changes, and a message without forged marks keeps every octet."""
@@ -187,7 +188,7 @@ def judgments(draw: st.DrawFn) -> Judgment:
     return Judgment(verdict, ChainState.NONE, SignatureState.VALID, True, draw(st.booleans()), AUTHOR)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(HEADERS, BODIES, judgments(), TEXTS | st.none(), st.sampled_from(["off", "on", "bad_only"]))
 def test_tag_only_adds_and_strip_takes_it_away(
     header: bytes, body: bytes, judgment: Judgment, agency: str | None, subject: str
@@ -211,7 +212,7 @@ def _others(message: Message) -> list[bytes]:
     return [each.raw for each in read_header(message).fields if each.key != "subject"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(judgments(), TEXTS | st.none())
 def test_certificates_cannot_write_fields(judgment: Judgment, agency: str | None) -> None:
     """Whatever a certificate or the registry says, our fields stay the fields they are, in ASCII and in lines."""
