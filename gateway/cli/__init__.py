@@ -22,29 +22,47 @@ COMMANDS: Final = {
     "verify": ("gateway.cli.message", "verify"),
     "verify-path": ("gateway.cli.path", "verify_path"),
 }
-"""Command -> module and function."""
+"""Command -> module and function; "GROUP WORD" is a command of a group."""
+GROUPS: Final = {
+    "policy": "Quy định thư: kiểm tra, giải thích, thử, áp dụng / mail policies: check, explain, try out, apply.",
+}
+"""Group -> what it is about."""
 
 
 def build(names: Sequence[str]) -> typer.Typer:
     """Return the application with these commands; their modules are imported now."""
-    app = typer.Typer(
-        help="Cổng thư có chữ ký số / a mail gateway with digital signatures.",
+    app = _typer("Cổng thư có chữ ký số / a mail gateway with digital signatures.")
+    app.callback()(_root)
+    groups: dict[str, typer.Typer] = {}
+    for name in names:
+        module, function = COMMANDS[name]
+        group, _, word = name.rpartition(" ")
+        if group and group not in groups:
+            groups[group] = _typer(GROUPS[group])
+            groups[group].callback()(_group)
+            app.add_typer(groups[group], name=group)
+        (groups[group] if group else app).command(word)(getattr(import_module(module), function))
+    return app
+
+
+def _typer(about: str) -> typer.Typer:
+    return typer.Typer(
+        help=about,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,  # a traceback with local variables could show secrets
     )
-    app.callback()(_root)
-    for name in names:
-        module, function = COMMANDS[name]
-        app.command(name)(getattr(import_module(module), function))
-    return app
 
 
 def _root() -> None:
     """Cổng thư có chữ ký số / a mail gateway with digital signatures."""
 
 
+def _group() -> None:
+    """Keep a group a group where one command of it is loaded."""
+
+
 def main() -> None:
     """Run the command that the arguments name; exits with its code."""
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    build([wanted] if wanted in COMMANDS else list(COMMANDS))(prog_name="gateway")
+    wanted = [" ".join(sys.argv[1:count]) for count in (2, 3)]
+    build([each for each in wanted if each in COMMANDS] or list(COMMANDS))(prog_name="gateway")
