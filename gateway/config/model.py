@@ -6,99 +6,27 @@ A secret must never stand in this model itself: passphrases are given by referen
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from gateway.core.address import Mailbox, domain_key
+from gateway.config.base import (
+    MEBI,
+    AuthorPattern,
+    Destination,
+    Domain,
+    Endpoint,
+    Name,
+    Network,
+    SecretReference,
+    Socket,
+    Strict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-_MAX_PORT: Final = 65535
-
-
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError("a name has lower-case letters, digits, - and _ only, at most 63")
-    return text
-
-
-def _domain(text: str) -> str:
-    try:
-        return domain_key(Mailbox.parse(f"x@{text}").domain)
-    except ValueError:
-        raise ValueError("not a mail domain") from None
-
-
-def _author(text: str) -> str:
-    """Return the key of a mailbox, or of "@domain"."""
-    if text.startswith("@"):
-        return f"@{_domain(text[1:])}"
-    if text.startswith("*@"):
-        raise ValueError("write @domain for every mailbox of a domain")
-    try:
-        return Mailbox.parse(text).key
-    except ValueError:
-        raise ValueError("not a mailbox and not @domain") from None
-
-
-def _destination(text: str) -> str:
-    """Return the key of a domain, or "*"."""
-    return text if text == "*" else _domain(text)
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError:
-        raise ValueError("not a network: write 10.0.0.5 or 10.0.0.0/24, no bits set behind the prefix") from None
-
-
-def _socket(text: str) -> str:
-    """Check HOST:PORT or [IPV6]:PORT."""
-    match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^:/\s\[\]]+):([0-9]{1,5})", text)
-    if match is None or int(match[1]) > _MAX_PORT:
-        raise ValueError("write HOST:PORT or [IPV6]:PORT")
-    return text
-
-
-def _endpoint(text: str) -> str:
-    """Check HOST:PORT, [IPV6]:PORT or unix:/PATH."""
-    if re.fullmatch(r"unix:/[^\x00]+", text):
-        return text
-    try:
-        return _socket(text)
-    except ValueError:
-        raise ValueError("write HOST:PORT, [IPV6]:PORT or unix:/PATH") from None
-
-
-def _secret(text: str) -> str:
-    if re.fullmatch(r"(file:/.+|env:[A-Za-z_][A-Za-z0-9_]*|credential:[A-Za-z0-9._-]+)", text) is None:
-        raise ValueError("a secret is given by reference: file:/PATH, env:NAME or credential:NAME")
-    return text
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Domain = Annotated[str, AfterValidator(_domain)]
-AuthorPattern = Annotated[str, AfterValidator(_author)]
-Destination = Annotated[str, AfterValidator(_destination)]
-Network = Annotated[str, AfterValidator(_network)]
-Socket = Annotated[str, AfterValidator(_socket)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-SecretReference = Annotated[str, AfterValidator(_secret)]
-MEBI: Final = 1024 * 1024
-
-
-class Strict(BaseModel):
-    """Base of every section: frozen, no unknown keys, no silent conversions of text into numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, str_strip_whitespace=False)
 
 
 class TlsMode(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.config.model import Strict
+from gateway.config.base import Strict
 
 
 class WishSettings(Strict):
