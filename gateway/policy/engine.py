@@ -10,9 +10,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from gateway.core.decision import Deliver, InboundDecision, OutboundDecision, Refuse, Ruling, Share
+from gateway.core.decision import Deliver, Hold, InboundDecision, OutboundDecision, Refuse, Ruling, Share
 from gateway.policy.conditions import Among, Condition, View
-from gateway.policy.model import keys_of
+from gateway.policy.model import Holds, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,17 +92,21 @@ def _because(rule: Rule[object]) -> str:
     return f": {reasons}{comment}"
 
 
-def rule_outbound(policy: Policy, facts: Facts, recipients: Sequence[Mailbox]) -> tuple[Share[OutboundDecision], ...]:
+def rule_outbound(
+    policy: Policy, facts: Facts, recipients: Sequence[Mailbox], *, holds: Holds = Holds.APPLY
+) -> tuple[Share[OutboundDecision], ...]:
     """Return the shares of an outbound message; every index of `recipients` is in exactly one."""
-    return _rule(policy.outbound, policy.digest, facts, recipients)
+    return _rule(policy.outbound, policy.digest, facts, recipients, holds)
 
 
 def rule_inbound(policy: Policy, facts: Facts, recipients: Sequence[Mailbox]) -> tuple[Share[InboundDecision], ...]:
     """Return the shares of an inbound message; every index of `recipients` is in exactly one."""
-    return _rule(policy.inbound, policy.digest, facts, recipients)
+    return _rule(policy.inbound, policy.digest, facts, recipients, Holds.APPLY)
 
 
-def _rule(chosen: Plan[D], digest: str, facts: Facts, recipients: Sequence[Mailbox]) -> tuple[Share[D], ...]:
+def _rule(
+    chosen: Plan[D], digest: str, facts: Facts, recipients: Sequence[Mailbox], holds: Holds
+) -> tuple[Share[D], ...]:
     view = View.of(facts)
     keys = [keys_of(each) for each in recipients]
     positions = _candidates(chosen, view, keys)
@@ -114,6 +118,9 @@ def _rule(chosen: Plan[D], digest: str, facts: Facts, recipients: Sequence[Mailb
         if not waiting:
             break
         step = chosen.steps[position]
+        if holds is Holds.SKIP and isinstance(step.decision, Hold):
+            tried.append(f"{step.name}: passed over, an administrator released the message")
+            continue
         refusal = next((each.line for each in step.once if not each.condition.holds(view)), None)
         if refusal is None:
             matched, waiting, refusal = _sort_out(step, view, keys, waiting)

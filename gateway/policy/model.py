@@ -6,18 +6,26 @@ Nothing else of a message than `Facts` reaches a rule. A policy is immutable and
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from gateway.core.address import Mailbox, domain_key
+from gateway.core.contents import NOTHING, Contents, Marking, Wish
 from gateway.core.verdict import VERDICTS, row_of
+from gateway.policy.directory import NOBODY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from gateway.core.address import ReversePath
     from gateway.core.decision import InboundDecision, OutboundDecision
     from gateway.core.envelope import Direction
     from gateway.core.verdict import Judgment
     from gateway.policy.conditions import Condition
+    from gateway.policy.directory import Directory
     from gateway.policy.engine import Plan
 
 D_co = TypeVar("D_co", covariant=True)
@@ -38,6 +46,17 @@ FORMS: Final = (
 """Names of `gateway.smime.classify.Form`; a test keeps the two lists equal."""
 TRAITS: Final = ("report", "mdn", "auto_reply", "list", "calendar", "tnef")
 VERDICT_NAMES: Final = tuple(row.name for row in VERDICTS)
+MARKINGS: Final = tuple(each.value for each in Marking)
+WISHES: Final = tuple(each.value for each in Wish)
+NO_FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+
+
+class Holds(Enum):
+    """What rules that hold do."""
+
+    APPLY = "apply"
+    SKIP = "skip"
+    """For a message that an administrator released: rules whose decision is `Hold` do not match again."""
 
 
 class Traits(Protocol):
@@ -95,6 +114,14 @@ class Facts:
     """Octets."""
     verdict: str | None
     """Of `VERDICT_NAMES`, for inbound mail."""
+    at: datetime
+    """End of the data, aware; rules ask for the time in Vietnam."""
+    contents: Contents = NOTHING
+    """Read only where `Policy.asks_contents`."""
+    wish: Wish | None = None
+    """What the sender asks for; only ever set for authenticated senders."""
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Texts of the header fields some rule asks for (`Policy.asks_fields`), by lower-case name, decoded and folded."""
 
     @classmethod
     def of(  # noqa: PLR0913 - one argument per source of facts
@@ -108,21 +135,29 @@ class Facts:
         traits: Traits,
         subject: str,
         size: int,
+        at: datetime,
         judgment: Judgment | None = None,
+        contents: Contents = NOTHING,
+        wish: Wish | None = None,
+        fields: Mapping[str, tuple[str, ...]] = NO_FIELDS,
     ) -> Facts:
-        """Return the facts of one message, in the form rules compare them in."""
+        """Return the facts of one message, in the form rules compare them in; `fields` are decoded texts."""
         return cls(
             author=author,
-            author_keys=keys_of(author) if author is not None else frozenset({NO_AUTHOR}),
+            author_keys=authors_keys(author),
             login=login,
             listener=listener,
             reverse_path=reverse_path,
-            reverse_path_keys=keys_of(reverse_path) if isinstance(reverse_path, Mailbox) else frozenset({NULL_SENDER}),
+            reverse_path_keys=senders_keys(reverse_path),
             form=str(form),
             traits=_trait_names(traits),
             subject=folded(subject),
             size=size,
             verdict=row_of(judgment.verdict).name if judgment is not None else None,
+            at=at,
+            contents=contents,
+            wish=wish,
+            fields={name.lower(): tuple(map(folded, texts)) for name, texts in fields.items()},
         )
 
 
@@ -145,6 +180,16 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", visible.casefold()).split())
 
 
+def authors_keys(author: Mailbox | None) -> frozenset[str]:
+    """Return every pattern an author fits."""
+    return keys_of(author) if author is not None else frozenset({NO_AUTHOR})
+
+
+def senders_keys(reverse_path: ReversePath) -> frozenset[str]:
+    """Return every pattern a reverse-path fits."""
+    return keys_of(reverse_path) if isinstance(reverse_path, Mailbox) else frozenset({NULL_SENDER})
+
+
 def keys_of(mailbox: Mailbox) -> frozenset[str]:
     """Return every pattern a mailbox fits."""
     domain = domain_key(mailbox.domain)
@@ -165,6 +210,19 @@ class Rule(Generic[D_co]):
     decision: D_co
     place: str
     """FILE:LINE:COLUMN."""
+    origins: str = ""
+    """For the trace: which value of the decision came from which level (rule, profile, defaults)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A name in an active rule that stands for something outside the policy: whoever knows it checks that it exists."""
+
+    kind: str
+    """ "hop", "listener" or "key"."""
+    name: str
+    place: str
+    """FILE:LINE:COLUMN of the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +236,13 @@ class Policy:
     """SHA-256 of the content, hexadecimal: the same rules have the same digest, however they are laid out."""
     key_labels: frozenset[str]
     """Keys that rules name by label; the start-up check looks for each of them in the catalog."""
+    directory: Directory = NOBODY
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Member (key of a mailbox, "@domain" or "@*.domain", or "login:" and a login) -> names of its groups."""
+    asks_contents: bool = False
+    """True if an active rule asks about attachments, links or markings; else nobody has to read the body."""
+    asks_fields: frozenset[str] = frozenset()
+    """Lower-case names of the header fields that active rules ask for."""
+    mentions: tuple[Mention, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """FILE:LINE:COLUMN: what is not wrong, and probably not meant."""

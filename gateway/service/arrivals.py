@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.core.address import Mailbox
+    from gateway.core.contents import Wish
     from gateway.core.decision import Share
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
     from gateway.core.received import Arrival, Received
     from gateway.core.verdict import Judgment
     from gateway.mime.fields import Header
+    from gateway.policy.model import Policy
     from gateway.ports import NextHops, Recorder
 
 MAX_RECEIVED: Final = 50
@@ -97,10 +99,19 @@ async def fitted(hops: NextHops, name: str, message: Message, envelope: Envelope
     return message, replace(envelope, smtputf8=False)
 
 
-def facts_of(received: Received, opened: Opened, author: Mailbox | None, judgment: Judgment | None = None) -> Facts:
-    """Return all that a policy may see of a message."""
+def facts_of(
+    policy: Policy,
+    received: Received,
+    opened: Opened,
+    author: Mailbox | None,
+    *,
+    wish: Wish | None = None,
+    judgment: Judgment | None = None,
+) -> Facts:
+    """Return all that this policy may see of a message; what no rule asks for is not read."""
     arrival = received.arrival
     subject = opened.header.first("subject")
+    asked = {name: tuple(decode_text(each.value) for each in opened.header.all(name)) for name in policy.asks_fields}
     return Facts.of(
         author=author,
         login=received.submitter.name if isinstance(received, Submission) else None,
@@ -110,7 +121,10 @@ def facts_of(received: Received, opened: Opened, author: Mailbox | None, judgmen
         traits=traits_of(opened.message, opened.entity),
         subject=decode_text(subject.value) if subject is not None else "",
         size=len(opened.message),
+        at=arrival.at,
         judgment=judgment,
+        wish=wish,
+        fields=asked,
     )
 
 

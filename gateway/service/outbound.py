@@ -91,7 +91,7 @@ class Outbound:
         if isinstance(author, Reply):
             return author
         envelope = submission.arrival.envelope
-        facts = facts_of(submission, opened, author)
+        facts = facts_of(world.policy, submission, opened, author)
         record_facts(self._recorder, submission.arrival.trace_id, facts)
         shares = rule_outbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
         record_rulings(self._recorder, submission.arrival.trace_id, shares)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -42,6 +43,7 @@ CONFIG = TOP / "config"
 OPTIONAL = re.compile(r"(?m)^( *(?:- )?)#(?=(?:- )?[a-z0-9_]+:)")
 SAID = re.compile(r"# (default: |required|both required)")
 OFFICER = Mailbox.parse("lan.hoang@songlam.example")
+NOON = dt.datetime(2026, 3, 4, 5, 0, tzinfo=dt.UTC)
 CITIZEN = Mailbox.parse("ai.do@congdan.example")
 NO_TRAITS = {
     "report": False,
@@ -179,6 +181,7 @@ def outbound(policy: Policy, **facts: Any) -> OutboundDecision:
         "form": Form.PLAIN,
         "subject": "Báo cáo tuần",
         "size": 2000,
+        "at": NOON,
         **facts,
     }
     (share,) = rule_outbound(policy, Facts.of(traits=Traits(**marks), **given), (CITIZEN,))
@@ -204,6 +207,7 @@ def inbound(policy: Policy, author: Mailbox | None, verdict: Verdict) -> Inbound
         traits=Traits(**NO_TRAITS),
         subject="",
         size=2000,
+        at=NOON,
         judgment=judgment,
     )
     (share,) = rule_inbound(policy, facts, (OFFICER,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 LAN: Final = Mailbox.parse("lan@so.tinh.example")
 MAI: Final = Mailbox.parse("mai@hop.example")
+NOON: Final = dt.datetime(2026, 3, 4, 5, 0, tzinfo=dt.UTC)
+"""A Wednesday, noon in Vietnam."""
 
 
 class Marks:
@@ -43,6 +46,7 @@ def facts(**changed: Any) -> Facts:
         "traits": Marks(),
         "subject": "Báo cáo",
         "size": 1000,
+        "at": NOON,
         **changed,
     }
     return Facts.of(**given)

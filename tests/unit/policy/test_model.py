@@ -120,4 +120,8 @@ def test_facts_hold_nothing_else() -> None:
         "subject",
         "size",
         "verdict",
+        "at",
+        "contents",
+        "wish",
+        "fields",
     }
