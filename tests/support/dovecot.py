@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NOBODY: Final = 65534
 """The user and group that mail belongs to."""
-_PASSWORD: Final = "chi-de-thu"
+PASSWORD: Final = "chi-de-thu"
 _CONFIG: Final = """\
 base_dir = {top}/run
 state_dir = {top}/state
@@ -137,7 +137,7 @@ class Dovecot:
     def _login(self, user: str) -> Iterator[imaplib.IMAP4]:
         imap = imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=30)
         try:
-            imap.login(user, _PASSWORD)
+            imap.login(user, PASSWORD)
             yield imap
         finally:
             imap.logout()
@@ -177,7 +177,7 @@ def dovecot() -> Iterator[Dovecot]:
                 top=directory,
                 name=directory.name,
                 nobody=NOBODY,
-                password=_PASSWORD,
+                password=PASSWORD,
                 imap=mail.imap_port,
                 lmtp=mail.lmtp_port,
             )
