@@ -24,6 +24,7 @@ from gateway.config.base import (
     Socket,
     Strict,
 )
+from gateway.config.keys import KeyFile, KeysRevocation  # noqa: TC001 - pydantic reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,33 +214,6 @@ class PasswordAuth(Strict):
     """Seconds a success is remembered under a keyed hash; dropped when the file changes."""
 
 
-class KeyFile(Strict):
-    """One signing key in files: PKCS#12, or PEM key and certificate chain."""
-
-    label: Name
-    kind: Literal["personal", "organization"]
-    pkcs12: Path | None = None
-    key: Path | None = None
-    certificate: Path | None = None
-    """PEM: leaf first, then intermediates."""
-    passphrase: SecretReference | None = None
-    """Required: a key at rest is encrypted."""
-    scheme: Literal["pkcs1v15", "pss", "ecdsa"] | None = None
-    """Default: what fits the key (RSA: pkcs1v15)."""
-    digest: Literal["sha256", "sha384", "sha512"] | None = None
-    """Default: sha256; sha384 for P-384."""
-    extra_addresses: tuple[AuthorPattern, ...] = ()
-    """Mailboxes it may sign for although its certificate does not name them. Most clients show those as broken."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> KeyFile:
-        if (self.pkcs12 is None) == (self.key is None):
-            raise ValueError("give either pkcs12, or key and certificate")
-        if (self.key is None) != (self.certificate is None):
-            raise ValueError("key and certificate belong together, and not beside pkcs12")
-        return self
-
-
 class TrustSettings(Strict):
     """Trust anchors and what completes paths to them."""
 
@@ -273,10 +247,16 @@ class Settings(Strict):
     """Directory of policy files (`*.yaml`)."""
     auth: PasswordAuth | None = None
     keys: tuple[KeyFile, ...] = ()
+    keys_revocation: KeysRevocation = "soft"
+    """What is asked about our own keys before they sign; the lists are those of `trust.crls`."""
+    keys_state: Path | None = None
+    """File of what `gateway keys suspend` and `resume` say; without it keys-state.jsonl in the spool's directory."""
     trust: TrustSettings = TrustSettings()
     agencies: Path | None = None
     """File of agencies (YAML), for names in tags."""
     tags: TagSettings
+    wishes: WishSettings | None = None
+    """Subject words and a header field for senders; without it nobody's wish is asked for."""
     max_message_size: Annotated[int, Field(ge=65536)] = 35 * MEBI
     """Octets announced as SIZE, lowered where the next hop takes less."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

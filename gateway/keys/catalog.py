@@ -26,7 +26,7 @@ from gateway.ports import KeyKind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.config.model import KeyFile
+    from gateway.config.keys import KeyFile
     from gateway.pki.certificate import Certificate
     from gateway.ports import SigningKey
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
     from gateway.cms.algorithms import SigningPrivateKey
-    from gateway.config.model import KeyFile
+    from gateway.config.keys import KeyFile
 
 T = TypeVar("T")
 

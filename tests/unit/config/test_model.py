@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from gateway.config.keys import KeyFile
 from gateway.config.model import (
     AuthorPattern,
     Destination,
     Domain,
     Endpoint,
     Hop,
-    KeyFile,
     Listener,
     LocalDomain,
     Name,

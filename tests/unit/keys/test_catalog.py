@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.cms.algorithms import Algorithm, Scheme, verify_raw
 from gateway.cms.verify import check_signer, open_signed
-from gateway.config.model import KeyFile
+from gateway.config.keys import KeyFile
 from gateway.core.address import Mailbox
 from gateway.core.errors import SetupError
 from gateway.core.message import Message

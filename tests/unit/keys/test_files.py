@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from gateway.config.model import KeyFile
+from gateway.config.keys import KeyFile
 from gateway.core.errors import SetupError
 from gateway.demo.authority import pem, shared_key
 from gateway.keys.files import open_key
