@@ -77,8 +77,8 @@ def _signing_key(
     now: dt.datetime, *, key: str | None, p12: Path | None, password_file: Path | None, config: Path | None
 ) -> SigningKey:
     """Return the key that the options name; raises `SetupError`."""
-    from gateway.config.load import load_settings  # noqa: PLC0415 - `verify` starts without YAML and pydantic
     from gateway.config.keys import KeyFile  # noqa: PLC0415 - as above
+    from gateway.config.load import load_settings  # noqa: PLC0415 - `verify` starts without YAML and pydantic
     from gateway.keys.catalog import load_catalog  # noqa: PLC0415 - as above
 
     if (key is None) == (p12 is None):
