@@ -25,6 +25,7 @@ from gateway.config.base import (
     Strict,
 )
 from gateway.config.keys import KeyFile, KeysRevocation  # noqa: TC001 - pydantic reads the annotations
+from gateway.config.wishes import WishSettings  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
