@@ -10,16 +10,15 @@ import asyncio
 import contextlib
 import datetime as dt
 import secrets
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from gateway.app.findings import findings_of
+from gateway.app.journey import Rooms, join
 from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
-from gateway.core.received import Submitter
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.handover import Handover
 from gateway.record.events import LogRecorder
@@ -27,9 +26,6 @@ from gateway.record.logs import configure
 from gateway.relay.hop import Hops
 from gateway.relay.probe import RecipientChecks
 from gateway.relay.route import Routes
-from gateway.service.inbound import Inbound
-from gateway.service.intake import Door, Journey, ListedSource
-from gateway.service.outbound import Outbound
 from gateway.service.sizes import AnnouncedSize
 from gateway.smtp.auth.passwords import Argon2Passwords
 from gateway.smtp.server import Server, serve
@@ -101,25 +97,19 @@ class Application:
             routes=self._routes,
             on_committed=self._dispatcher.wake,
         )
-        self._journey = Journey(
+        self._journey = join(
+            settings,
             self._parts.world,
-            hostname=settings.hostname,
-            doors=_doors(settings),
-            outbound=Outbound(
-                hostname=settings.hostname,
+            Rooms(
                 hops=self._hops,
                 routes=self._routes,
                 bodies=self._bodies,
+                checks=self._checks,
+                hand_over=self._handover,
                 clock=clock,
                 recorder=recorder,
                 new_token=new_token,
             ),
-            inbound=Inbound(
-                hostname=settings.hostname, hops=self._hops, routes=self._routes, clock=clock, recorder=recorder
-            ),
-            checks=self._checks,
-            hand_over=self._handover,
-            recorder=recorder,
         )
         self._sizes = {each.name: self._announced(each) for each in settings.listeners}
         self._servers: list[Server] = []
@@ -235,17 +225,3 @@ class Application:
 
 def _passwords(settings: Settings, logins: LoginTable) -> Argon2Passwords | None:
     return Argon2Passwords(logins, remember=settings.auth.remember) if settings.auth else None
-
-
-def _doors(settings: Settings) -> dict[str, Door]:
-    return {
-        each.name: Door(
-            each.kind,
-            tuple(
-                ListedSource(ip_network(network), Submitter(source.name, frozenset(source.authors)))
-                for source in each.sources
-                for network in source.networks
-            ),
-        )
-        for each in settings.listeners
-    }

@@ -5,7 +5,7 @@ An event must never hold message bodies, secrets or personal numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -43,3 +43,5 @@ class Event:
     stage: Stage
     trace_id: str
     facts: Mapping[str, Fact]
+    about: object = field(default=None, repr=False)
+    """The value that was decided on, for readers in this process (`gateway policy explain`); never written down."""

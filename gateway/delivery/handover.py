@@ -336,12 +336,16 @@ def _must_commit_first(entry: Entry, passage: Passage, hop: NextHop) -> bool:
 
 
 def _taken(entries: tuple[Entry, ...]) -> Reply:
+    return taken(tuple(each.consignment for each in entries))
+
+
+def taken(consignments: Sequence[Consignment]) -> Reply:
     """Return the 250: with our id, and with the news for a sender whose mail is held (row 3)."""
-    trace_id = entries[0].consignment.trace_id
-    held = sum(1 for each in entries if each.consignment.kind is Kind.HELD)
+    trace_id = consignments[0].trace_id
+    held = sum(1 for each in consignments if each.kind is Kind.HELD)
     if not held:
         return Reply.of(250, "2.0.0", f"{trace_id} accepted")
-    if held == len(entries):
+    if held == len(consignments):
         return Reply.of(250, "2.0.0", f"{trace_id} thư được giữ lại chờ duyệt / held for approval")
     return Reply.of(250, "2.0.0", f"{trace_id} một phần được giữ lại chờ duyệt / held for approval in part")
 

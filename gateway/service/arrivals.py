@@ -148,7 +148,7 @@ def record_rulings(recorder: Recorder, trace_id: str, shares: Sequence[Share[obj
             "decision": type(ruling.decision).__name__,
             "recipients": len(share.indexes),
         }
-        recorder.record(Event(Stage.RULED, trace_id, facts))
+        recorder.record(Event(Stage.RULED, trace_id, facts, share))
 
 
 def by_hop(envelope: Envelope, route: Callable[[Mailbox], str | None]) -> tuple[tuple[str, Envelope], ...] | None:
