@@ -30,6 +30,13 @@ def _domain(text: str) -> str:
         raise ValueError("not a mail domain") from None
 
 
+def _mailbox(text: str) -> str:
+    try:
+        return Mailbox.parse(text).key
+    except ValueError:
+        raise ValueError("not a mailbox") from None
+
+
 def _author(text: str) -> str:
     """Return the key of a mailbox, or of "@domain"."""
     if text.startswith("@"):
@@ -80,6 +87,7 @@ def _secret(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 Domain = Annotated[str, AfterValidator(_domain)]
+MailboxKey = Annotated[str, AfterValidator(_mailbox)]
 AuthorPattern = Annotated[str, AfterValidator(_author)]
 Destination = Annotated[str, AfterValidator(_destination)]
 Network = Annotated[str, AfterValidator(_network)]

@@ -17,6 +17,7 @@ class Stage(StrEnum):
     """The stations of the journey, in order."""
 
     RECEIVED = "received"
+    AUTHORIZED = "authorized"
     CLASSIFIED = "classified"
     RULED = "ruled"
     SIGNED = "signed"

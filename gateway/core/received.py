@@ -6,6 +6,7 @@ Only a `Submission` can reach an outbound signing decision: the type is the proo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """The certificate of a TLS client."""
+
+    fingerprint: str
+    """SHA-256 of the DER, hexadecimal, lower case."""
+    names: tuple[str, ...]
+    """DNS names and mailboxes of its subjectAltName, lower case: "dns:host", "email:mailbox"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,18 @@ class Client:
     """RFC 3848 keyword for the Received field: ESMTP, ESMTPS, ESMTPSA, ..."""
     tls: str | None = None
     """Protocol version and cipher, None without TLS."""
+    certificate: ClientCertificate | None = None
+    """What the client proved to hold in the handshake; its issuer was checked there."""
+
+
+class Standing(StrEnum):
+    """How much is known of a submitter."""
+
+    KNOWN = "known"
+    UNLISTED = "unlisted"
+    """A host of an internal network that nobody listed: it may send as nobody."""
+    RIGHTS_UNKNOWN = "rights_unknown"
+    """It logged in, but what it may send as cannot be looked up now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +59,7 @@ class Submitter:
     name: str
     authors: frozenset[str]
     """`Mailbox.key`s it may send as; an entry "@domain" stands for the whole domain."""
+    standing: Standing = Standing.KNOWN
 
     def may_send_as(self, key: str) -> bool:
         """Return True if the mailbox with this key is listed, itself or by its domain."""

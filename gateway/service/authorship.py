@@ -1,35 +1,346 @@
-"""Who may be signed as whom: login, reverse-path and the single mailbox of the single From field (RFC 6409 6.1).
+"""Who may be signed as whom: login, reverse-path and every field that says who speaks (RFC 6409 6.1, RFC 5322 3.6).
 
-Nothing is signed for a sender who does not own the From mailbox.
+Each is checked by itself, and the strictest reaction to what was found stands. Nothing is signed, nor sent, for a
+submitter who does not own the From mailbox; a reaction never signs. Kept mail is checked again when it is released.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
+from gateway.config.senders import Reaction
 from gateway.core.address import Mailbox
+from gateway.core.received import Standing
 from gateway.core.reply import Reply
-from gateway.mime.fields import AuthorDefect, Header, author_of
+from gateway.mime.fields import AuthorDefect, author_of, decode_text
+from gateway.mime.mailboxes import AddressError, mailbox_list
+from gateway.ports import KeyKind
+from gateway.service.senders import Grant
+from gateway.smime.headers import inner_difference
 
 if TYPE_CHECKING:
-    from gateway.core.received import Submission
+    from collections.abc import Iterator
+
+    from gateway.core.decision import Sign
+    from gateway.core.events import Fact
+    from gateway.core.received import Submission, Submitter
+    from gateway.mime.entity import Entity
+    from gateway.mime.fields import Field, Header
+    from gateway.ports import SigningKey
+    from gateway.service.senders import Senders
+
+_BETWEEN: Final = re.compile(r"[\s<>()\[\]\"\u201c\u201d,;:]+")
+_SHOWN_ADDRESS: Final = re.compile(r"[^@]+@[\w.-]+\.\w{2,63}")
+"""What a reader takes for an address, wherever it stands in a From field."""
+_QUOTES: Final = "'`\u2018\u2019\u00ab\u00bb\u2039\u203a"
+_MAX_SHOWN: Final = 20
+_MAX_ADDRESS: Final = 330
+"""Characters that an address has at most: 64, the at sign, 255, and some quotes."""
+_ENCODED_WORD: Final = "=?"
+"""In a local part some readers decode it, and show another address than the one that was checked."""
 
 
-def permitted_author(submission: Submission, header: Header) -> Mailbox | Reply:
-    """Return the From mailbox if the submitter may send as it and as the reverse-path, else the refusal."""
-    submitter = submission.submitter
-    reverse_path = submission.arrival.envelope.reverse_path
-    if isinstance(reverse_path, Mailbox) and not submitter.may_send_as(reverse_path.key):
-        return Reply.of(
-            550,
-            "5.7.1",
-            f"{submitter.name} không được gửi với địa chỉ {reverse_path} / may not send as this reverse-path",
+class Trouble(StrEnum):
+    """What a check can find; each has its own reaction in the section `senders`."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    NOT_ALLOWED = "not_allowed"
+    MALFORMED = "malformed"
+    LOOKUP_ERROR = "lookup_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a submission may not go on, and what to do with it: refuse it, or keep it raw."""
+
+    trouble: Trouble
+    code: str
+    """Stable."""
+    reply: Reply
+    """The refusal."""
+    reaction: Reaction
+
+    @property
+    def reason(self) -> str:
+        """Why it is kept, for an administrator: stable code, blank, words."""
+        return f"sender_{self.trouble} {self.code}: {self.reply.text}"
+
+    def facts(self) -> dict[str, Fact]:
+        """Return what an event says of it."""
+        return {"allowed": False, "trouble": self.trouble, "reason": self.code, "reaction": self.reaction}
+
+
+@dataclass(frozen=True, slots=True)
+class Authorship:
+    """Every check passed: the author, and whose keys may sign for it."""
+
+    author: Mailbox
+    """The single mailbox of the single From field."""
+    by: Grant
+    held_by: frozenset[str]
+    """`Mailbox.key`s of other mailboxes whose holder holds the author's."""
+    personal_key: bool
+    """A personal key may sign: the author sends, or lets a delegate sign as it."""
+    sender: Mailbox | None
+    replies_elsewhere: bool
+    """Reply-To names a mailbox that is not the submitter's, or cannot be read."""
+
+    def facts(self) -> dict[str, Fact]:
+        """Return what an event says of it."""
+        return {
+            "allowed": True,
+            "author": str(self.author),
+            "by": self.by,
+            "sender": str(self.sender) if self.sender is not None else None,
+            "personal_key": self.personal_key,
+            "replies_elsewhere": self.replies_elsewhere,
+        }
+
+
+def authorship_of(senders: Senders, submission: Submission, top: Entity) -> Authorship | Objection:
+    """Return the author that may be signed for, or the objection with the strictest reaction, first found first."""
+    check = _Check(senders, submission, top)
+    objections = tuple(check.objections())
+    refusing = (each for each in objections if each.reaction is Reaction.REFUSE)
+    worst = next(refusing, objections[0] if objections else None)
+    return worst if worst is not None else check.passed()
+
+
+def objection(senders: Senders, trouble: Trouble, code: str, reply: Reply) -> Objection:
+    """Return an objection with the reaction that is set for its kind of trouble."""
+    return Objection(trouble, code, reply, getattr(senders.reactions, trouble))
+
+
+def key_covers(key: SigningKey, authorship: Authorship, decision: Sign) -> str | None:
+    """Return the stable code of why the key may not sign for the author under this decision, None if it may.
+
+    Readers compare the From address with those in the certificate, exactly: a key that does not name it signs only
+    where the rule says `for_other_addresses`. Then an organization's key may; a personal one still only for another
+    address of its holder.
+    """
+    if key.kind is KeyKind.PERSONAL and not authorship.personal_key:
+        return "personal_key_not_for_delegate"
+    if authorship.author.key in key.addresses:
+        return None
+    if not decision.for_other_addresses:
+        return "key_not_for_author"
+    if key.kind is KeyKind.ORGANIZATION or key.addresses & authorship.held_by:
+        return None
+    return "personal_key_of_another"
+
+
+def signed_as(authorship: Authorship, decision: Sign) -> tuple[Mailbox, ...]:
+    """Return the mailboxes by which a key is looked for: the author's, then its holder's others where allowed."""
+    if not decision.for_other_addresses:
+        return (authorship.author,)
+    return (authorship.author, *(Mailbox.parse(each) for each in sorted(authorship.held_by)))
+
+
+class _Check:
+    """One submission under check; each method is one of the checks."""
+
+    def __init__(self, senders: Senders, submission: Submission, top: Entity) -> None:
+        self._senders = senders
+        self._submitter: Submitter = submission.submitter
+        self._reverse_path = submission.arrival.envelope.reverse_path
+        self._top = top
+        self._header: Header = top.header
+        found = author_of(self._header)
+        if isinstance(found, Mailbox) and _ENCODED_WORD in found.local:
+            found = AuthorDefect.MALFORMED
+        self._author = found
+        self._sender = self._read_sender()
+        self._delegated = (
+            isinstance(found, Mailbox)
+            and isinstance(self._sender, Mailbox)
+            and senders.right(self._submitter, found) is None
+            and self._sender.key in self._submitter.authors
+            and (found.key, self._sender.key) in senders.delegates
         )
-    author = author_of(header)
-    if isinstance(author, AuthorDefect):
-        return Reply.of(550, "5.6.0", f"Trường From không hợp lệ ({author}) / malformed From field")
-    if not submitter.may_send_as(author.key):
-        return Reply.of(
-            550, "5.7.1", f"{submitter.name} không được gửi với địa chỉ {author} / may not send as this From address"
+
+    def objections(self) -> Iterator[Objection]:
+        """Yield what each check objects to."""
+        yield from self._check_standing()
+        if self._submitter.standing is not Standing.KNOWN:
+            return  # without rights everything else would be "not allowed", and hide the cause
+        yield from self._check_reverse_path()
+        yield from self._check_author()
+        yield from self._check_sender()
+        yield from self._check_resent()
+        yield from self._check_inside()
+
+    def passed(self) -> Authorship:
+        """Return the authorship of a submission without objections."""
+        assert isinstance(self._author, Mailbox)  # noqa: S101 - otherwise there is an objection
+        right = self._senders.right(self._submitter, self._author)
+        sender = self._sender if isinstance(self._sender, Mailbox) else None
+        personal = right is not None or (
+            sender is not None and self._senders.delegates.get((self._author.key, sender.key), False)
         )
-    return author
+        return Authorship(
+            author=self._author,
+            by=right or Grant.DELEGATE,
+            held_by=self._senders.held_by(self._author),
+            personal_key=personal,
+            sender=sender,
+            replies_elsewhere=self._replies_elsewhere(),
+        )
+
+    def _check_standing(self) -> Iterator[Objection]:
+        match self._submitter.standing:
+            case Standing.UNLISTED:
+                yield unlisted_host(self._senders)
+            case Standing.RIGHTS_UNKNOWN:
+                yield rights_unknown(self._senders)
+            case Standing.KNOWN:
+                return
+
+    def _check_reverse_path(self) -> Iterator[Objection]:
+        path = self._reverse_path
+        if isinstance(path, Mailbox) and not self._may(path) and not self._senders.delegate_of(self._submitter, path):
+            yield self._not_allowed("reverse_path_not_allowed", str(path), "địa chỉ phong bì", "this reverse-path")
+
+    def _check_author(self) -> Iterator[Objection]:
+        author = self._author
+        if isinstance(author, AuthorDefect):
+            yield self._malformed(str(author), "From")
+            return
+        if not self._may(author) and not self._delegated:
+            delegate = self._senders.delegate_of(self._submitter, author)
+            if delegate is None:
+                yield self._not_allowed("from_not_allowed", str(author), "From", "this From address")
+            else:
+                yield self._needs_sender(author, delegate)
+        for shown in self._shown_beside(author):
+            yield self._not_allowed("shown_address_not_allowed", shown, "tên trong From", "a name in From that shows")
+
+    def _check_sender(self) -> Iterator[Objection]:
+        sender = self._sender
+        if isinstance(sender, AuthorDefect):
+            yield self._malformed("malformed_sender", "Sender")
+        elif sender is not None and not self._may(sender):
+            yield self._not_allowed("sender_not_allowed", str(sender), "Sender", "this Sender address")
+
+    def _check_resent(self) -> Iterator[Objection]:
+        for name in ("Resent-From", "Resent-Sender"):
+            for field in self._header.all(name):
+                found = _read(field)
+                if found is None:
+                    yield self._malformed(f"malformed_{name.lower().replace('-', '_')}", name)
+                    continue
+                for each in found:
+                    if not self._may(each):
+                        yield self._not_allowed("resent_not_allowed", str(each), name, f"this {name} address")
+
+    def _check_inside(self) -> Iterator[Objection]:
+        code = inner_difference(self._header, self._top)
+        if code == "inner_unreadable":
+            text = (
+                "Thư bọc trong thư này không đọc được / the message that is wrapped in this one cannot be read; "
+                "attach it beside a text instead"
+            )
+            yield objection(self._senders, Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
+        elif code is not None:
+            text = (
+                f"Trường bên trong khác bên ngoài ({code}) / a field inside differs from the outer one; "
+                "attach the message beside a text instead"
+            )
+            yield objection(self._senders, Trouble.NOT_ALLOWED, code, Reply.of(550, "5.7.1", text))
+
+    def _may(self, mailbox: Mailbox) -> bool:
+        if _ENCODED_WORD in mailbox.local:
+            return False
+        return self._senders.right(self._submitter, mailbox) is not None
+
+    def _read_sender(self) -> Mailbox | AuthorDefect | None:
+        """Return the single mailbox of the single Sender field, None without one."""
+        fields = self._header.all("sender")
+        if not fields:
+            return None
+        found = _read(fields[0])
+        if len(fields) > 1 or found is None or len(found) != 1:
+            return AuthorDefect.MALFORMED
+        return found[0]
+
+    def _shown_beside(self, author: Mailbox) -> Iterator[str]:
+        """Yield the addresses that a From field shows in names or comments, and that the submitter may not use."""
+        text = "".join(
+            each
+            for each in unicodedata.normalize("NFKC", decode_text(self._header.all("from")[0].value))
+            if unicodedata.category(each) != "Cf"
+        )
+        words = [word for word in _BETWEEN.split(text) if "@" in word]
+        for number, word in enumerate(words):
+            match = _SHOWN_ADDRESS.match(word[:_MAX_ADDRESS])
+            if number >= _MAX_SHOWN or len(word) > _MAX_ADDRESS:
+                yield word[:_MAX_ADDRESS]
+                return
+            if match is not None and not self._is_own(match[0], author):
+                yield match[0]
+                return
+
+    def _is_own(self, shown: str, author: Mailbox) -> bool:
+        own = unicodedata.normalize("NFKC", author.key)
+        for spelling in (shown, shown.strip(_QUOTES)):
+            try:
+                mailbox = Mailbox.parse(spelling)
+            except ValueError:
+                continue
+            if mailbox.key == own or self._may(mailbox):
+                return True
+        return False
+
+    def _replies_elsewhere(self) -> bool:
+        for field in self._header.all("reply-to"):
+            try:
+                found = mailbox_list(field.value, groups=True)
+            except AddressError:
+                return True
+            if not all(self._may(each.mailbox) for each in found):
+                return True
+        return False
+
+    def _not_allowed(self, code: str, address: str, vietnamese: str, english: str) -> Objection:
+        text = (
+            f"{self._submitter.name} không được gửi với địa chỉ {address} ({vietnamese}) / may not send as {english} "
+            f"({address})"
+        )
+        return objection(self._senders, Trouble.NOT_ALLOWED, code, Reply.of(550, "5.7.1", text))
+
+    def _needs_sender(self, author: Mailbox, delegate: str) -> Objection:
+        text = (
+            f"Muốn gửi thay {author} phải có trường Sender: {delegate} / "
+            f"to send for {author} the field Sender must name {delegate}"
+        )
+        return objection(self._senders, Trouble.NOT_ALLOWED, "delegate_without_sender", Reply.of(550, "5.7.1", text))
+
+    def _malformed(self, code: str, name: str) -> Objection:
+        text = f"Trường {name} không hợp lệ ({code}) / malformed {name} field"
+        return objection(self._senders, Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
+
+
+def unlisted_host(senders: Senders) -> Objection:
+    """Return the objection to a host that nobody listed."""
+    text = "Máy này không có trong danh sách / this host is not listed"
+    return objection(senders, Trouble.UNAUTHENTICATED, "host_not_listed", Reply.of(550, "5.7.1", text))
+
+
+def rights_unknown(senders: Senders) -> Objection:
+    """Return the objection to a login whose rights cannot be looked up now: never a refusal for good."""
+    text = "Chưa tra được quyền gửi, xin gửi lại sau / sending rights cannot be looked up now, please try again"
+    return objection(senders, Trouble.LOOKUP_ERROR, "lookup_failed", Reply.of(451, "4.3.0", text))
+
+
+def _read(field: Field) -> tuple[Mailbox, ...] | None:
+    """Return the mailboxes of a field, None where it is malformed (a group is) or names none."""
+    if field.raw[len(field.name) :][:1] != b":":
+        return None
+    try:
+        found = mailbox_list(field.value, groups=False)
+    except AddressError:
+        return None
+    return tuple(each.mailbox for each in found) or None

@@ -20,6 +20,7 @@ from gateway.core.received import Relayed, Submission, Submitter
 from gateway.core.reply import Reply
 from gateway.mime.fields import MimeError, read_header
 from gateway.service.arrivals import loops, open_arrival, with_trace
+from gateway.service.senders import STRICT, Senders
 from gateway.tagging import strip
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class World:
     revocation: Revocation
     agency_of: Callable[[Certificate], str | None]
     tags: TagSettings
+    senders: Senders = STRICT
 
 
 @dataclass(frozen=True, slots=True)

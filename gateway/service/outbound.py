@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
+from gateway.config.senders import Reaction
 from gateway.core.address import NullPath
 from gateway.core.decision import Hold, IfUnable, KeyChoice, PassUnchanged, Refuse, Share, Sign
 from gateway.core.envelope import Direction
@@ -19,7 +20,7 @@ from gateway.mime.transfer import CannotEncode, downgrade_header
 from gateway.policy.engine import rule_outbound
 from gateway.ports import KeyKind
 from gateway.service.arrivals import by_hop, facts_of, fitted, has_eight_bit, record_facts, record_rulings
-from gateway.service.authorship import permitted_author
+from gateway.service.authorship import Objection, authorship_of, key_covers, signed_as
 from gateway.service.notice import unsigned_notice
 from gateway.smime.sign import Left, check_own_work, content_digest, finish, prepare
 
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from gateway.core.address import Mailbox
     from gateway.core.decision import OutboundDecision
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.received import Submission
     from gateway.mime.fields import Header
-    from gateway.ports import Bodies, Clock, NextHops, Recorder, Routes, SigningKey
+    from gateway.ports import Bodies, Clock, KeyCatalog, NextHops, Recorder, Routes, SigningKey
     from gateway.service.arrivals import Opened
+    from gateway.service.authorship import Authorship
     from gateway.service.intake import World
     from gateway.smime.sign import Prepared
 
@@ -87,11 +88,14 @@ class Outbound:
 
     async def consign(self, world: World, submission: Submission, opened: Opened) -> tuple[Consignment, ...] | Reply:
         """Return what is to be handed over; a reply refuses the whole message."""
-        author = permitted_author(submission, opened.header)
-        if isinstance(author, Reply):
-            return author
         envelope = submission.arrival.envelope
-        facts = facts_of(world.policy, submission, opened, author)
+        authorship = authorship_of(world.senders, submission, opened.entity)
+        self._recorder.record(Event(Stage.AUTHORIZED, submission.arrival.trace_id, authorship.facts()))
+        if isinstance(authorship, Objection):
+            if authorship.reaction is Reaction.REFUSE:
+                return authorship.reply
+            return (self._held(submission, opened.message, envelope, authorship.reason),)
+        facts = facts_of(world.policy, submission, opened, authorship.author)
         record_facts(self._recorder, submission.arrival.trace_id, facts)
         shares = rule_outbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
         record_rulings(self._recorder, submission.arrival.trace_id, shares)
@@ -101,7 +105,7 @@ class Outbound:
                 return Reply.of(550, "5.7.1", f"{decision.vietnamese} / {decision.english}")
         consignments: list[Consignment] = []
         for share in shares:
-            result = await self._consign_share(world, submission, opened, author, share)
+            result = await self._consign_share(world, submission, opened, authorship, share)
             if isinstance(result, Reply):
                 return result
             consignments += result
@@ -112,7 +116,7 @@ class Outbound:
         world: World,
         submission: Submission,
         opened: Opened,
-        author: Mailbox,
+        authorship: Authorship,
         share: Share[OutboundDecision],
     ) -> tuple[Consignment, ...] | Reply:
         decision = share.ruling.decision
@@ -123,7 +127,7 @@ class Outbound:
             case Hold():
                 return (self._held(submission, opened.message, envelope, decision.reason),)
             case Sign():
-                return await self._sign_share(world, submission, opened, author, decision, envelope)
+                return await self._sign_share(world, submission, opened, authorship, decision, envelope)
             case Refuse():
                 raise AssertionError("refusals were answered before")
         assert_never(decision)
@@ -133,11 +137,11 @@ class Outbound:
         world: World,
         submission: Submission,
         opened: Opened,
-        author: Mailbox,
+        authorship: Authorship,
         decision: Sign,
         envelope: Envelope,
     ) -> tuple[Consignment, ...] | Reply:
-        key = choose_key(world, decision, author, self._clock.now())
+        key = choose_key(world, decision, authorship, self._clock.now())
         signed: Message | Unable | Left | Reply
         if isinstance(key, Unable):
             signed = key
@@ -278,26 +282,38 @@ class Outbound:
         )
 
 
-def choose_key(world: World, decision: Sign, author: Mailbox, now: datetime) -> SigningKey | Unable:
+def choose_key(world: World, decision: Sign, authorship: Authorship, now: datetime) -> SigningKey | Unable:
     """Return the key the decision asks for, if it may sign for the author now."""
-    catalog = world.catalog
+    author = authorship.author
+    key, reason = None, "no_key"
+    for candidate in _candidates(world.catalog, decision, authorship):
+        refusal = key_covers(candidate, authorship, decision)
+        if refusal is None:
+            key = candidate
+            break
+        reason = refusal
+    if key is None and decision.label is not None and reason != "no_key":
+        label = decision.label
+        return Unable(reason, f"khóa {label} không cấp cho {author}", f"key {label} is not for {author}")
+    if key is None:
+        return Unable(reason, f"không có khóa ký cho {author}", f"there is no signing key for {author}")
+    fault = world.catalog.unfit(key, now)
+    if fault is not None:
+        return Unable(fault, f"khóa {key.label} không dùng được: {fault}", f"key {key.label} is not usable: {fault}")
+    return key
+
+
+def _candidates(catalog: KeyCatalog, decision: Sign, authorship: Authorship) -> Iterator[SigningKey]:
+    """Yield the keys that the decision speaks of, in its order."""
     if decision.label is not None:
-        key = catalog.by_label(decision.label)
-        if key is not None and author.key not in key.addresses:
-            return Unable(
-                "key_not_for_author", f"khóa {key.label} không cấp cho {author}", f"key {key.label} is not for {author}"
-            )
+        labeled = catalog.by_label(decision.label)
+        found: tuple[SigningKey | None, ...] = (labeled,)
     else:
         kinds = {
             KeyChoice.PERSONAL: (KeyKind.PERSONAL,),
             KeyChoice.ORGANIZATION: (KeyKind.ORGANIZATION,),
             KeyChoice.PERSONAL_ELSE_ORGANIZATION: (KeyKind.PERSONAL, KeyKind.ORGANIZATION),
         }[decision.key]
-        found = (catalog.for_author(author, kind) for kind in kinds)
-        key = next((each for each in found if each is not None), None)
-    if key is None:
-        return Unable("no_key", f"không có khóa ký cho {author}", f"there is no signing key for {author}")
-    fault = world.catalog.unfit(key, now)
-    if fault is not None:
-        return Unable(fault, f"khóa {key.label} không dùng được: {fault}", f"key {key.label} is not usable: {fault}")
-    return key
+        mailboxes = signed_as(authorship, decision)
+        found = tuple(catalog.for_author(each, kind) for kind in kinds for each in mailboxes)
+    yield from (each for each in found if each is not None)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from gateway.mime.fields import AuthorDefect, author_of, decode_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.core.address import Mailbox
     from gateway.mime.entity import Entity
     from gateway.mime.fields import Header
@@ -18,13 +20,20 @@ _SHOWN: Final = ("from", "sender", "reply-to", "to", "cc", "subject", "date")
 """Fields a reader sees or answers to: each must be the same inside and outside, or missing in both."""
 
 
+_CLAIMED: Final = ("from", "sender", "reply-to", "subject")
+"""Fields by which a message says who speaks, to whom an answer goes, and on what."""
+_MARKS: Final = frozenset({"hp", "protected-headers"})
+_WRAPS: Final = frozenset({"message/rfc822", "message/global", "message/news", "message/partial"})
+"""Types whose body begins with a header that some reader shows in place of the outer one (RFC 2046 5.2)."""
+
+
 def protected_header(payload: Entity) -> Header | None:
     """Return the header that stands inside the signature and is meant for the whole message, None without one.
 
     RFC 9788 marks it with `hp`, its drafts with `protected-headers`. A payload that is one message/rfc822 stands for
     the whole message unless it says `forwarded=yes` (RFC 8551 3.1).
     """
-    if payload.parameters.keys() & {"hp", "protected-headers"}:
+    if payload.parameters.keys() & _MARKS:
         return payload.header
     if payload.media_type in {"message/rfc822", "message/global"} and payload.children:
         forwarded = payload.parameters.get("forwarded", "no").strip().lower() == "yes"
@@ -54,3 +63,47 @@ def headers_match(outer: Header, inner: Header) -> bool:
 
 def _texts(header: Header, name: str) -> list[str]:
     return sorted(" ".join(decode_text(field.value).split()) for field in header.all(name))
+
+
+def inner_difference(outer: Header, top: Entity) -> str | None:
+    """Return the stable code of how what is inside contradicts the outer header, None where nothing does.
+
+    The author of `top` may not be the one who answers for it: what stands inside may be shown under the signature of
+    the one who does. So a message at the top, whatever its `forwarded` says (RFC 8551 3.1: some readers do not ask),
+    must have the outer From, Sender, Reply-To and Subject, and be readable; a part that is marked as bearing protected
+    fields (RFC 9788) may leave some out, and have no other. Messages that are attached beside something else are not
+    looked into.
+    """
+    current = top
+    while True:
+        if current.media_type == "multipart/signed" and current.children:
+            current = current.children[0]
+        elif current.media_type in _WRAPS:
+            if not current.children or current.children[0].header.defects:
+                return "inner_unreadable"
+            current = current.children[0]
+            if (name := _first_unlike(outer, current.header, _CLAIMED)) is not None:
+                return f"inner_{name}_differs"
+        else:
+            break
+    for part in _marked(current):
+        said = tuple(name for name in _CLAIMED if part.header.all(name))
+        if (name := _first_unlike(outer, part.header, said)) is not None:
+            return f"inner_{name}_differs"
+    return None
+
+
+def _marked(top: Entity) -> Iterator[Entity]:
+    """Yield the parts marked as bearing protected fields, attached messages left alone; iterative, as depth may be."""
+    waiting = [top]
+    while waiting:
+        current = waiting.pop()
+        if current.parameters.keys() & _MARKS:
+            yield current
+        if not current.media_type.startswith("message/"):
+            waiting.extend(current.children)
+
+
+def _first_unlike(outer: Header, inner: Header, names: tuple[str, ...]) -> str | None:
+    found = next((name for name in names if _texts(outer, name) != _texts(inner, name)), None)
+    return found.replace("-", "_") if found is not None else None

@@ -13,7 +13,9 @@ from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.core.verdict import Verified
 from gateway.ports import KeyKind
-from gateway.service.outbound import Outbound, SelfCheckError, permitted_author
+from gateway.service.authorship import Authorship, authorship_of
+from gateway.service.outbound import Outbound, SelfCheckError
+from gateway.service.senders import STRICT
 from support.letters import BINH, HEAD, LAN, PLAIN, binh, judged, lan, real_life, signed
 from support.rooms import (
     HOSTNAME,
@@ -117,8 +119,9 @@ async def test_a_null_reverse_path_is_allowed() -> None:
     """Mail clients send disposition notifications with it (RFC 8098 3)."""
     sent = submission(PLAIN, CITIZEN, sender=LAN)
     arrived = replace(sent.arrival, envelope=replace(sent.arrival.envelope, reverse_path=NULL_PATH))
-    author = permitted_author(replace(sent, arrival=arrived), opened(PLAIN).header)
-    assert author == Mailbox.parse(LAN)
+    authorship = authorship_of(STRICT, replace(sent, arrival=arrived), opened(PLAIN).entity)
+    assert isinstance(authorship, Authorship)
+    assert authorship.author == Mailbox.parse(LAN)
 
 
 async def test_a_recipient_without_route_refuses_the_message() -> None:
