@@ -1,6 +1,8 @@
 """What a caller asks of the database, and many of these carried out as one transaction.
 
 The order inside a group is fixed: entries come in, entries are settled, claims are given back, claims are made.
+An exchange stores its entries only where the one they replace still is: tried again, it must not bring back what was
+delivered meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from gateway.spool.schema import (
     BODIES,
     ENTRIES,
     FREE_TO_DELIVER,
+    FREE_TO_GO_AGAIN,
     RECIPIENTS,
     Stored,
     Values,
@@ -46,20 +49,22 @@ _SETTLE_RECIPIENT: Final = (
     .where(RECIPIENTS.c.number == _NUMBER, RECIPIENTS.c.position == bindparam("place"))
     .values(state=bindparam("new_state"), reply=bindparam("new_reply"))
 )
-_DELETES: Final = (
+DELETES: Final = (
     delete(BODIES).where(BODIES.c.number == _NUMBER),
     delete(RECIPIENTS).where(RECIPIENTS.c.number == _NUMBER),
     delete(ENTRIES).where(_ENTRY),
 )
+"""Remove all rows of `entry`."""
 _RELEASE: Final = update(ENTRIES).where(_ENTRY, _MINE).values(claimed_by=None)
 _QUARANTINE: Final = (
     update(ENTRIES).where(_ENTRY).values(kind=Kind.QUARANTINED.value, reason=bindparam("why"), claimed_by=None)
 )
-_DUE: Final = (
+_DUE: Final = tuple(
     select(ENTRIES.c.entry_id)
-    .where(FREE_TO_DELIVER, ENTRIES.c.next_attempt_at <= bindparam("now"))
+    .where(free, ENTRIES.c.next_attempt_at <= bindparam("now"))
     .order_by(ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id)
     .limit(bindparam("most"))
+    for free in (FREE_TO_DELIVER, FREE_TO_GO_AGAIN)
 )
 _CLAIM: Final = update(ENTRIES).where(_ENTRY).values(claimed_by=bindparam("owner"))
 _KNOWN: Final = select(ENTRIES.c.entry_id).where(ENTRIES.c.entry_id.in_(bindparam("ids", expanding=True)))
@@ -84,10 +89,17 @@ class Change:
     due: datetime | None = None
     limit: int = 0
     """The most entries to claim that are due then."""
+    again: bool = False
+    """Claim what goes through the journey again, not what is delivered."""
+    replaced: str = ""
+    """Id of the entry that all of `entries` stand for from now on."""
 
     @classmethod
-    def storing(cls, entries: Iterable[Entry], settled: Sequence[Entry] = ()) -> Change:
-        """Return the change that stores some entries and settles others; raises `ValueError` or `OSError`."""
+    def storing(cls, entries: Iterable[Entry], settled: Sequence[Entry] = (), *, replaced: str = "") -> Change:
+        """Return the change that stores some entries, settles others and replaces one.
+
+        Raises `ValueError` or `OSError`.
+        """
         entries = tuple(entries)
         for entry in (*entries, *settled):
             check(entry)
@@ -95,12 +107,13 @@ class Change:
             entries=tuple(Stored.of(entry) for entry in entries),
             files=tuple(entry.entry_id for entry in entries if is_large(entry.consignment.message)),
             settled=tuple(settled),
+            replaced=replaced,
         )
 
     @property
     def only_grows(self) -> bool:
         """True for new mail: on a full disk it waits, while what is here is finished."""
-        return bool(self.entries) and not self.settled
+        return bool(self.entries) and not self.settled and not self.replaced
 
     @property
     def weight(self) -> int:
@@ -109,13 +122,18 @@ class Change:
 
     @property
     def ended(self) -> tuple[str, ...]:
-        """Ids of the entries that are over: nobody is left to be tried."""
-        return tuple(entry.entry_id for entry in self.settled if _is_over(entry))
+        """Ids of the entries that are over: nobody is left to be tried, or others stand for them."""
+        over = tuple(entry.entry_id for entry in self.settled if _is_over(entry))
+        return (*over, self.replaced) if self.replaced else over
 
 
 def carry_out(connection: Connection, changes: Sequence[Change], *, owner: str) -> list[tuple[str, ...]]:
     """Carry out all changes and return what each claimed."""
-    _store(connection, [entry for change in changes for entry in change.entries])
+    replaced = [change.replaced for change in changes if change.replaced]
+    there = _known(connection, replaced) if replaced else set[str]()
+    lasting = [change for change in changes if not change.replaced or change.replaced in there]
+    _store(connection, [entry for change in lasting for entry in change.entries])
+    _remove(connection, there)
     _settle(connection, [entry for change in changes for entry in change.settled], owner)
     damaged = [{"entry": each, "why": UNREADABLE} for change in changes for each in change.damaged]
     if damaged:
@@ -140,9 +158,7 @@ def owners(connection: Connection) -> Sequence[str]:
 def _store(connection: Connection, entries: Sequence[Stored]) -> None:
     """Insert the entries that are not there yet: what was committed before stays as it has become since."""
     ids = [each.entry["entry_id"] for each in entries]
-    known: set[str] = set()
-    for start in range(0, len(ids), _PART):
-        known.update(connection.execute(_KNOWN, {"ids": ids[start : start + _PART]}).scalars())
+    known = _known(connection, ids)
     number = connection.execute(_LAST).scalar() or 0 if entries else 0
     rows: tuple[list[Values], list[Values], list[Values]] = ([], [], [])
     for each in entries:
@@ -157,6 +173,22 @@ def _store(connection: Connection, entries: Sequence[Stored]) -> None:
     for table, some in zip((ENTRIES, RECIPIENTS, BODIES), rows, strict=True):
         if some:
             connection.execute(insert(table), some)
+
+
+def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Return those ids that have a row."""
+    known: set[str] = set()
+    for start in range(0, len(ids), _PART):
+        known.update(connection.execute(_KNOWN, {"ids": ids[start : start + _PART]}).scalars())
+    return known
+
+
+def _remove(connection: Connection, ids: Iterable[str]) -> None:
+    """Remove the rows of some entries."""
+    ended = [{"entry": each} for each in ids]
+    if ended:
+        for statement in DELETES:
+            connection.execute(statement, ended)
 
 
 def _is_over(entry: Entry) -> bool:
@@ -181,16 +213,13 @@ def _settle(connection: Connection, entries: Sequence[Entry], owner: str) -> Non
                 for r in recipient_rows(each)
             ],
         )
-    ended = [{"entry": entry.entry_id} for entry in entries if _is_over(entry)]
-    if ended:
-        for statement in _DELETES:
-            connection.execute(statement, ended)
+    _remove(connection, [entry.entry_id for entry in entries if _is_over(entry)])
 
 
 def _claim(connection: Connection, change: Change, owner: str) -> tuple[str, ...]:
     if change.due is None:
         return ()
-    found = connection.execute(_DUE, {"now": stamp(change.due), "most": change.limit}).scalars().all()
+    found = connection.execute(_DUE[change.again], {"now": stamp(change.due), "most": change.limit}).scalars().all()
     if found:
         connection.execute(_CLAIM, [{"entry": each, "owner": owner} for each in found])
     return tuple(found)

@@ -32,19 +32,7 @@ class Owner:
 
     def lives(self, token: str) -> bool:
         """Return whether the owner of this token is alive; the caller holds the writers' lock."""
-        if Path(token).name != token:
-            return False
-        try:
-            descriptor = os.open(self._directory / token, os.O_RDWR | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return lives(self._directory, token)
 
     def bury(self) -> None:
         """Remove the files of the dead; the caller holds the writers' lock and has freed what they had claimed."""
@@ -52,3 +40,20 @@ class Owner:
             if not self.lives(name):
                 with contextlib.suppress(OSError):
                     (self._directory / name).unlink()
+
+
+def lives(directory: Path, token: str) -> bool:
+    """Return whether the owner of a token is alive; the caller holds the writers' lock."""
+    if Path(token).name != token:
+        return False
+    try:
+        descriptor = os.open(directory / token, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -12,6 +12,7 @@ import fcntl
 import os
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pysqlite3 import dbapi2
@@ -20,10 +21,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.core.errors import ServiceError, SetupError, StorageFullError
 from gateway.spool.place import Place, room, sync_directory
-from gateway.spool.schema import TABLES, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PRAGMAS: Final = (
     "auto_vacuum = INCREMENTAL",  # before everything else: it counts only while the file is empty
@@ -48,19 +48,34 @@ class UncertainCommitError(ServiceError):
     """The disk failed during COMMIT: what was committed is gone for now, but a crash could bring it back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a database must look like inside; both ways are taken in the transaction that finds them needed."""
+
+    version: int
+    make: Callable[[Connection], None]
+    """Makes it in an empty database."""
+    bring_up_to_date: Callable[[Connection, int], None]
+    """Makes it of what an older version made."""
+
+
 def is_sound(version: tuple[int, ...]) -> bool:
     """Return whether a version of SQLite may be written to by several processes."""
     return any(version >= fixed and (fixed is _FIXED[0] or version[:2] == fixed[:2]) for fixed in _FIXED)
 
 
 class Database:
-    """One spool's database, for all threads of this process."""
+    """One database, for all threads of this process."""
 
-    def __init__(self, place: Place) -> None:
-        """Open it, making it if there is none; raises `SetupError`, `ServiceError` or `OSError`."""
+    def __init__(self, place: Place, schema: Schema) -> None:
+        """Open it, making it if there is none, or bringing it up to date.
+
+        Raises `SetupError`, `ServiceError` or `OSError`.
+        """
         if not is_sound(dbapi2.sqlite_version_info):
             raise SetupError(f"SQLite {dbapi2.sqlite_version} can lose commits of several writers: 3.51.3 is needed")
         self._place = place
+        self._schema = schema
         self._turn = threading.Lock()
         self._lock = os.open(place.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         os.close(os.open(place.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -138,13 +153,17 @@ class Database:
         with self.turn(), self.writing() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
-            if version > VERSION:
-                raise SetupError(f"{self._place.database}: was made by a newer version ({version}, not {VERSION})")
+            ours = self._schema.version
+            if version > ours:
+                raise SetupError(f"{self._place.database}: was made by a newer version ({version}, not {ours})")
             if version == 0 and tables:
                 raise SetupError(f"{self._place.database}: is not a spool")
             if version == 0:
-                TABLES.create_all(connection, checkfirst=False)
-                connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+                self._schema.make(connection)
+            elif version < ours:
+                self._schema.bring_up_to_date(connection, version)
+            if version != ours:
+                connection.exec_driver_sql(f"PRAGMA user_version = {ours}")
 
     def _fault(self, error: Exception) -> ServiceError:
         cause = error.orig if isinstance(error, DBAPIError) else error

@@ -12,13 +12,21 @@ from sqlalchemy import func, select
 from gateway.core.errors import ServiceError
 from gateway.core.message import Message
 from gateway.core.octets import MemorySource
-from gateway.spool.schema import BODIES, ENTRIES, FREE_TO_DELIVER, RECIPIENTS, moment, read_entry
+from gateway.spool.schema import (
+    BODIES,
+    ENTRIES,
+    FREE_TO_DELIVER,
+    FREE_TO_GO_AGAIN,
+    RECIPIENTS,
+    moment,
+    read_entry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, TextClause
 
     from gateway.core.queue import Entry, Kind
     from gateway.spool.database import Database
@@ -59,8 +67,15 @@ class Reader:
 
     def next_due(self) -> datetime | None:
         """Return when the earliest unclaimed DELIVER entry is due."""
+        return self._earliest(FREE_TO_DELIVER)
+
+    def next_due_again(self) -> datetime | None:
+        """Return when the earliest unclaimed RELEASED or TO_SIGN entry is due."""
+        return self._earliest(FREE_TO_GO_AGAIN)
+
+    def _earliest(self, free: TextClause) -> datetime | None:
         with self._database.reading() as connection:
-            stamped = connection.execute(select(func.min(ENTRIES.c.next_attempt_at)).where(FREE_TO_DELIVER)).scalar()
+            stamped = connection.execute(select(func.min(ENTRIES.c.next_attempt_at)).where(free)).scalar()
         return None if stamped is None else moment(stamped)
 
     def count(self) -> Mapping[str, int]:

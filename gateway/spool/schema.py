@@ -17,7 +17,7 @@ from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Tex
 
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction, Envelope, Notify, Recipient, Ret
-from gateway.core.queue import Consignment, Entry, Kind, RecipientState
+from gateway.core.queue import Consignment, Entry, Kind, Origin, RecipientState
 from gateway.core.reply import Reply
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.core.message import Message
 
-VERSION: Final = 1
+VERSION: Final = 2
 IN_ROW: Final = 256 * 1024
 """Octets up to which a body lies in a row; larger ones are files (`handover.md` 3)."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,6 +61,9 @@ ENTRIES: Final = Table(
     Column("envid", Text),
     Column("length", Integer, nullable=False),
     Column("in_file", Integer, nullable=False),
+    Column("origin_listener", Text),  # all three null: not known
+    Column("origin_login", Text),
+    Column("origin_client", Text),
 )
 RECIPIENTS: Final = Table(
     "recipients",
@@ -81,10 +84,35 @@ BODIES: Final = Table(
     Column("number", Integer, primary_key=True),
     Column("octets", LargeBinary, nullable=False),
 )
+ACTS: Final = Table(
+    "acts",
+    TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("at", Integer, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("entry_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("reverse_path", Text, nullable=False),
+    Column("recipients", Text, nullable=False),  # JSON, those it still was for
+    Column("length", Integer, nullable=False),
+)
+"""What administrators did, and to what."""
+ONLY_GROWS: Final = tuple(
+    f"CREATE TRIGGER acts_no_{word.lower()} BEFORE {word} ON acts "
+    "BEGIN SELECT RAISE(ABORT, 'what was done stays on record'); END"
+    for word in ("UPDATE", "DELETE")
+)
+"""Goes with the table `acts`: nobody who uses SQL changes or removes a row by mistake."""
 FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL")
 """Literal, so that SQLite can tell that the partial index answers it."""
+FREE_TO_GO_AGAIN: Final = text("kind IN ('released', 'to_sign') AND claimed_by IS NULL")
+"""The same for what goes through the journey again."""
 Index("entries_due", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, sqlite_where=FREE_TO_DELIVER)
 Index("entries_claimed", ENTRIES.c.claimed_by, sqlite_where=text("claimed_by IS NOT NULL"))
+Index("entries_again", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, sqlite_where=FREE_TO_GO_AGAIN)
 
 Values = dict[str, Any]
 """The columns of one row by name."""
@@ -149,6 +177,7 @@ def entry_row(entry: Entry) -> Values:
     consignment = entry.consignment
     envelope = consignment.envelope
     sender = envelope.reverse_path if isinstance(envelope.reverse_path, Mailbox) else None
+    origin = consignment.origin
     return {
         **state_row(entry),
         "entry_id": entry.entry_id,
@@ -164,6 +193,9 @@ def entry_row(entry: Entry) -> Values:
         "envid": envelope.envid,
         "length": len(consignment.message),
         "in_file": int(is_large(consignment.message)),
+        "origin_listener": origin.listener if origin else None,
+        "origin_login": origin.login if origin else None,
+        "origin_client": origin.client if origin else None,
     }
 
 
@@ -208,6 +240,7 @@ def read_entry(row: Row[Any], recipients: Sequence[Row[Any]], message: Message) 
         row.trace_id,
         bool(row.answered_for),
         row.reason,
+        _origin(row),
     )
     return Entry(
         row.entry_id,
@@ -220,6 +253,12 @@ def read_entry(row: Row[Any], recipients: Sequence[Row[Any]], message: Message) 
         bool(row.dot_sent),
         tuple(_reply(each.reply) for each in recipients[: row.replies]),
     )
+
+
+def _origin(row: Row[Any]) -> Origin | None:
+    if row.origin_listener is None:
+        return None
+    return Origin(row.origin_listener, row.origin_login, row.origin_client)
 
 
 def _notify(stored: str | None) -> frozenset[Notify] | None:

@@ -19,6 +19,7 @@ from gateway.spool.changes import Change, free, owners
 from gateway.spool.claims import Owner
 from gateway.spool.database import Database, UncertainCommitError
 from gateway.spool.files import BodyFiles
+from gateway.spool.migrate import SPOOL
 from gateway.spool.place import prepare_place, room
 from gateway.spool.reader import Reader
 from gateway.spool.reserve import Reserve
@@ -58,7 +59,7 @@ class SqliteSpool:
         self._room_known_until = 0.0
         self._below = True
         try:
-            self._database = Database(self._place)
+            self._database = Database(self._place, SPOOL)
             self._files = BodyFiles(self._place.bodies)
             self._reserve = Reserve(self._place.reserve)
             self._reader = Reader(self._database, self._files)
@@ -111,13 +112,30 @@ class SqliteSpool:
         """
         await self._store(notices, (entry,))
 
+    async def exchange(self, entry_id: str, entries: Sequence[Entry]) -> None:
+        """Put entries in the place of one, in one transaction; raises as `commit` does.
+
+        Where that one is gone nothing is stored: exchanging again is harmless. `ValueError` without entries: what is
+        exchanged for nothing would be lost.
+        """
+        if not entries:
+            raise ValueError("an entry is exchanged for at least one")
+        await self._store(entries, (), replaced=entry_id)
+
     async def due(self, now: datetime, limit: int) -> tuple[Entry, ...]:
         """Return and claim DELIVER entries whose next attempt is due, oldest first; raises `ServiceError`.
 
         An entry that cannot be read is quarantined instead. A claim lasts until `settle`, `release_claim`, `close` or
         the death of this process.
         """
-        claiming = asyncio.ensure_future(self._claim(now, limit))
+        return await self._claimed(Change(due=now, limit=limit))
+
+    async def due_again(self, now: datetime, limit: int) -> tuple[Entry, ...]:
+        """Return and claim RELEASED and TO_SIGN entries that are due, as `due` does those that are delivered."""
+        return await self._claimed(Change(due=now, limit=limit, again=True))
+
+    async def _claimed(self, change: Change) -> tuple[Entry, ...]:
+        claiming = asyncio.ensure_future(self._claim(change))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -131,6 +149,10 @@ class SqliteSpool:
     async def next_due(self) -> datetime | None:
         """Return when the earliest unclaimed DELIVER entry is due."""
         return await self._in_helper(self._reader.next_due)
+
+    async def next_due_again(self) -> datetime | None:
+        """Return when the earliest unclaimed RELEASED or TO_SIGN entry is due."""
+        return await self._in_helper(self._reader.next_due_again)
 
     async def count(self) -> Mapping[str, int]:
         """Return the number of entries by kind."""
@@ -183,9 +205,9 @@ class SqliteSpool:
                     if name not in known:
                         self._files.remove(name)
 
-    async def _store(self, entries: Sequence[Entry], settled: Sequence[Entry]) -> None:
+    async def _store(self, entries: Sequence[Entry], settled: Sequence[Entry], *, replaced: str = "") -> None:
         try:
-            change = Change.storing(entries, settled)
+            change = Change.storing(entries, settled, replaced=replaced)
         except OSError as error:
             raise ServiceError(f"a body cannot be read: {error.strerror}") from error
         try:
@@ -205,8 +227,8 @@ class SqliteSpool:
             if is_large(entry.consignment.message):
                 self._files.keep(entry.entry_id, entry.consignment.message)
 
-    async def _claim(self, now: datetime, limit: int) -> tuple[Entry, ...]:
-        claimed = await self._writer.submit(Change(due=now, limit=limit))
+    async def _claim(self, change: Change) -> tuple[Entry, ...]:
+        claimed = await self._writer.submit(change)
         if not claimed:
             return ()
         try:

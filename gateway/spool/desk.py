@@ -1,0 +1,310 @@
+"""The spool as an administrator sees it: what is in it, one entry, letting go and removing, and the record of both.
+
+Safe beside any number of running gateways: every change is a transaction of its own, in its turn, and touches nothing
+that somebody has claimed. What was done and its record are in one transaction. Every method blocks, and raises
+`ServiceError` when the disk fails.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from sqlalchemy import insert, select, update
+
+from gateway.core.address import NULL_PATH, Mailbox
+from gateway.core.envelope import Direction
+from gateway.core.errors import ServiceError, SetupError
+from gateway.core.queue import Kind, RecipientState
+from gateway.spool.changes import DELETES, UNREADABLE
+from gateway.spool.claims import lives
+from gateway.spool.database import Database
+from gateway.spool.files import BodyFiles
+from gateway.spool.migrate import SPOOL
+from gateway.spool.place import prepare_place
+from gateway.spool.reader import Reader
+from gateway.spool.schema import ACTS, ENTRIES, RECIPIENTS, moment, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+    from gateway.config.model import SpoolSettings
+    from gateway.core.address import ReversePath
+    from gateway.core.queue import Entry
+
+_PAGE: Final = 500
+"""Entries looked at in one reading: a long list must not keep the log from starting anew."""
+_ABOVE: Final = "\x7f"
+"""Sorts behind every character of an id."""
+KEPT: Final = frozenset({Kind.HELD, Kind.QUARANTINED})
+"""Kinds that wait for an administrator."""
+
+
+class Outcome(StrEnum):
+    """What came of an act."""
+
+    DONE = "done"
+    GONE = "gone"
+    """There is no such entry, any more or at all."""
+    NOT_KEPT = "not_kept"
+    """Only what waits for an administrator can be released."""
+    UNDER_WAY = "under_way"
+    """A running gateway is working on it at this moment."""
+    UNREADABLE = "unreadable"
+    """Its rows or its body are damaged: it can be removed, and not be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry without its octets."""
+
+    number: int
+    """Grows with every entry: where the next page begins."""
+    entry_id: str
+    kind: Kind
+    direction: Direction
+    reverse_path: ReversePath
+    recipients: tuple[tuple[Mailbox, RecipientState], ...]
+    hop: str
+    attempts: int
+    reason: str
+    received_at: datetime
+    next_attempt_at: datetime
+    expires_at: datetime
+    claimed: bool
+    trace_id: str
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who acts, when and why; stays on record."""
+
+    who: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an administrator did."""
+
+    by: By
+    what: str
+    entry_id: str
+    kind: str
+    """What the entry was before."""
+    trace_id: str
+    reverse_path: str
+    recipients: tuple[str, ...]
+    octets: int
+
+
+class Desk:
+    """One spool; a context that opens it and lets go of it."""
+
+    def __init__(self, settings: SpoolSettings) -> None:
+        """Open a spool that exists; raises `SetupError` where there is none or it cannot be opened."""
+        if not (settings.directory / "spool.sqlite3").exists():
+            raise SetupError(f"{settings.directory}: holds no spool: has a gateway run with this configuration?")
+        self._settings = settings
+        self._place = prepare_place(settings.directory)
+        try:
+            self._database = Database(self._place, SPOOL)
+            self._files = BodyFiles(self._place.bodies)
+        except (OSError, ServiceError) as error:
+            raise SetupError(f"{self._place.directory}: the spool cannot be opened: {error}") from error
+        self._reader = Reader(self._database, self._files)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+        self._database.close()
+
+    def entries(self, *, kinds: frozenset[Kind] = frozenset(), after: int = 0) -> Iterator[Listed]:
+        """Yield entries in the order they came, of these kinds (of all without any), behind a number."""
+        while True:
+            chosen = select(ENTRIES).where(ENTRIES.c.number > after).order_by(ENTRIES.c.number).limit(_PAGE)
+            if kinds:
+                chosen = chosen.where(ENTRIES.c.kind.in_(sorted(kinds)))
+            with self._database.reading() as connection:
+                page = _listed(connection, connection.execute(chosen).all())
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].number
+
+    def find(self, prefix: str, limit: int) -> tuple[Listed, ...]:
+        """Return entries whose id begins with a text."""
+        chosen = (
+            select(ENTRIES)
+            .where(ENTRIES.c.entry_id >= prefix, ENTRIES.c.entry_id < prefix + _ABOVE)
+            .order_by(ENTRIES.c.entry_id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return _listed(connection, connection.execute(chosen).all())
+
+    def load(self, entry_id: str) -> Entry | None:
+        """Return an entry with its octets; None where it is gone or damaged."""
+        found, _ = self._reader.load((entry_id,))
+        return found[0] if found else None
+
+    def acts(self, *, entry_id: str | None = None) -> tuple[Act, ...]:
+        """Return what was done, to one entry or to all, in its order."""
+        chosen = select(ACTS).order_by(ACTS.c.number)
+        if entry_id is not None:
+            chosen = chosen.where(ACTS.c.entry_id == entry_id)
+        with self._database.reading() as connection:
+            return tuple(_act(row) for row in connection.execute(chosen))
+
+    def may_release(self, entry_id: str) -> Outcome:
+        """Return what `release` would come to, changing nothing."""
+        with self._database.turn(), self._database.reading() as connection:
+            return self._refusal(connection, self._row(connection, entry_id)) or Outcome.DONE
+
+    def release(self, entry_id: str, by: By) -> Outcome:
+        """Let an entry go: it goes through the journey again as soon as a gateway runs, for whom it did not reach.
+
+        It expires as if it had come now.
+        """
+
+        def change(connection: Connection, row: Row[Any]) -> Outcome:
+            if (refusal := self._refusal(connection, row)) is not None:
+                return refusal
+            _note(connection, row, by, "release")
+            expires = by.at + timedelta(seconds=self._settings.expire_after)
+            failed = (RECIPIENTS.c.number == row.number, RECIPIENTS.c.state == RecipientState.FAILED.value)
+            connection.execute(update(RECIPIENTS).where(*failed).values(state=RecipientState.READY.value))
+            connection.execute(
+                update(ENTRIES)
+                .where(ENTRIES.c.number == row.number)
+                .values(
+                    kind=Kind.RELEASED.value,
+                    next_attempt_at=stamp(by.at),
+                    expires_at=stamp(expires),
+                    attempts=0,
+                    dot_sent=0,
+                    claimed_by=None,
+                )
+            )
+            return Outcome.DONE
+
+        return self._change(entry_id, change)
+
+    def delete(self, entry_id: str, by: By) -> Outcome:
+        """Remove an entry for ever, whatever its kind; nobody is told."""
+
+        def change(connection: Connection, row: Row[Any]) -> Outcome:
+            if self._is_claimed(row):
+                return Outcome.UNDER_WAY
+            _note(connection, row, by, "delete")
+            for statement in DELETES:
+                connection.execute(statement, {"entry": entry_id})
+            return Outcome.DONE
+
+        with self._database.turn():
+            outcome = self._change_in_turn(entry_id, change)
+            if outcome is Outcome.DONE:
+                self._files.remove(entry_id)
+        return outcome
+
+    def _change(self, entry_id: str, change: Callable[[Connection, Row[Any]], Outcome]) -> Outcome:
+        with self._database.turn():
+            return self._change_in_turn(entry_id, change)
+
+    def _change_in_turn(self, entry_id: str, change: Callable[[Connection, Row[Any]], Outcome]) -> Outcome:
+        with self._database.writing() as connection:
+            row = self._row(connection, entry_id)
+            return Outcome.GONE if row is None else change(connection, row)
+
+    def _row(self, connection: Connection, entry_id: str) -> Row[Any] | None:
+        return connection.execute(select(ENTRIES).where(ENTRIES.c.entry_id == entry_id)).one_or_none()
+
+    def _refusal(self, connection: Connection, row: Row[Any] | None) -> Outcome | None:
+        """Return why an entry cannot be released."""
+        if row is None:
+            return Outcome.GONE
+        if row.kind not in KEPT:
+            return Outcome.NOT_KEPT
+        if self._is_claimed(row):
+            return Outcome.UNDER_WAY
+        return Outcome.UNREADABLE if row.reason == UNREADABLE or not _recipients(connection, [row]) else None
+
+    def _is_claimed(self, row: Row[Any]) -> bool:
+        return row.claimed_by is not None and lives(self._place.owners, row.claimed_by)
+
+
+def _note(connection: Connection, row: Row[Any], by: By, what: str) -> None:
+    """Put an act on record, with what it was done to."""
+    (entry,) = _listed(connection, [row])
+    left = [str(mailbox) for mailbox, state in entry.recipients if state is not RecipientState.SENT]
+    connection.execute(
+        insert(ACTS).values(
+            at=stamp(by.at),
+            who=by.who,
+            what=what,
+            why=by.why,
+            entry_id=row.entry_id,
+            kind=row.kind,
+            trace_id=row.trace_id,
+            reverse_path=str(entry.reverse_path),
+            recipients=json.dumps(left, ensure_ascii=False),
+            length=row.length,
+        )
+    )
+
+
+def _recipients(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, list[tuple[Mailbox, RecipientState]]]:
+    """Return the recipients of entries by the entry's number."""
+    numbers = [row.number for row in rows]
+    of_these = select(RECIPIENTS).where(RECIPIENTS.c.number.in_(numbers))
+    found: dict[int, list[tuple[Mailbox, RecipientState]]] = {}
+    for each in connection.execute(of_these.order_by(RECIPIENTS.c.number, RECIPIENTS.c.position)):
+        found.setdefault(each.number, []).append((Mailbox(each.local, each.domain), RecipientState(each.state)))
+    return found
+
+
+def _listed(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Listed, ...]:
+    recipients = _recipients(connection, rows)
+    return tuple(
+        Listed(
+            number=row.number,
+            entry_id=row.entry_id,
+            kind=Kind(row.kind),
+            direction=Direction(row.direction),
+            reverse_path=NULL_PATH if row.reverse_local is None else Mailbox(row.reverse_local, row.reverse_domain),
+            recipients=tuple(recipients.get(row.number, ())),
+            hop=row.hop,
+            attempts=row.attempts,
+            reason=row.reason,
+            received_at=moment(row.received_at),
+            next_attempt_at=moment(row.next_attempt_at),
+            expires_at=moment(row.expires_at),
+            claimed=row.claimed_by is not None,
+            trace_id=row.trace_id,
+            octets=row.length,
+        )
+        for row in rows
+    )
+
+
+def _act(row: Row[Any]) -> Act:
+    return Act(
+        By(row.who, row.why, moment(row.at)),
+        row.what,
+        row.entry_id,
+        row.kind,
+        row.trace_id,
+        row.reverse_path,
+        tuple(json.loads(row.recipients)),
+        row.length,
+    )

@@ -1,0 +1,121 @@
+"""A spool of an older version is opened as it is, and everything in it is delivered.
+
+`vectors/spool/v1.sqlite3` was written by the code of version 1 (commit e9cb48d) from `support.spooled`: `rich()`,
+`bare()`, a usual entry, one held and one quarantined.
+"""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+from pysqlite3 import dbapi2
+
+from gateway.core.errors import SetupError
+from gateway.core.queue import Kind
+from gateway.spool.desk import By, Desk
+from gateway.spool.schema import VERSION
+from gateway.spool.store import SqliteSpool
+from support.spooled import NOW, bare, entry, octets, plain, rich, sent, settings
+
+OLD: Final = Path(__file__).parents[2] / "vectors/spool/v1.sqlite3"
+LATER: Final = NOW + timedelta(days=30)
+USUAL: Final = (
+    "From: Lan <lan.hoang@soyte.songlam.example>\r\nSubject: =?utf-8?q?C=C3=B4ng_v=C4=83n?=\r\n\r\nNội dung.\r\n"
+)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a directory with a spool of version 1."""
+    shutil.copy(OLD, tmp_path / "spool.sqlite3")
+    return tmp_path
+
+
+def asked(directory: Path, question: str) -> list[tuple[object, ...]]:
+    """Return what SQL says of a spool that nobody has open."""
+    connection = dbapi2.connect(directory / "spool.sqlite3")
+    try:
+        return list(connection.execute(question))
+    finally:
+        connection.close()
+
+
+async def opened(directory: Path) -> None:
+    """Open the spool once and close it."""
+    await SqliteSpool(settings(directory)).close()
+
+
+async def test_everything_is_there_and_is_delivered(place: Path) -> None:
+    """Each entry of the old version comes out field for field, and can be settled; its origin is not known."""
+    spool = SqliteSpool(settings(place))
+    due = {each.entry_id: each for each in await spool.due(LATER, 10)}
+    usual = due["usual1"]
+    assert {name: plain(due[name]) for name in ("Rich_entry-1", "b")} == {
+        "Rich_entry-1": plain(rich()),
+        "b": plain(bare()),
+    }
+    assert plain(usual) == plain(entry(USUAL.encode(), entry_id="usual1"))
+    assert usual.consignment.origin is None
+    for each in due.values():
+        await spool.settle(sent(each))
+    assert await spool.count() == {"held": 1, "quarantined": 1}
+    await spool.close()
+
+
+async def test_what_was_held_can_be_released(place: Path) -> None:
+    """Held mail of the old version is let go by the new one."""
+    await opened(place)
+    with Desk(settings(place)) as desk:
+        desk.release("held1", By("lan", "duyệt", NOW))
+    spool = SqliteSpool(settings(place))
+    (found,) = await spool.due_again(NOW, 10)
+    await spool.close()
+    assert (found.entry_id, found.consignment.kind) == ("held1", Kind.RELEASED)
+    assert found.consignment.message.octets() == USUAL.encode()
+
+
+async def test_new_mail_goes_in_beside_it(place: Path) -> None:
+    """The migrated tables take what the new version writes."""
+    spool = SqliteSpool(settings(place))
+    await spool.commit([entry(octets(10))])
+    assert await spool.count() == {"deliver": 4, "held": 1, "quarantined": 1}
+    await spool.close()
+
+
+async def test_a_migrated_spool_is_a_new_one(place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Columns, indexes and triggers are those of a spool made new: there is one schema, not one per history."""
+    fresh = tmp_path_factory.mktemp("fresh")
+    await opened(place)
+    await opened(fresh)
+    objects = "SELECT type, name, tbl_name FROM sqlite_schema ORDER BY name"
+    assert asked(place, objects) == asked(fresh, objects)
+    for table in ("entries", "recipients", "bodies", "acts"):
+        columns = f"PRAGMA table_info({table})"
+        assert asked(place, columns) == asked(fresh, columns), table
+    indexes = "SELECT name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') ORDER BY name"
+    assert asked(place, indexes) == asked(fresh, indexes)
+    assert asked(place, "PRAGMA user_version") == [(VERSION,)]
+
+
+async def test_opening_again_changes_nothing(place: Path) -> None:
+    """The way up is taken once."""
+    await opened(place)
+    before = asked(place, "SELECT * FROM sqlite_schema")
+    await opened(place)
+    assert asked(place, "SELECT * FROM sqlite_schema") == before
+
+
+async def test_a_newer_version_is_refused(place: Path) -> None:
+    """What a newer version wrote is left alone."""
+    await opened(place)
+    connection = dbapi2.connect(place / "spool.sqlite3")
+    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.close()
+    with pytest.raises(SetupError, match="newer version"):
+        SqliteSpool(settings(place))
+    with pytest.raises(SetupError, match="newer version"):
+        Desk(settings(place))
