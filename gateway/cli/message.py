@@ -26,7 +26,8 @@ from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadabl
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.mime.transfer import CannotEncode
 from gateway.pki.path import Revocation, TrustAnchors
-from gateway.smime.sign import Left, Prepared, check_own_work, content_digest, finish, prepare
+from gateway.smime.own_work import check_own_work
+from gateway.smime.sign import Left, NoBoundaryError, content_digest, finish_clear, prepare
 from gateway.smime.verify import verify as judge_message
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from gateway.core.message import Message
     from gateway.pki.certificate import Certificate
     from gateway.ports import SigningKey
-
-_BOUNDARY_TRIES: Final = 3
 
 
 # --- sign -----------------------------------------------------------------------------------------------------------
@@ -126,20 +125,14 @@ async def _signed(message: Message, key: SigningKey, now: dt.datetime) -> Messag
     template = key.template
     to_be_signed = template.to_be_signed(content_digest(prepared, template.digest), now)
     cms = template.finish(to_be_signed, await key.sign(to_be_signed))
-    finished = _finished(prepared, cms, template.micalg)
-    fault = check_own_work(finished, certificate=key.certificate)
+    try:
+        finished = finish_clear(prepared, cms=cms, micalg=template.micalg, new_token=lambda: secrets.token_hex(16))
+    except NoBoundaryError as error:
+        raise InputError("no boundary fits") from error
+    fault = check_own_work(finished, certificate=key.certificate, sent_along=template.certificates)
     if fault is not None:
         raise InputError(f"our own signature does not verify ({fault}); nothing was written")
     return finished
-
-
-def _finished(prepared: Prepared, cms: bytes, micalg: str) -> Message:
-    for _ in range(_BOUNDARY_TRIES):
-        try:
-            return finish(prepared, cms=cms, micalg=micalg, boundary=f"=_{secrets.token_hex(16)}")
-        except ValueError:
-            continue
-    raise InputError("no boundary fits")
 
 
 # --- verify ---------------------------------------------------------------------------------------------------------

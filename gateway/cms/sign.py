@@ -47,14 +47,18 @@ def _attribute(oid: str, value: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SigningTemplate:
-    """All octets of a detached SignedData that do not depend on the message."""
+    """All octets of a SignedData that do not depend on the message."""
 
     scheme: Scheme
     digest: str
     """hashlib name."""
     micalg: str
-    _head: bytes
-    """version, digestAlgorithms, encapContentInfo, certificates."""
+    certificates: frozenset[bytes]
+    """What is sent along, each as DER: the leaf and its intermediates. For whoever checks what was made."""
+    _versions: bytes
+    """version, digestAlgorithms."""
+    _certificates: bytes
+    """certificates."""
     _signer_head: bytes
     """version, sid, digestAlgorithm of the one SignerInfo."""
     _signature_algorithm: bytes
@@ -73,13 +77,7 @@ class SigningTemplate:
         parsed = x509.Certificate.load(certificate)
         digest_algorithm = algos.DigestAlgorithm({"algorithm": digest}).dump()
         sid = cms.IssuerAndSerialNumber({"issuer": parsed.issuer, "serial_number": parsed.serial_number}).dump()
-        certificates = b"".join(sorted({certificate, *chain}))
-        head = (
-            core.Integer(1).dump()
-            + tlv(_SET, digest_algorithm)
-            + tlv(_SEQUENCE, _oid(_DATA))
-            + tlv(_ATTRIBUTES, certificates)
-        )
+        certificates = frozenset({certificate, *chain})
         fixed = (
             _attribute(_CONTENT_TYPE, _oid(_DATA)),
             _attribute(_CAPABILITIES, tlv(_SEQUENCE, *(tlv(_SEQUENCE, _oid(each)) for each in _PREFERENCES))),
@@ -89,7 +87,9 @@ class SigningTemplate:
             scheme=scheme,
             digest=digest,
             micalg=micalg(digest),
-            _head=head,
+            certificates=certificates,
+            _versions=core.Integer(1).dump() + tlv(_SET, digest_algorithm),
+            _certificates=tlv(_ATTRIBUTES, b"".join(sorted(certificates))),
             _signer_head=core.Integer(1).dump() + sid + digest_algorithm,
             _signature_algorithm=_signature_algorithm(scheme, digest),
             _fixed_attributes=fixed,
@@ -97,8 +97,9 @@ class SigningTemplate:
 
     @property
     def overhead(self) -> int:
-        """Octets the finished CMS has at most, signature value of RSA-8192 included."""
-        return len(self._head) + len(self._signer_head) + sum(map(len, self._fixed_attributes)) + 2048
+        """Octets the finished CMS has at most beside its content, signature value of RSA-8192 included."""
+        fixed = len(self._versions) + len(self._certificates) + len(self._signer_head)
+        return fixed + sum(map(len, self._fixed_attributes)) + 2048
 
     def to_be_signed(self, content_digest: bytes, claimed_signing_time: datetime | None) -> bytes:
         """Return the DER SET OF attributes that the key signs; without a time (aware) the attribute is left out.
@@ -113,19 +114,34 @@ class SigningTemplate:
         return tlv(_SET, *sorted(attributes))
 
     def finish(self, to_be_signed: bytes, signature: bytes) -> bytes:
-        """Return the DER ContentInfo around what was signed and the signature value."""
-        attributes = bytes([_ATTRIBUTES]) + to_be_signed[1:]
+        """Return the DER ContentInfo around what was signed and the signature value; the content stays outside."""
+        before, after = self._around(to_be_signed, signature, tlv(_SEQUENCE, _oid(_DATA)), 0)
+        return before + after
+
+    def enclose(self, to_be_signed: bytes, signature: bytes, *, octets: int) -> tuple[bytes, bytes]:
+        """Return the DER that stands before and after a content of so many octets, which itself is never copied."""
+        string = b"\x04" + length_octets(octets)
+        explicit = b"\xa0" + length_octets(len(string) + octets) + string
+        kind = _oid(_DATA)
+        head = bytes([_SEQUENCE]) + length_octets(len(kind) + len(explicit) + octets) + kind + explicit
+        return self._around(to_be_signed, signature, head, octets)
+
+    def _around(self, to_be_signed: bytes, signature: bytes, encapsulated: bytes, octets: int) -> tuple[bytes, bytes]:
+        """Return what stands before and after the content; `encapsulated` ends where that begins."""
         signer = tlv(
             _SEQUENCE,
             self._signer_head,
-            attributes,
+            bytes([_ATTRIBUTES]) + to_be_signed[1:],
             self._signature_algorithm,
-            b"\x04",
-            length_octets(len(signature)),
-            signature,
+            tlv(0x04, signature),
         )
-        signed_data = tlv(_SEQUENCE, self._head, tlv(_SET, signer))
-        return tlv(_SEQUENCE, _oid(_SIGNED_DATA), tlv(0xA0, signed_data))
+        after = self._certificates + tlv(_SET, signer)
+        before = self._versions + encapsulated
+        inner = bytes([_SEQUENCE]) + length_octets(len(before) + octets + len(after))
+        explicit = b"\xa0" + length_octets(len(inner) + len(before) + octets + len(after)) + inner
+        kind = _oid(_SIGNED_DATA)
+        whole = len(kind) + len(explicit) + len(before) + octets + len(after)
+        return bytes([_SEQUENCE]) + length_octets(whole) + kind + explicit + before, after
 
 
 def _time(moment: datetime) -> bytes:

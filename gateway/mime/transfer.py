@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import InputError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.core.octets import Builder
     from gateway.mime.entity import Entity
 
-__all__ = ["CannotEncode", "decode_body", "downgrade_header", "needs_seven_bit", "seven_bit"]
+__all__ = ["CannotEncode", "Foreign", "decode_body", "downgrade_header", "needs_seven_bit", "seven_bit"]
 
 _MAX_LINE: Final = 998
 """Octets without CRLF (RFC 5322 2.1.1)."""
@@ -44,6 +45,14 @@ _SOFT_BREAK: Final = b"=\r\n"
 _NO_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _STRANGE: Final = re.compile(rb"[^\t\x20-\x3c\x3e-\x7e]+")
 _QUOTED: Final = tuple(b"=%02X" % octet for octet in range(256))
+
+
+class Foreign(Enum):
+    """What becomes of octets above 127 inside something that somebody else signed: there they cannot be encoded."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+    """They stay, and with them the message is 8-bit: for a way on which every system takes that (RFC 6152)."""
 
 
 class CannotEncode(InputError):  # noqa: N818 - reads as what it says
@@ -125,13 +134,16 @@ def _has_trap(block: bytes) -> bool:
     return b" \r\n" in block or b"\t\r\n" in block or b"\r\nFrom " in block or b"\r\n.\r\n" in block
 
 
-def seven_bit(message: Message, entity: Entity, *, new_builder: Callable[[], Builder]) -> Message:
+def seven_bit(
+    message: Message, entity: Entity, *, new_builder: Callable[[], Builder], foreign: Foreign = Foreign.REFUSE
+) -> Message:
     """Return the entity's octets made 7-bit safe; the same spans where nothing needs to change.
 
+    With `Foreign.KEEP` what somebody else signed may be 8-bit, in lines that transport takes; the rest is made safe.
     Raises `CannotEncode`, and whatever the builder raises when its place is full.
     """
     replacements: list[tuple[int, int, Message]] = []
-    _collect(message, entity, new_builder, replacements, top=True)
+    _collect(message, entity, new_builder, replacements, foreign=foreign, top=True)
     pieces: list[Message] = []
     position = entity.start
     for start, stop, octets in sorted(replacements, key=lambda each: (each[0], each[1])):
@@ -147,11 +159,12 @@ def _collect(
     new_builder: Callable[[], Builder],
     replacements: list[tuple[int, int, Message]],
     *,
+    foreign: Foreign,
     top: bool,
 ) -> None:
     """Add what must be replaced in this entity and below it."""
     if not top and _is_opaque(message, entity):
-        if needs_seven_bit(message, entity):
+        if needs_seven_bit(message, entity) and (foreign is Foreign.REFUSE or not _carried(message, entity)):
             raise CannotEncode("signed_part_not_seven_bit")
         return
     try:
@@ -159,7 +172,7 @@ def _collect(
     except NotAsciiError as error:
         raise CannotEncode("address_not_ascii") from error
     if entity.children:
-        _collect_parts(message, entity, new_builder, replacements)
+        _collect_parts(message, entity, new_builder, replacements, foreign)
     elif _fragile(message, entity):
         if entity.encoding not in _UNENCODED:
             raise CannotEncode("encoded_part_not_seven_bit")
@@ -175,15 +188,36 @@ def _collect_parts(
     entity: Entity,
     new_builder: Callable[[], Builder],
     replacements: list[tuple[int, int, Message]],
+    foreign: Foreign,
 ) -> None:
     """The same for the parts of a multipart, or the message in a message/rfc822."""
-    if entity.encoding in {"8bit", "binary"}:
+    if entity.encoding in {"8bit", "binary"} and foreign is Foreign.REFUSE:
         replacements += _encoding_edits(entity, b"7bit")
     for child in entity.children:
-        _collect(message, child, new_builder, replacements, top=False)
+        _collect(message, child, new_builder, replacements, foreign=foreign, top=False)
     for between in (entity.preamble, entity.epilogue):
         if between is not None and not message.read(*between).isascii():
             raise CannotEncode("text_beside_parts_not_seven_bit")
+
+
+def _carried(message: Message, entity: Entity) -> bool:
+    """True if an 8-bit transport takes these octets as they are: no NUL, lone CR or LF, long line or trap."""
+    before = b"\r\n"
+    held = b""
+    line = 0
+    for window in message.slice(entity.start, entity.stop).windows():
+        block = held + window
+        held = b"\r" if block.endswith(b"\r") else b""
+        block = block[: len(block) - len(held)]
+        if b"\0" in block or _has_lone_line_end(block) or _has_trap(before + block):
+            return False
+        lengths = [len(each) for each in block.split(b"\r\n")]
+        lengths[0] += line
+        if max(lengths) > _MAX_LINE:
+            return False
+        line = lengths[-1]
+        before = (before + block)[-8:]
+    return not held
 
 
 def _is_opaque(message: Message, entity: Entity) -> bool:

@@ -1,4 +1,4 @@
-"""Turn a message into multipart/signed around one signature (RFC 1847 2.1, RFC 8551 3.1 and 3.5.3).
+"""Turn a message into multipart/signed around one signature (RFC 1847 2.1, RFC 8551 3.1 and 3.5.3, RFC 9788).
 
 Prepare, let the key sign, finish: between the two nothing may touch the entity, and what somebody else signed or
 encrypted is never touched at all.
@@ -6,32 +6,29 @@ encrypted is never touched at all.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import codecs
 import re
 from dataclasses import dataclass
-from datetime import UTC
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from gateway.cms.verify import CmsError, check_signer, open_signed
 from gateway.core.message import Edit, Message
+from gateway.mime.dates import date_time
+from gateway.mime.downgrade import downgrade_header
 from gateway.mime.entity import Entity, parse
 from gateway.mime.fields import read_header
-from gateway.mime.transfer import seven_bit
+from gateway.mime.transfer import Foreign, seven_bit
 from gateway.smime.classify import LEFT_ALONE, form_of, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from gateway.cms.sign import SigningTemplate
     from gateway.core.octets import Builder
     from gateway.mime.fields import Field, Header
-    from gateway.pki.certificate import Certificate
 
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=?]{1,70}")
 _BLIND: Final = frozenset({"bcc", "resent-bcc"})
 _PREAMBLE: Final = b"This is an S/MIME signed message\r\n"
@@ -42,8 +39,27 @@ _SIGNATURE_HEADER: Final = (
     b"Content-Description: S/MIME Cryptographic Signature\r\n"
     b"\r\n"
 )
-_BASE64_LINE: Final = 57
-"""Octets in one line of 76 base64 letters."""
+_TRIES: Final = 3
+PROTECTED: Final = frozenset(
+    {"from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
+     "comments", "keywords"}
+)  # fmt: skip
+"""Fields of the author that header protection copies (RFC 5322 3.6, RFC 9788 2.2): no trace field, never Bcc."""
+_COPIED: Final = frozenset({"hp", "protected-headers"})
+
+
+class Body(Enum):
+    """What octets may stand in what is signed; named as RFC 6152 and RFC 3030 name them."""
+
+    SEVEN_BIT = "7bit"
+    EIGHT_BIT = "8bit"
+    """Only what somebody else signed may hold octets above 127; for a way on which every system takes them."""
+    BINARY = "binary"
+    """Nothing is encoded: for the opaque form, whose octets no transport sees."""
+
+
+class NoBoundaryError(ValueError):
+    """No boundary that was tried fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +76,54 @@ class Prepared:
     outer: bytes
     """Header fields that stay outside, each ending in CRLF: all but Content-*, Bcc and a broken MIME-Version."""
     entity: Message
-    """What the signature covers: Content-* fields, blank line, body; 7-bit, CRLF."""
+    """What the signature covers: Content-* fields, blank line, body; CRLF, 7-bit as far as `body` says."""
     boundaries: tuple[str, ...]
     """Boundaries used inside: the outer one must not begin with any of them."""
+    body: Body = Body.SEVEN_BIT
+    protected: bool = False
+    """Copies of header fields stand inside."""
 
 
-def prepare(message: Message, *, now: datetime, message_id: str, new_builder: Callable[[], Builder]) -> Prepared | Left:
+def prepare(
+    message: Message,
+    *,
+    now: datetime,
+    message_id: str,
+    new_builder: Callable[[], Builder],
+    body: Body = Body.SEVEN_BIT,
+    protect: Collection[str] = (),
+) -> Prepared | Left:
     """Take a message apart; `now` (aware) and `message_id` (with brackets) fill in for missing Date and Message-ID.
 
-    The message must be canonical (every line ends in CRLF). Raises `MimeError` over a limit, and `CannotEncode` where
-    8-bit octets stand inside something that somebody else signed.
+    The message must be canonical (every line ends in CRLF). Fields named in `protect` (lower case) are copied inside
+    with hp="clear", where the Content-Type is one that another parameter can be added to. Raises `MimeError` over a
+    limit, and `CannotEncode` where octets that `body` does not allow stand inside something that somebody else signed.
     """
     entity = parse(message)
     form = form_of(message, entity)
     if form in LEFT_ALONE:
         return Left(f"already_{form}")
+    outer = _outer(message, entity.header, date=now, message_id=message_id)
     moved = [field for field in entity.header.fields if field.key.startswith("content-")]
+    fields = _with_charset(message, entity, moved)
+    signed, tree = _part(message, entity, fields)
+    protected = False
+    if protect and not _COPIED & entity.parameters.keys():
+        copied = _part(message, entity, _with_copies(outer, fields, protect))
+        protected = _says_the_same(tree, copied[1])
+        signed, tree = copied if protected else (signed, tree)
+    if body is not Body.BINARY:
+        foreign = Foreign.KEEP if body is Body.EIGHT_BIT else Foreign.REFUSE
+        signed = seven_bit(signed, tree, new_builder=new_builder, foreign=foreign)
+    boundaries = {each.parameters["boundary"] for each in walk(tree) if "boundary" in each.parameters}
+    return Prepared(outer, signed, tuple(sorted(boundaries)), body, protected)
+
+
+def _part(message: Message, entity: Entity, fields: list[bytes]) -> tuple[Message, Entity]:
+    """Return an entity with these header fields and the message's body, and its part tree."""
     signed = Message.join(
         (
-            b"".join(_with_charset(message, entity, moved)),
+            b"".join(fields),
             b"\r\n",
             message.slice(entity.body, entity.stop),
             # a message that ends inside its header section, or in a last line without CRLF, is completed before
@@ -86,11 +131,32 @@ def prepare(message: Message, *, now: datetime, message_id: str, new_builder: Ca
             *_missing_end(message, entity),
         )
     )
-    tree = parse(signed)
-    encoded = seven_bit(signed, tree, new_builder=new_builder)
-    boundaries = {each.parameters["boundary"] for each in walk(tree) if "boundary" in each.parameters}
-    outer = _outer(message, entity.header, date=now, message_id=message_id)
-    return Prepared(outer, encoded, tuple(sorted(boundaries)))
+    return signed, parse(signed)
+
+
+def _with_copies(outer: bytes, fields: list[bytes], protect: Collection[str]) -> list[bytes]:
+    """Return the fields after copies of outer ones, ASCII where that can be, and hp on Content-Type (RFC 9788 5.2)."""
+    header = read_header(Message.of(outer + b"\r\n"))
+    copies = Message.of(b"".join(each.raw for each in header.fields if each.key in protect and each.key not in _BLIND))
+    ascii_copies = downgrade_header(copies, read_header(copies))
+    if ascii_copies is None:
+        return fields
+    marked = [
+        each.rstrip(b"; \t\r\n") + b';\r\n hp="clear"\r\n' if each.lower().startswith(b"content-type:") else each
+        for each in fields
+    ]
+    return [ascii_copies.octets(), *marked]
+
+
+def _says_the_same(tree: Entity, copied: Entity) -> bool:
+    """True if the part with copies is read as the part without them, but for hp."""
+    parameters = dict(copied.parameters)
+    return (
+        parameters.pop("hp", "") == "clear"
+        and parameters == dict(tree.parameters)
+        and (copied.media_type, copied.encoding, copied.defects) == (tree.media_type, tree.encoding, tree.defects)
+        and not copied.defects
+    )
 
 
 def _missing_end(message: Message, entity: Entity) -> tuple[bytes, ...]:
@@ -118,12 +184,6 @@ def _outer(message: Message, header: Header, *, date: datetime, message_id: str)
     if not sound:
         added += b"MIME-Version: 1.0\r\n"
     return kept + added
-
-
-def date_time(moment: datetime) -> str:
-    """Return an aware moment as RFC 5322 3.3 writes it, in UTC."""
-    utc = moment.astimezone(UTC)
-    return f"{_DAYS[utc.weekday()]}, {utc.day} {_MONTHS[utc.month - 1]} {utc:%Y %H:%M:%S} +0000"
 
 
 def _with_charset(message: Message, entity: Entity, fields: list[Field]) -> list[bytes]:
@@ -183,60 +243,40 @@ def finish(prepared: Prepared, *, cms: bytes, micalg: str, boundary: str) -> Mes
         raise ValueError("boundary occurs inside")
     head = (
         b'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n'
-        b' micalg=%s; boundary="%s"\r\n\r\n' % (micalg.encode(), boundary.encode())
+        b' micalg=%s; boundary="%s"\r\n' % (micalg.encode(), boundary.encode())
     )
+    if prepared.body is not Body.SEVEN_BIT:
+        head += b"Content-Transfer-Encoding: 8bit\r\n"
+    head += b"\r\n"
     return Message.join(
         (
             prepared.outer + head + _PREAMBLE + b"\r\n" + delimiter + b"\r\n",
             prepared.entity,
-            b"\r\n" + delimiter + b"\r\n" + _SIGNATURE_HEADER + _base64_lines(cms) + b"\r\n" + delimiter + b"--\r\n",
+            b"\r\n" + delimiter + b"\r\n" + _SIGNATURE_HEADER + base64_lines(cms) + b"\r\n" + delimiter + b"--\r\n",
         )
     )
 
 
-def _base64_lines(octets: bytes) -> bytes:
+def finish_clear(prepared: Prepared, *, cms: bytes, micalg: str, new_token: Callable[[], str]) -> Message:
+    """Return the message finished with a fresh boundary; the first one practically always fits.
+
+    `new_token` returns random ASCII that nobody else can guess. Raises `NoBoundaryError`.
+    """
+    for _ in range(_TRIES):
+        try:
+            return finish(prepared, cms=cms, micalg=micalg, boundary=f"=_{new_token()}")
+        except ValueError:
+            continue
+    raise NoBoundaryError("no boundary fits")
+
+
+def base64_lines(octets: bytes) -> bytes:
     """Return base64 in lines of 76, each ending in CRLF."""
-    return b"".join(
-        base64.b64encode(octets[start : start + _BASE64_LINE]) + b"\r\n"
-        for start in range(0, len(octets), _BASE64_LINE)
-    )
+    letters = binascii.b2a_base64(octets, newline=False)
+    return b"".join(letters[start : start + 76] + b"\r\n" for start in range(0, len(letters), 76))
 
 
 def overhead(template: SigningTemplate) -> int:
     """Return how many octets signing with this key adds at most to a message that is 7-bit already."""
     fixed = 1024  # header fields that may be missing, boundaries of 70 octets, the signature part's own header
-    return fixed + len(_base64_lines(bytes(template.overhead)))
-
-
-def check_own_work(finished: Message, *, certificate: Certificate) -> str | None:
-    """Check a finished message with eyes of its own; return None if it is good, else a stable code.
-
-    Splits by searching for the boundary, not with `mime.entity`, and verifies with the certificate's public key, so
-    that a fault in what made the message cannot hide itself.
-    """
-    header = read_header(finished)
-    types = header.all("content-type")
-    match = re.search(rb'boundary="([^"]{1,70})"\Z', types[0].value) if len(types) == 1 else None
-    if match is None or len(header.all("mime-version")) != 1:
-        return "header"
-    delimiter = b"\r\n--" + match[1]
-    first = finished.find(delimiter + b"\r\n", header.stop)
-    start = first + len(delimiter) + 2
-    stop = finished.find(delimiter + b"\r\n", start)
-    close = finished.find(delimiter + b"--\r\n", start)
-    if not 0 <= first < stop < close or close + len(delimiter) + 4 != len(finished):
-        return "structure"
-    if finished.find(delimiter, start, stop) >= 0:
-        return "boundary_inside"
-    body = finished.find(b"\r\n\r\n", stop) + 4
-    try:
-        data = open_signed(base64.b64decode(finished.read(body, close), validate=False))
-    except (CmsError, binascii.Error):
-        return "cms"
-    if data.content is not None or len(data.signers) != 1:
-        return "cms"
-    signer = data.signers[0]
-    if signer.certificate((certificate,)) is None:
-        return "certificate"
-    digest = finished.slice(start, stop).digest(signer.digest)
-    return check_signer(signer, content_digest=digest, certificate=certificate)
+    return fixed + len(base64_lines(bytes(template.overhead)))
