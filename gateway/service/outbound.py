@@ -22,7 +22,8 @@ from gateway.ports import KeyKind
 from gateway.service.arrivals import by_hop, facts_of, fitted, has_eight_bit, record_facts, record_rulings
 from gateway.service.authorship import Objection, authorship_of, key_covers, signed_as
 from gateway.service.notice import unsigned_notice
-from gateway.smime.sign import Left, check_own_work, content_digest, finish, prepare
+from gateway.smime.own_work import check_own_work
+from gateway.smime.sign import Left, content_digest, finish, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,7 +195,7 @@ class Outbound:
         to_be_signed = template.to_be_signed(content_digest(prepared, template.digest), now)
         cms = template.finish(to_be_signed, await key.sign(to_be_signed))
         finished = self._finish(prepared, cms, template.micalg)
-        fault = check_own_work(finished, certificate=key.certificate)
+        fault = check_own_work(finished, certificate=key.certificate, sent_along=key.template.certificates)
         facts: dict[str, Fact] = {
             "done": fault is None,
             "key": key.label,
