@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "sign": ("gateway.cli.message", "sign"),
     "verify": ("gateway.cli.message", "verify"),
     "verify-path": ("gateway.cli.path", "verify_path"),
+    "policy explain": ("gateway.cli.policy_explain", "explain"),
     "canary": ("gateway.cli.canary", "canary"),
 }
 """Command -> module and function; "GROUP WORD" is a command of a group."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LABEL: Final = 26
+_WIDTH: Final = 80
 STATES: Final = {
     "valid": "hợp lệ / valid",
     "invalid": "không hợp lệ / invalid",
@@ -31,3 +33,22 @@ def show(title: str, *, vietnamese: str, english: str, color: str, lines: Sequen
     for label, value in lines:
         report.append(f"  {label:<{_LABEL}}{printable(value)}\n")
     Console(highlight=False, soft_wrap=True).print(report, end="")
+
+
+def show_narrow(title: str, *, vietnamese: str, english: str, color: str, lines: Sequence[tuple[str, str]]) -> None:
+    """Print one answer as `show` does, no line wider than 80 columns; a label "" goes on under the last one."""
+    report = Text()
+    report.append(_lines(printable(title), 0), "bold")
+    for text, style in ((vietnamese, color), (english, "")):
+        if text:
+            report.append(_lines(printable(text), 2), style)
+    for label, value in lines:
+        head = f"  {label:<{_LABEL}}"
+        report.append(head + _lines(printable(value), _LABEL + 2).lstrip(" ") if value else f"{head.rstrip()}\n")
+    Console(highlight=False, soft_wrap=True).print(report, end="")
+
+
+def _lines(text: str, indent: int) -> str:
+    """Return text as lines of at most 80 columns, indented; what has no blank is broken where the line ends."""
+    blank = " " * indent
+    return textwrap.fill(text, _WIDTH, initial_indent=blank, subsequent_indent=blank, break_on_hyphens=False) + "\n"
