@@ -21,6 +21,7 @@ from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.handover import Handover
+from gateway.keys.revocation import REFRESH_EVERY
 from gateway.record.events import LogRecorder
 from gateway.record.logs import configure
 from gateway.relay.hop import Hops
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 DRAIN_SECONDS: Final = 30.0
 """Seconds that open sessions get to finish after SIGTERM."""
 SIZE_REFRESH_SECONDS: Final = 60.0
-RELOADABLE: Final = frozenset({"policies", "keys", "auth", "trust", "agencies", "tags", "log_level"})
+RELOADABLE: Final = frozenset(
+    {"policies", "keys", "keys_revocation", "keys_state", "auth", "trust", "agencies", "tags", "senders", "log_level"}
+)
 """Sections of the settings that a reload takes over; others need a restart."""
 
 
@@ -126,6 +129,7 @@ class Application:
         await self._refresh_sizes()
         self._run(self._dispatcher.run())
         self._run(self._keep_sizes())
+        self._run(self._keep_keys())
         for listener in self._settings.listeners:
             self._servers.append(
                 await serve(
@@ -160,6 +164,12 @@ class Application:
         while True:
             await asyncio.sleep(SIZE_REFRESH_SECONDS)
             await self._refresh_sizes()
+
+    async def _keep_keys(self) -> None:
+        """Hear of revocations without being told to reload."""
+        while True:
+            await asyncio.to_thread(self._parts.catalog.refresh, self._clock.now())
+            await asyncio.sleep(REFRESH_EVERY)
 
     async def _refresh_sizes(self) -> None:
         await asyncio.gather(*(each.refresh() for each in self._sizes.values()))

@@ -11,6 +11,8 @@ from gateway.agencies.registry import Registry
 from gateway.config.trust import read_certificates, read_crls
 from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, load_catalog
+from gateway.keys.revocation import RevocationWatch
+from gateway.keys.suspensions import Suspensions
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.policy.schema import load_policy
 from gateway.service.intake import World
@@ -54,9 +56,9 @@ class Parts:
         """Read every file; raises one `SetupError` with all mistakes. Loading many keys takes seconds."""
         mistakes = Mistakes()
         policy = mistakes.read(lambda: load_policy(_texts(settings.policies)))
-        catalog = mistakes.read(lambda: load_catalog(settings.keys, now=now))
         logins = mistakes.read(lambda: LoginTable.load(settings.auth.file) if settings.auth else LoginTable.empty())
-        trust = mistakes.read(lambda: _read_trust(settings))
+        trust = mistakes.read(lambda: read_trust(settings))
+        catalog = mistakes.read(lambda: read_keys(settings, trust or TrustAnchors((), (), ()), now=now))
         registry = mistakes.read(lambda: _read_registry(settings.agencies))
         mistakes.finish()
         assert policy is not None  # noqa: S101 - no mistakes, so nothing is missing
@@ -88,7 +90,14 @@ def _texts(directory: Path) -> tuple[tuple[str, str], ...]:
         raise SetupError(f"{directory}: cannot be read: {error}") from error
 
 
-def _read_trust(settings: Settings) -> TrustAnchors:
+def read_keys(settings: Settings, trust: TrustAnchors, *, now: dt.datetime) -> Catalog:
+    """Return all keys with what may stop them: suspensions and revocation lists; raises one `SetupError`."""
+    watch = RevocationWatch(trust, files=settings.trust.crls, demand=settings.keys_revocation, now=now)
+    return load_catalog(settings.keys, now=now, suspensions=Suspensions(settings.keys_state_file), watch=watch)
+
+
+def read_trust(settings: Settings) -> TrustAnchors:
+    """Return anchors, intermediates and revocation lists as their files have them; raises one `SetupError`."""
     mistakes = Mistakes()
     trust = settings.trust
     anchors = mistakes.read(lambda: read_certificates(trust.anchors))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import model_validator
 
@@ -12,6 +12,9 @@ from gateway.config.base import AuthorPattern, Name, SecretReference, Strict
 KeysRevocation = Literal["hard", "soft", "off"]
 """hard: a key signs only while every certificate of its path is known not to be revoked; soft: it signs unless one is
 known to be revoked; off: nobody asks."""
+
+STATE_FILE: Final = "keys-state.jsonl"
+"""Where suspensions stand, in the spool's directory, unless the settings say otherwise."""
 
 
 class KeyFile(Strict):

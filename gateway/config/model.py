@@ -24,7 +24,8 @@ from gateway.config.base import (
     Socket,
     Strict,
 )
-from gateway.config.keys import KeyFile, KeysRevocation  # noqa: TC001 - pydantic reads the annotations
+from gateway.config.keys import STATE_FILE, KeyFile, KeysRevocation
+from gateway.config.senders import SenderSettings
 from gateway.config.wishes import WishSettings  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
@@ -282,6 +283,11 @@ class Settings(Strict):
                 yield f"{kind} {name!r} is defined twice"
         for name in domains[domains.index("*") + 1 :] if "*" in domains else ():
             yield f'outbound route {name!r} stands behind "*" and is never used'
+    @property
+    def keys_state_file(self) -> Path:
+        """Where suspensions of keys stand."""
+        return self.keys_state or self.spool.directory / STATE_FILE
+
 
     def _loose_ends(self) -> Iterator[str]:
         hops = {hop.name for hop in self.hops}

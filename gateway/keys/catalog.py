@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.config.keys import KeyFile
+    from gateway.keys.revocation import RevocationWatch
+    from gateway.keys.suspensions import Suspension, Suspensions
     from gateway.pki.certificate import Certificate
     from gateway.ports import SigningKey
 
@@ -67,11 +69,21 @@ class FileKey:
 class Catalog:
     """A `ports.KeyCatalog` over keys that were loaded together."""
 
-    def __init__(self, keys: Sequence[FileKey], *, now: dt.datetime) -> None:
-        """Index the keys; `now` (aware) is the present, and goes on from here as the machine's clock does."""
+    def __init__(
+        self,
+        keys: Sequence[FileKey],
+        *,
+        now: dt.datetime,
+        suspensions: Suspensions | None = None,
+        watch: RevocationWatch | None = None,
+    ) -> None:
+        """Index the keys; `now` (aware) is the present, and goes on from here as the machine's clock does.
+
+        Without suspensions or a watch nobody is asked about them: for a key that only one command uses.
+        """
         self._ahead = now.timestamp() - time.time()
-        self._keys = tuple(keys)
-        self._by_label = {each.label: each for each in keys}
+        self._suspensions, self._watch = suspensions, watch
+        self._by_label = {each.label: _Standing.of(each) for each in keys}
         index: defaultdict[tuple[str, KeyKind], list[FileKey]] = defaultdict(list)
         for each in keys:
             for address in each.addresses:
@@ -79,37 +91,94 @@ class Catalog:
         self._by_author: Mapping[tuple[str, KeyKind], list[FileKey]] = dict(index)
 
     def __repr__(self) -> str:
-        return f"Catalog({len(self._keys)} keys)"
+        return f"Catalog({len(self._by_label)} keys)"
+
+    @property
+    def keys(self) -> tuple[FileKey, ...]:
+        """Every key, in the order of the settings."""
+        return tuple(each.key for each in self._by_label.values())
 
     def by_label(self, label: str) -> FileKey | None:
         """Return the key of this label."""
-        return self._by_label.get(label)
+        known = self._by_label.get(label)
+        return known.key if known is not None else None
 
     def for_author(self, mailbox: Mailbox, kind: KeyKind) -> FileKey | None:
-        """Return the key of this kind that may sign for the mailbox: in date first, then the latest expiry."""
+        """Return the key of this kind that may sign for the mailbox: one that is fit first, then the latest expiry."""
         found = self._by_author.get((mailbox.key, kind), ())
         if len(found) <= 1:
             return found[0] if found else None
         at = dt.datetime.fromtimestamp(time.time() + self._ahead, dt.UTC)
-        return max(found, key=lambda each: (_out_of_date(each, at) is None, each.certificate.not_after))
+        return max(found, key=lambda each: (self.unfit(each, at) is None, each.certificate.not_after))
 
     def unfit(self, key: SigningKey, at: dt.datetime) -> str | None:
         """Return the stable code of why the key may not sign at a time (aware), None if it may.
 
-        The code is "expired", "not_yet_valid", "issuer_expired", "issuer_not_yet_valid" or "removed": a key of another
-        catalog, held by somebody since before a reload, must not sign any more.
+        The first that applies of: "removed" (a key of another catalog, held by somebody since before a reload, must
+        not sign any more); "expired", "not_yet_valid", "issuer_expired", "issuer_not_yet_valid"; "suspended", also
+        while nobody can read who is; and the codes of `RevocationWatch.fault`: "revoked" and others.
         """
         known = self._by_label.get(key.label)
-        if known is None or known.certificate != key.certificate:
+        if known is None or known.path[0] != key.certificate:
             return "removed"
-        return _out_of_date(known, at)
+        if not known.begin <= at <= known.end:
+            return _out_of_date(known.key, at)
+        if self._suspensions is not None and self._suspensions.suspended(key.label):
+            return "suspended"
+        return self._watch.fault(known.path, at) if self._watch is not None else None
+
+    def suspension(self, label: str) -> Suspension | None:
+        """Return who suspended a key, when and why; None for a key that nobody has suspended by its name."""
+        return self._suspensions.of(label) if self._suspensions is not None else None
+
+    def refresh(self, now: dt.datetime) -> None:
+        """Look at the revocation lists again; takes time in proportion to what changed: not for the event loop."""
+        if self._watch is not None:
+            self._watch.refresh(now)
 
     def findings(self, at: dt.datetime) -> tuple[str, ...]:
         """Return one line for each key that is unfit now, or whose certificate or issuer ends within 90 days."""
-        return tuple(line for each in self._keys for line in _findings(each, at))
+        closed = self._suspensions.fault if self._suspensions is not None else None
+        first = (f"{closed}: every key is suspended",) if closed is not None else ()
+        return (*first, *(line for each in self.keys for line in self._findings(each, at, closed=closed is not None)))
+
+    def _findings(self, key: FileKey, at: dt.datetime, *, closed: bool) -> list[str]:
+        fault = self.unfit(key, at)
+        if fault is None or _out_of_date(key, at) is not None:
+            return _findings(key, at)
+        if fault != "suspended":
+            return [f"{key.place}: may not sign: {fault} (key {key.label!r})"]
+        found = self.suspension(key.label)
+        if found is None:
+            return [] if closed else _findings(key, at)
+        words = f"suspended by {found.who} at {found.at}: {found.reason}"
+        return [f"{key.place}: may not sign: {words} (key {key.label!r})"]
 
 
-def load_catalog(keys: Sequence[KeyFile], *, now: dt.datetime) -> Catalog:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is asked about a key before every signature, found once."""
+
+    key: FileKey
+    path: tuple[Certificate, ...]
+    """Leaf first."""
+    begin: dt.datetime
+    """The first moment at which leaf and issuers are in date."""
+    end: dt.datetime
+
+    @classmethod
+    def of(cls, key: FileKey) -> _Standing:
+        path = (key.certificate, *key.chain)
+        return cls(key, path, max(each.not_before for each in path), min(each.not_after for each in path))
+
+
+def load_catalog(
+    keys: Sequence[KeyFile],
+    *,
+    now: dt.datetime,
+    suspensions: Suspensions | None = None,
+    watch: RevocationWatch | None = None,
+) -> Catalog:
     """Read, check and prepare every key; raises one `SetupError` with all mistakes of all of them.
 
     Takes 100 ms and more for an RSA key that no catalog of this process holds yet: not for the event loop.
@@ -133,11 +202,12 @@ def load_catalog(keys: Sequence[KeyFile], *, now: dt.datetime) -> Catalog:
         loaded.append(key)
     if mistakes:
         raise SetupError(*mistakes)
+    catalog = Catalog(loaded, now=now, suspensions=suspensions, watch=watch)
     for key in loaded:
-        fault = _out_of_date(key, now)
+        fault = catalog.unfit(key, now)
         if fault is not None:
             _LOG.warning("key is unfit and will not sign", label=key.label, file=key.place, reason=fault)
-    return Catalog(loaded, now=now)
+    return catalog
 
 
 def _load(file: KeyFile, now: dt.datetime) -> FileKey:
