@@ -120,6 +120,18 @@ class KeyCatalog(Protocol):
         ...
 
 
+class SecondOpinion(Protocol):
+    """Another program that verifies what we signed, before it is released; bounded in time and in number at once."""
+
+    async def verify(self, finished: Message, certificate: Certificate) -> str | None:
+        """Return None if it finds the signature good and made by the certificate's key, else a stable code.
+
+        The path above the certificate is not its question: who reads the mail has other anchors than we have. Raises
+        `ServiceError` where it gives no answer now.
+        """
+        ...
+
+
 class HopTrouble(Enum):
     """Why an attempt ended without an answer that decides the message (`handover.md` rows 7-10)."""
 
@@ -323,7 +335,10 @@ class Accounts(Protocol):
     """The logins of this gateway."""
 
     def authors(self, login: str) -> frozenset[str]:
-        """Return the mailbox keys (and "@domain"s) a login may send as; empty for an unknown one."""
+        """Return the mailbox keys (and "@domain"s) a login may send as; empty for an unknown one.
+
+        Raises `ServiceError` where that cannot be looked up now.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.received import Submitter
 from gateway.service.inbound import Inbound
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gateway.config.model import Settings
     from gateway.ports import Bodies, Clock, HandOver, NextHops, RecipientChecks, Recorder, Routes
     from gateway.service.intake import World
+
+_ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,13 @@ def _doors(settings: Settings) -> dict[str, Door]:
         each.name: Door(
             each.kind,
             tuple(
-                ListedSource(ip_network(network), Submitter(source.name, frozenset(source.authors)))
+                ListedSource(
+                    ip_network(network),
+                    Submitter(source.name, frozenset(source.authors)),
+                    frozenset(source.certificates),
+                )
                 for source in each.sources
-                for network in source.networks
+                for network in source.networks or _ANYWHERE
             ),
         )
         for each in settings.listeners

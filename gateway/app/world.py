@@ -16,6 +16,7 @@ from gateway.keys.suspensions import Suspensions
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.policy.schema import load_policy
 from gateway.service.intake import World
+from gateway.service.senders import Senders
 from gateway.smtp.auth.table import LoginTable
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Parts:
             revocation=Revocation(settings.trust.revocation),
             agency_of=registry.agency_name,
             tags=settings.tags,
+            senders=Senders.of(settings.senders),
         )
 
 

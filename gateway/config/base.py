@@ -54,6 +54,18 @@ def _destination(text: str) -> str:
     return text if text == "*" else _domain(text)
 
 
+def _client_name(text: str) -> str:
+    """Check sha256:FINGERPRINT, dns:HOST or email:MAILBOX."""
+    kind, _, name = text.partition(":")
+    if kind == "sha256" and re.fullmatch(r"[0-9a-f]{64}", digits := name.replace(":", "").lower()):
+        return f"sha256:{digits}"
+    if kind == "dns":
+        return f"dns:{_domain(name)}"
+    if kind == "email":
+        return f"email:{_mailbox(name)}"
+    raise ValueError("write sha256:FINGERPRINT, dns:HOST or email:MAILBOX, as they stand in the client's certificate")
+
+
 def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text))
@@ -89,6 +101,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Domain = Annotated[str, AfterValidator(_domain)]
 MailboxKey = Annotated[str, AfterValidator(_mailbox)]
 AuthorPattern = Annotated[str, AfterValidator(_author)]
+ClientName = Annotated[str, AfterValidator(_client_name)]
 Destination = Annotated[str, AfterValidator(_destination)]
 Network = Annotated[str, AfterValidator(_network)]
 Socket = Annotated[str, AfterValidator(_socket)]

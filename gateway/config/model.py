@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from gateway.config.base import (
     MEBI,
     AuthorPattern,
+    ClientName,
     Destination,
     Domain,
     Endpoint,
@@ -48,11 +49,15 @@ class ServerTls(Strict):
     key: Path | None = None
     required: bool = True
     """Refuse MAIL before TLS (530 5.7.0). Only for mode starttls."""
+    client_ca: Path | None = None
+    """PEM bundle: clients are asked for a certificate from these. One from anybody else ends the handshake."""
 
     @model_validator(mode="after")
     def _complete(self) -> ServerTls:
         if self.mode is not TlsMode.NONE and (self.certificate is None or self.key is None):
             raise ValueError("certificate and key are needed for TLS")
+        if self.mode is TlsMode.NONE and self.client_ca is not None:
+            raise ValueError("client_ca needs TLS")
         return self
 
 
@@ -68,11 +73,20 @@ class ListenerKind(StrEnum):
 
 
 class Source(Strict):
-    """A listed internal host or network, and the authors it may send as."""
+    """A listed internal host, network or holder of a client certificate, and the authors it may send as."""
 
     name: Name
-    networks: tuple[Network, ...]
+    networks: tuple[Network, ...] = ()
+    """Where it sends from; with certificates, empty is anywhere."""
+    certificates: tuple[ClientName, ...] = ()
+    """It must show one of these; for a listener with `client_ca`."""
     authors: tuple[AuthorPattern, ...]
+
+    @model_validator(mode="after")
+    def _known(self) -> Source:
+        if not self.networks and not self.certificates:
+            raise ValueError("a source is known by its networks, certificates, or both")
+        return self
 
 
 class Listener(Strict):
@@ -100,6 +114,10 @@ class Listener(Strict):
             raise ValueError("a listener of kind internal needs sources")
         if self.kind is not ListenerKind.INTERNAL and self.sources:
             raise ValueError("sources belong to a listener of kind internal")
+        if self.kind is not ListenerKind.INTERNAL and self.tls.client_ca is not None:
+            raise ValueError("client_ca belongs to a listener of kind internal")
+        if self.tls.client_ca is None and any(each.certificates for each in self.sources):
+            raise ValueError("sources with certificates need client_ca under tls")
         return self
 
 
@@ -257,11 +275,18 @@ class Settings(Strict):
     agencies: Path | None = None
     """File of agencies (YAML), for names in tags."""
     tags: TagSettings
+    senders: SenderSettings = SenderSettings()
+    """Who may send as whom beyond the lists of logins and sources, and what happens to mail that may not."""
     wishes: WishSettings | None = None
     """Subject words and a header field for senders; without it nobody's wish is asked for."""
     max_message_size: Annotated[int, Field(ge=65536)] = 35 * MEBI
     """Octets announced as SIZE, lowered where the next hop takes less."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def keys_state_file(self) -> Path:
+        """Where suspensions of keys stand."""
+        return self.keys_state or self.spool.directory / STATE_FILE
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
@@ -283,11 +308,6 @@ class Settings(Strict):
                 yield f"{kind} {name!r} is defined twice"
         for name in domains[domains.index("*") + 1 :] if "*" in domains else ():
             yield f'outbound route {name!r} stands behind "*" and is never used'
-    @property
-    def keys_state_file(self) -> Path:
-        """Where suspensions of keys stand."""
-        return self.keys_state or self.spool.directory / STATE_FILE
-
 
     def _loose_ends(self) -> Iterator[str]:
         hops = {hop.name for hop in self.hops}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
+    from gateway.core.queue import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,12 @@ class ClientCertificate:
     fingerprint: str
     """SHA-256 of the DER, hexadecimal, lower case."""
     names: tuple[str, ...]
-    """DNS names and mailboxes of its subjectAltName, lower case: "dns:host", "email:mailbox"."""
+    """DNS names and mailboxes of its subjectAltName, as they are compared: "dns:host", "email:mailbox"."""
+
+    @property
+    def every_name(self) -> frozenset[str]:
+        """All that it may be listed by."""
+        return frozenset((f"sha256:{self.fingerprint}", *self.names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,8 @@ class Submission:
 
     arrival: Arrival
     submitter: Submitter
+    again: Kind | None = None
+    """What it was kept as, when it goes through the journey again: RELEASED or TO_SIGN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,8 @@ class Relayed:
     """An arrival from another mail system: inbound, and nobody answers for it."""
 
     arrival: Arrival
+    again: Kind | None = None
+    """As in `Submission`: RELEASED."""
 
 
 Received = Submission | Relayed

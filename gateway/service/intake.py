@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.config.model import ListenerKind
+from gateway.config.senders import Reaction
 from gateway.core.envelope import Direction
 from gateway.core.errors import InputError, ServiceError, StorageFullError
 from gateway.core.events import Event, Stage
-from gateway.core.received import Relayed, Submission, Submitter
+from gateway.core.received import Relayed, Standing, Submission, Submitter
 from gateway.core.reply import Reply
 from gateway.mime.fields import MimeError, read_header
 from gateway.service.arrivals import loops, open_arrival, with_trace
+from gateway.service.authorship import rights_unknown, unlisted_host
 from gateway.service.senders import STRICT, Senders
 from gateway.tagging import strip
 
@@ -64,6 +66,16 @@ class ListedSource:
 
     network: IPv4Network | IPv6Network
     submitter: Submitter
+    certificates: frozenset[str] = frozenset()
+    """Names of client certificates, one of which it must show ("sha256:...", "dns:...", "email:..."); empty: none."""
+
+    def is_at(self, client: Client) -> bool:
+        """Return True if the client is this source."""
+        shown = client.certificate
+        if self.certificates and (shown is None or self.certificates.isdisjoint(shown.every_name)):
+            return False
+        address = ip_address(client.address)
+        return address.version == self.network.version and address in self.network
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +119,27 @@ class Journey:
             case ListenerKind.INBOUND:
                 return None
             case ListenerKind.SUBMISSION if login is not None:
-                return Submitter(login, self.world.accounts.authors(login))
+                return self._by_login(login)
             case ListenerKind.SUBMISSION:
                 return Reply.of(530, "5.7.0", "Phải đăng nhập / authentication required")
             case ListenerKind.INTERNAL:
-                return listed(door.sources, client.address) or Reply.of(
-                    550, "5.7.1", "Máy này không có trong danh sách / this host is not listed"
-                )
+                return listed(door.sources, client) or self._unlisted(client)
+
+    def _by_login(self, login: str) -> Submitter | Reply:
+        try:
+            return Submitter(login, self.world.accounts.authors(login))
+        except ServiceError:
+            self._log.exception("rights cannot be looked up", login=login)
+        found = rights_unknown(self.world.senders)
+        if found.reaction is Reaction.REFUSE:
+            return found.reply
+        return Submitter(login, frozenset(), Standing.RIGHTS_UNKNOWN)
+
+    def _unlisted(self, client: Client) -> Submitter | Reply:
+        found = unlisted_host(self.world.senders)
+        if found.reaction is Reaction.REFUSE:
+            return found.reply
+        return Submitter(client.address, frozenset(), Standing.UNLISTED)
 
     async def recipient(self, listener: str, mailbox: Mailbox) -> Reply | None:
         """Return the refusal of a forward-path at RCPT, or None."""
@@ -183,6 +209,7 @@ class Journey:
             "listener": arrival.client.listener,
             "client": arrival.client.address,
             "protocol": arrival.client.protocol,
+            "certificate": arrival.client.certificate.fingerprint if arrival.client.certificate is not None else None,
             "login": received.submitter.name if isinstance(received, Submission) else None,
             "reverse_path": str(arrival.envelope.reverse_path),
             "recipients": tuple(str(each.mailbox) for each in arrival.envelope.recipients),
@@ -191,9 +218,8 @@ class Journey:
         self._recorder.record(Event(Stage.RECEIVED, arrival.trace_id, facts))
 
 
-def listed(sources: Sequence[ListedSource], address: str) -> Submitter | None:
-    """Return who answers for a client address, most specific network first."""
-    client = ip_address(address)
-    fitting = [each for each in sources if client.version == each.network.version and client in each.network]
-    best = max(fitting, key=lambda each: each.network.prefixlen, default=None)
+def listed(sources: Sequence[ListedSource], client: Client) -> Submitter | None:
+    """Return who answers for a client: by its certificate first, then by the most specific network."""
+    fitting = [each for each in sources if each.is_at(client)]
+    best = max(fitting, key=lambda each: (bool(each.certificates), each.network.prefixlen), default=None)
     return best.submitter if best is not None else None

@@ -26,9 +26,11 @@ from gateway.smtp.limits import (
 )
 from gateway.smtp.presence import plain_address
 from gateway.smtp.replies import DRAINING, READY_FOR_TLS, TIMEOUT, TOO_MANY_CONNECTIONS
+from gateway.smtp.tls import client_certificate
 
 if TYPE_CHECKING:
     from gateway.core.errors import InputError
+    from gateway.core.received import ClientCertificate
     from gateway.smtp.data import DataScanner, DataSink
     from gateway.smtp.surroundings import Surroundings
 
@@ -51,6 +53,8 @@ class Connection(SMTP):
         self.address = ""
         self.tls: str | None = None
         """Protocol version and cipher, None in the clear."""
+        self.certificate: ClientCertificate | None = None
+        """What the client proved to hold."""
         self._wire = cast("asyncio.Transport", None)  # set by connection_made, before anything else runs
         self._out = bytearray()
         self._timer: asyncio.TimerHandle | None = None
@@ -231,6 +235,7 @@ class Connection(SMTP):
         self._input.move_to(secured)
         shaken = secured.get_extra_info("ssl_object")
         self.tls = f"{shaken.version()} {shaken.cipher()[0]}"
+        self.certificate = client_certificate(shaken)
         self.start_over()
 
     # inside

@@ -235,7 +235,7 @@ class Session(Connection):
         protocol = "UTF8SMTP" if smtputf8 else "ESMTP" if self.extended else "SMTP"  # RFC 6531 4.3
         if self.extended:
             protocol += ("S" if self.tls else "") + ("A" if self.login is not None else "")  # RFC 3848
-        return Client(self.around.listener.name, self.address, self.greeted_as, protocol, self.tls)
+        return Client(self.around.listener.name, self.address, self.greeted_as, protocol, self.tls, self.certificate)
 
     async def smtp_RCPT(self, arg: str | None) -> None:
         """Add a forward-path (RFC 5321 4.1.1.3)."""

@@ -1,15 +1,19 @@
-"""The server side of TLS: certificate, key and the least we speak (RFC 8446, RFC 9325 3.1.1).
+"""The server side of TLS: certificate, key, the least we speak, and who clients prove to be (RFC 8446, RFC 9325 3.1.1).
 
 A key that others on the machine can read is refused.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import ssl
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from gateway.core.address import Mailbox, domain_key
 from gateway.core.errors import SetupError
+from gateway.core.received import ClientCertificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +50,35 @@ def _context(settings: ServerTls) -> ssl.SSLContext:
     except OSError as error:  # SSLError is one
         reason = getattr(error, "reason", None) or error.strerror or "unreadable"
         raise SetupError(f"{certificate}, {key}: cannot be used for TLS: {reason}") from error
+    if settings.client_ca is not None:
+        _ask_for_certificates(context, settings.client_ca)
     return context
+
+
+def _ask_for_certificates(context: ssl.SSLContext, authorities: Path) -> None:
+    """Ask clients for a certificate, and take one from these authorities or none; nothing else is trusted for it."""
+    try:
+        context.load_verify_locations(cafile=authorities)
+    except OSError as error:  # SSLError is one
+        reason = getattr(error, "reason", None) or error.strerror or "unreadable"
+        raise SetupError(f"{authorities}: cannot be used for client certificates: {reason}") from error
+    context.verify_mode = ssl.CERT_OPTIONAL
+
+
+def client_certificate(shaken: ssl.SSLObject) -> ClientCertificate | None:
+    """Return the certificate that the client showed and that was verified, None without one."""
+    der = shaken.getpeercert(binary_form=True)
+    found = shaken.getpeercert()
+    if not der or not found:  # an unverified one comes as an empty table
+        return None
+    names = []
+    for kind, text in cast("tuple[tuple[str, str], ...]", found.get("subjectAltName", ())):
+        if kind == "DNS":
+            names.append(f"dns:{domain_key(text)}")
+        elif kind == "email":
+            with contextlib.suppress(ValueError):
+                names.append(f"email:{Mailbox.parse(text).key}")
+    return ClientCertificate(hashlib.sha256(der).hexdigest(), tuple(names))
 
 
 def _check_key(key: Path) -> None:

@@ -103,7 +103,7 @@ async def test_an_internal_listener_knows_listed_hosts_only() -> None:
     refusal = await journey.authorize("internal", client("192.0.2.1"), None)
     assert isinstance(refusal, Reply)
     assert refusal.code == 550
-    assert listed(SOURCES, "2001:db8::1") is None
+    assert listed(SOURCES, client("2001:db8::1")) is None
 
 
 async def test_an_inbound_listener_makes_no_submitter() -> None:
