@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.agencies.registry import Registry
+from gateway.app.policies import directory_of, read_policies
 from gateway.config.trust import read_certificates, read_crls
 from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, load_catalog
 from gateway.keys.revocation import RevocationWatch
 from gateway.keys.suspensions import Suspensions
 from gateway.pki.path import Revocation, TrustAnchors
-from gateway.policy.schema import load_policy
 from gateway.service.intake import World
 from gateway.service.senders import Senders
 from gateway.smtp.auth.table import LoginTable
@@ -56,11 +56,13 @@ class Parts:
     def __init__(self, settings: Settings, now: dt.datetime) -> None:
         """Read every file; raises one `SetupError` with all mistakes. Loading many keys takes seconds."""
         mistakes = Mistakes()
-        policy = mistakes.read(lambda: load_policy(_texts(settings.policies)))
         logins = mistakes.read(lambda: LoginTable.load(settings.auth.file) if settings.auth else LoginTable.empty())
         trust = mistakes.read(lambda: read_trust(settings))
         catalog = mistakes.read(lambda: read_keys(settings, trust or TrustAnchors((), (), ()), now=now))
-        registry = mistakes.read(lambda: _read_registry(settings.agencies))
+        registry = mistakes.read(lambda: read_registry(settings.agencies))
+        # rules name agencies: against a registry that cannot be read every such name would be called wrong
+        who = directory_of(settings, registry) if registry is not None else None
+        policy = mistakes.read(lambda: read_policies(settings.policies, who, settings)) if who is not None else None
         mistakes.finish()
         assert policy is not None  # noqa: S101 - no mistakes, so nothing is missing
         assert catalog is not None  # noqa: S101 - as above
@@ -81,17 +83,6 @@ class Parts:
         )
 
 
-def _texts(directory: Path) -> tuple[tuple[str, str], ...]:
-    """Return the policy files as (name, text), in lexical order."""
-    try:
-        files = sorted(directory.glob("*.yaml"))
-        if not files:
-            raise SetupError(f"{directory}: no policy file (*.yaml)")
-        return tuple((str(file), file.read_text(encoding="utf-8")) for file in files)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{directory}: cannot be read: {error}") from error
-
-
 def read_keys(settings: Settings, trust: TrustAnchors, *, now: dt.datetime) -> Catalog:
     """Return all keys with what may stop them: suspensions and revocation lists; raises one `SetupError`."""
     watch = RevocationWatch(trust, files=settings.trust.crls, demand=settings.keys_revocation, now=now)
@@ -109,7 +100,8 @@ def read_trust(settings: Settings) -> TrustAnchors:
     return TrustAnchors(anchors or (), intermediates or (), crls or ())
 
 
-def _read_registry(path: Path | None) -> Registry:
+def read_registry(path: Path | None) -> Registry:
+    """Return the agencies in a file, or nobody without one; raises one `SetupError`."""
     if path is None:
         return Registry.empty()
     try:

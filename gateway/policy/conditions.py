@@ -1,50 +1,29 @@
 """What a rule can ask about a message, and when one question covers another.
 
 A condition must never look at anything but a `View`, and its cost must never depend on what a sender wrote more than
-linearly: no regular expressions here.
+linearly: regular expressions are those of `policy.patterns` only.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gateway.policy.model import Facts
+    from gateway.policy.patterns import Pattern
+    from gateway.policy.view import View
 
 _SHOWN: Final = 3
 PATTERN_KEYS: Final = frozenset({"author", "reverse_path", "recipient"})
 """Conditions whose values are mailboxes and domains."""
-
-
-@dataclass(slots=True)
-class View:
-    """A message as conditions see it; `sets["recipient"]` is exchanged from recipient to recipient."""
-
-    sets: dict[str, frozenset[str]]
-    subject: str
-    size: int
-
-    @classmethod
-    def of(cls, facts: Facts) -> View:
-        """Return the view of one message, without a recipient."""
-        empty: frozenset[str] = frozenset()
-        return cls(
-            {
-                "author": facts.author_keys,
-                "login": frozenset((facts.login,)) if facts.login is not None else empty,
-                "listener": frozenset((facts.listener,)),
-                "reverse_path": facts.reverse_path_keys,
-                "form": frozenset((facts.form,)),
-                "traits": facts.traits,
-                "verdict": frozenset((facts.verdict,)) if facts.verdict is not None else empty,
-                "recipient": empty,
-            },
-            facts.subject,
-            facts.size,
-        )
+PER_RECIPIENT: Final = frozenset({"recipient", "recipient_is", "recipient_agency"})
+CONTENT_KEYS: Final = frozenset({"has", "attachment_type", "attachment_name", "link_host", "marking"})
+"""Conditions for which somebody must read the body."""
+FIELD: Final = "header "
+"""Before the lower-case name of a header field: the key of its texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +40,73 @@ class Among:
     @property
     def per_recipient(self) -> bool:
         """True if the answer can differ between recipients."""
-        return self.key == "recipient"
+        return self.key in PER_RECIPIENT
 
     def __str__(self) -> str:
         return f"{self.key} {_few(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """One of the texts under `key` ("subject", "attachment_name", or a header field's) fits the pattern."""
+
+    key: str
+    pattern: Pattern
+
+    def holds(self, view: View) -> bool:
+        """Return whether it is so."""
+        return self.pattern.fits(view.texts(self.key))
+
+    @property
+    def per_recipient(self) -> bool:
+        """Never: there is one message."""
+        return False
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.pattern}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The message came within one of the spans of the day, in minutes after midnight in Vietnam, the end left out."""
+
+    spans: tuple[tuple[int, int], ...]
+    """A span whose end is not after its start goes over midnight."""
+
+    def holds(self, view: View) -> bool:
+        """Return whether it is so."""
+        now = view.at.hour * 60 + view.at.minute
+        return any(start <= now < end if start < end else now >= start or now < end for start, end in self.spans)
+
+    @property
+    def per_recipient(self) -> bool:
+        """Never: there is one time."""
+        return False
+
+    def __str__(self) -> str:
+        return "hours " + " | ".join("-".join(f"{at // 60:02}:{at % 60:02}" for at in span) for span in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """The message came between two days in Vietnam, both included."""
+
+    first: dt.date
+    last: dt.date
+
+    def holds(self, view: View) -> bool:
+        """Return whether it is so."""
+        return self.first <= view.at.date() <= self.last
+
+    @property
+    def per_recipient(self) -> bool:
+        """Never: there is one time."""
+        return False
+
+    def __str__(self) -> str:
+        since = f"from {self.first}" if self.first > dt.date.min else ""
+        until = f"until {self.last}" if self.last < dt.date.max else ""
+        return f"{since} {until}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +204,23 @@ class Not:
         return f"not({self.condition})"
 
 
-Condition = Among | SubjectContains | LargerThan | AllOf | AnyOf | Not
+Condition = Among | Matches | SubjectContains | LargerThan | Hours | Dates | AllOf | AnyOf | Not
+
+
+def keys_asked(conditions: Iterable[Condition]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield what is asked for anywhere in the conditions: keys with their values (none for texts and times)."""
+    for each in conditions:
+        match each:
+            case Among(key=key, values=values):
+                yield key, values
+            case Matches(key=key):
+                yield key, frozenset()
+            case AllOf(conditions=inner) | AnyOf(conditions=inner):
+                yield from keys_asked(inner)
+            case Not(condition=one):
+                yield from keys_asked((one,))
+            case _:
+                continue
 
 
 def _few(values: Iterable[str]) -> str:
@@ -195,6 +253,8 @@ def _implies(given: Condition, wanted: Condition) -> bool:
             return all(any(part in word for part in allowed) for word in words)
         case LargerThan(octets=octets), LargerThan(octets=limit):
             return octets >= limit
+        case Dates(first=first, last=last), Dates(first=earliest, last=latest):
+            return earliest <= first and last <= latest
         case _:
             return given == wanted
 

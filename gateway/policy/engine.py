@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from gateway.core.decision import Deliver, Hold, InboundDecision, OutboundDecision, Refuse, Ruling, Share
-from gateway.policy.conditions import Among, Condition, View
-from gateway.policy.model import Holds, keys_of
+from gateway.policy.conditions import AllOf, Among, AnyOf, Condition
+from gateway.policy.model import Holds
+from gateway.policy.view import View, seat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,8 @@ DEFAULT_OUTBOUND: Final = Refuse(
 """Fail closed, and tell the sender: mail that no rule speaks for is neither signed nor sent without a signature."""
 DEFAULT_INBOUND: Final = Deliver()
 """With its tags, which say what was found."""
-_INDEXED: Final = ("author", "login", "recipient", "reverse_path")
+_INDEXED: Final = ("author", "login", "recipient", "reverse_path", "group", "recipient_agency", "agency")
+"""Who is concerned, narrowest first: everything else is asked in order, so that a trace tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,43 +77,65 @@ def plan(rules: Iterable[Rule[D]], default: D) -> Plan[D]:
         once = tuple(each for each in questions if not each.condition.per_recipient)
         per_recipient = tuple(each for each in questions if each.condition.per_recipient)
         steps.append(Step(rule.name, rule.decision, once, per_recipient, f"{rule.name}: yes{_because(rule)}"))
-        among = (each for each in rule.conditions if isinstance(each, Among))
-        handle = next((each for each in among if each.key in _INDEXED), None)
-        if handle is None:
+        handles = _handles(AllOf(rule.conditions))
+        if handles is None:
             always.append(position)
-        else:
+        for handle in handles or ():
             for value in handle.values:
                 index[handle.key][value].append(position)
     frozen = {key: {value: tuple(found) for value, found in values.items()} for key, values in index.items() if values}
     return Plan(tuple(steps), tuple(always), frozen, default)
 
 
+def _handles(condition: Condition) -> tuple[Among, ...] | None:
+    """Return questions of which one certainly holds where the condition does, to index by; None without such."""
+    match condition:
+        case Among(key=key) if key in _INDEXED:
+            return (condition,)
+        case AllOf(conditions=inner):
+            found = [handles for each in inner if (handles := _handles(each)) is not None]
+            return min(found, key=_width, default=None)
+        case AnyOf(conditions=inner):
+            branches = [_handles(each) for each in inner]
+            known = [each for each in branches if each is not None]
+            return tuple(one for each in known for one in each) if len(known) == len(branches) else None
+        case _:
+            return None
+
+
+def _width(handles: tuple[Among, ...]) -> int:
+    return max((_INDEXED.index(each.key) for each in handles), default=-1)
+
+
 def _because(rule: Rule[object]) -> str:
     reasons = ", ".join(str(each) for each in rule.conditions) or "it has no conditions"
     comment = f" ({rule.comment})" if rule.comment else ""
-    return f": {reasons}{comment}"
+    origins = f"; {rule.origins}" if rule.origins else ""
+    return f": {reasons}{comment}{origins}"
 
 
 def rule_outbound(
     policy: Policy, facts: Facts, recipients: Sequence[Mailbox], *, holds: Holds = Holds.APPLY
 ) -> tuple[Share[OutboundDecision], ...]:
     """Return the shares of an outbound message; every index of `recipients` is in exactly one."""
-    return _rule(policy.outbound, policy.digest, facts, recipients, holds)
+    return _rule(policy.outbound, policy, facts, recipients, holds)
 
 
 def rule_inbound(policy: Policy, facts: Facts, recipients: Sequence[Mailbox]) -> tuple[Share[InboundDecision], ...]:
     """Return the shares of an inbound message; every index of `recipients` is in exactly one."""
-    return _rule(policy.inbound, policy.digest, facts, recipients, Holds.APPLY)
+    return _rule(policy.inbound, policy, facts, recipients, Holds.APPLY)
 
 
 def _rule(
-    chosen: Plan[D], digest: str, facts: Facts, recipients: Sequence[Mailbox], holds: Holds
+    chosen: Plan[D], policy: Policy, facts: Facts, recipients: Sequence[Mailbox], holds: Holds
 ) -> tuple[Share[D], ...]:
-    view = View.of(facts)
-    keys = [keys_of(each) for each in recipients]
-    positions = _candidates(chosen, view, keys)
-    passed_over = len(chosen.steps) - len(positions)
-    tried = [f"{passed_over} rules are about other authors, logins or recipients"] if passed_over else []
+    directory = policy.directory
+    agency = directory.agency_of(facts.author) if facts.author is not None else None
+    view = View.of(facts, groups=policy.groups, agency=agency)
+    seats = [seat(each, directory, agency) for each in recipients]
+    positions = _candidates(chosen, view, seats)
+    others = len(chosen.steps) - len(positions)
+    tried = [f"{others} rules are about other authors, logins, groups, agencies or recipients"] if others else []
     waiting = list(range(len(recipients)))
     shares: list[Share[D]] = []
     for position in positions:
@@ -123,19 +147,20 @@ def _rule(
             continue
         refusal = next((each.line for each in step.once if not each.condition.holds(view)), None)
         if refusal is None:
-            matched, waiting, refusal = _sort_out(step, view, keys, waiting)
+            matched, waiting, refusal = _sort_out(step, view, seats, waiting)
             if matched:
-                shares.append(Share(tuple(matched), Ruling(step.decision, step.name, digest, (*tried, step.line))))
+                ruling = Ruling(step.decision, step.name, policy.digest, (*tried, step.line))
+                shares.append(Share(tuple(matched), ruling))
         if refusal is not None:
             tried.append(refusal)
     if waiting:
         line = f"{DEFAULT_RULE}: yes, no other rule matched"
-        shares.append(Share(tuple(waiting), Ruling(chosen.default, DEFAULT_RULE, digest, (*tried, line))))
+        shares.append(Share(tuple(waiting), Ruling(chosen.default, DEFAULT_RULE, policy.digest, (*tried, line))))
     return tuple(shares)
 
 
 def _sort_out(
-    step: Step[object], view: View, keys: Sequence[frozenset[str]], waiting: list[int]
+    step: Step[object], view: View, seats: Sequence[Mapping[str, frozenset[str]]], waiting: list[int]
 ) -> tuple[list[int], list[int], str | None]:
     """Return the recipients the step matches, those it does not, and the trace line for the latter."""
     if not step.each:
@@ -144,18 +169,18 @@ def _sort_out(
     missed: list[int] = []
     line: str | None = None
     for index in waiting:
-        view.sets["recipient"] = keys[index]
+        view.sets.update(seats[index])
         refusal = next((each.line for each in step.each if not each.condition.holds(view)), None)
         (matched if refusal is None else missed).append(index)
         line = line or refusal
     return matched, missed, line
 
 
-def _candidates(chosen: Plan[object], view: View, keys: Sequence[frozenset[str]]) -> list[int]:
+def _candidates(chosen: Plan[object], view: View, seats: Sequence[Mapping[str, frozenset[str]]]) -> list[int]:
     """Return the positions of all steps that can match at all, in order."""
     found = set(chosen.always)
     for key, values in chosen.index.items():
-        have = frozenset[str]().union(*keys) if key == "recipient" else view.sets[key]
+        have = view.sets[key].union(*(each[key] for each in seats if key in each))
         for value in have:
             found.update(values.get(value, ()))
     return sorted(found)

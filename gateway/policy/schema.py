@@ -7,110 +7,198 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.decision import Sign
 from gateway.core.envelope import Direction
 from gateway.core.errors import SetupError
-from gateway.policy.conditions import Among, covers, reach
+from gateway.policy.conditions import CONTENT_KEYS, FIELD, Among, Dates, covers, keys_asked, reach
+from gateway.policy.directory import NOBODY
 from gateway.policy.engine import DEFAULT_INBOUND, DEFAULT_OUTBOUND, plan
-from gateway.policy.model import Policy, Rule
-from gateway.policy.then import Decision, read_decision
-from gateway.policy.when import read_conditions
+from gateway.policy.files import File, Marker, Shared
+from gateway.policy.model import Mention, Policy, Rule
+from gateway.policy.patterns import Budget
 from gateway.yamlcheck import Checker
 from gateway.yamltext import plain, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gateway.core.decision import InboundDecision, OutboundDecision
-    from gateway.yamltext import Entry, Node, Plain
+    from gateway.policy.directory import Directory
+    from gateway.policy.then import Decision
+    from gateway.yamltext import Plain
 
 MAX_RULES: Final = 2000
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_KEYS: Final = ("name", "direction", "comment", "active", "when", "then")
+MAX_AGENCY_RULES: Final = 100
+"""Of one agency: none may use up what is there for all."""
 
 
-def load_policy(files: Sequence[tuple[str, str]]) -> Policy:
+@dataclass(frozen=True, slots=True)
+class AgencyFile:
+    """The file of a delegated administrator: `agency` is the id in the registry, as in `agencies/<id>.yaml`."""
+
+    agency: str
+    name: str
+    text: str
+
+
+def load_policy(
+    files: Sequence[tuple[str, str]], *, agencies: Sequence[AgencyFile] = (), directory: Directory = NOBODY
+) -> Policy:
     """Return the policy in some files, given as (name, text) in the order in which they count.
 
     Raises one `SetupError` with every mistake in any of them.
     """
-    mistakes: list[str] = []
-    rules: list[Rule[Decision]] = []
-    contents: list[Plain] = []
-    for name, text in files:
-        try:
-            checker = Checker(read_yaml(name, text))
-        except SetupError as error:
-            mistakes += error.mistakes
-            continue
-        for node in _rule_nodes(checker):
-            rule = _rule(checker, node)
-            if rule is not None:
-                rules.append(rule)
-                contents.append(plain(node))
-        mistakes += checker.mistakes
+    loading = _Loading(directory)
+    rules = loading.province(files, agencies)
+    mistakes = loading.mistakes()
     if len(rules) > MAX_RULES:
         raise SetupError(*mistakes, f"{rules[MAX_RULES].place}: more than {MAX_RULES} rules")
     mistakes += _same_names(rules)
     mistakes += _unreachable(rules)
     if mistakes:
         raise SetupError(*mistakes)
-    return _policy(rules, contents)
+    return _policy(rules, loading, directory)
 
 
-def _policy(rules: Sequence[Rule[Decision]], contents: Sequence[Plain]) -> Policy:
-    normal = json.dumps(contents, sort_keys=True, separators=(",", ":"))
+class _Loading:
+    """Reads all files; each has its own checker, so that mistakes come in the order of the files."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._found: list[File | str] = []
+        self._patterns = Budget()
+
+    def mistakes(self) -> list[str]:
+        """Return every mistake in the order of the files."""
+        return [line for each in self._found for line in ([each] if isinstance(each, str) else each.checker.mistakes)]
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The files that could be read."""
+        return tuple(each for each in self._found if isinstance(each, File))
+
+    def groups(self) -> Mapping[str, frozenset[str]]:
+        """Return the names of its groups for each member."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for file in self.files:
+            for member, names in file.members.items():
+                found[member] |= names
+        return {member: frozenset(names) for member, names in found.items()}
+
+    def province(self, files: Sequence[tuple[str, str]], agencies: Sequence[AgencyFile]) -> list[Rule[Decision]]:
+        """Return all rules in the order in which they count."""
+        shared = Shared()
+        opened = [file for name, text in files if (file := self._open(name, text, None)) is not None]
+        for each in opened:
+            each.share(shared)
+        delegated = [rule for each in agencies for rule in self._agency(each, shared)]
+        rules: list[Rule[Decision]] = []
+        marker: Marker | None = None
+        for file in opened:
+            for item in file.rules(shared, self._directory, self._patterns):
+                if isinstance(item, Rule):
+                    rules.append(item)
+                elif marker is None:
+                    marker = item
+                    rules += delegated
+                else:
+                    self._found.append(f"{item.place}: 'agencies' stands here again; it is first at {marker.place}")
+        if marker is None and delegated:
+            place = delegated[0].place
+            self._found.append(f"{place}: no file says where agencies' rules stand: a rule list needs '- agencies'")
+        return rules
+
+    def _agency(self, given: AgencyFile, province: Shared) -> list[Rule[Decision]]:
+        if not self._directory.knows(given.agency):
+            text = f"no agency in the registry has the id {given.agency!r}, after which this file is named"
+            self._found.append(f"{given.name}:1:1: {text}")
+            return []
+        file = self._open(given.name, given.text, given.agency)
+        if file is None:
+            return []
+        shared = Shared(province.defaults, dict(province.profiles), dict(province.groups), dict(province.places))
+        file.share(shared)
+        rules = [each for each in file.rules(shared, self._directory, self._patterns) if isinstance(each, Rule)]
+        if len(rules) > MAX_AGENCY_RULES:
+            place = rules[MAX_AGENCY_RULES].place
+            self._found.append(f"{place}: more than {MAX_AGENCY_RULES} rules for one agency")
+        return rules
+
+    def _open(self, name: str, text: str, agency: str | None) -> File | None:
+        try:
+            file = File(Checker(read_yaml(name, text)), agency)
+        except SetupError as error:
+            self._found += error.mistakes
+            return None
+        self._found.append(file)
+        return file
+
+
+def _policy(rules: Sequence[Rule[Decision]], loading: _Loading, directory: Directory) -> Policy:
     outbound = [each for each in rules if each.direction is Direction.OUTBOUND]
     inbound = [each for each in rules if each.direction is Direction.INBOUND]
-    signing = (each.decision for each in outbound if each.active and isinstance(each.decision, Sign))
+    active = [each for each in rules if each.active]
+    asked = {key for each in active for key, _ in keys_asked(each.conditions)}
+    mentions = tuple(mention for each in active for mention in _mentions(each))
     return Policy(
         rules=tuple(rules),
         # `read_decision` gives each direction its own kinds of decision
         outbound=plan(cast("list[Rule[OutboundDecision]]", outbound), DEFAULT_OUTBOUND),
         inbound=plan(cast("list[Rule[InboundDecision]]", inbound), DEFAULT_INBOUND),
-        digest=hashlib.sha256(normal.encode()).hexdigest(),
-        key_labels=frozenset(each.label for each in signing if each.label is not None),
+        digest=_digest(loading.files, directory),
+        key_labels=frozenset(each.name for each in mentions if each.kind == "key"),
+        directory=directory,
+        groups=loading.groups(),
+        asks_contents=not asked.isdisjoint(CONTENT_KEYS),
+        asks_fields=frozenset(each.removeprefix(FIELD) for each in asked if each.startswith(FIELD)),
+        mentions=mentions,
     )
 
 
-def _rule_nodes(checker: Checker) -> Iterator[Node]:
-    """Yield the rules of one file."""
-    top = checker.table(checker.root, known=("rules",), required=("rules",))
-    if top is None:
-        return
-    yield from checker.items(top["rules"].node)
+def _digest(files: Iterable[File], directory: Directory) -> str:
+    """Return what names the content: rules in their order, what they build on by name, and who is whose."""
+    rules: list[Plain] = []
+    shared: dict[str, Plain] = {}
+    agencies: dict[str, Plain] = {}
+    for file in files:
+        sections = {key: plain(node) for key, node in file.entries.items()}
+        if file.agency is not None:
+            agencies[file.agency] = dict(sections)
+            continue
+        own = sections.pop("rules", [])
+        rules += own if isinstance(own, list) else []
+        for key, value in sections.items():
+            known = shared.setdefault(key, {})
+            if isinstance(known, dict) and isinstance(value, dict):
+                known.update(value)
+    whole = [shared, rules, agencies, directory.digest]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _rule(checker: Checker, node: Node) -> Rule[Decision] | None:
-    """Return one rule, or None after complaining about all that is wrong with it."""
-    before = len(checker.mistakes)
-    entries = checker.table(node, known=_KEYS, required=("name", "direction", "then"))
-    if entries is None:
-        return None
-    name = _name(checker, entries["name"])
-    word = checker.choice(entries["direction"].node, [each.value for each in Direction])
-    comment = checker.text(entries["comment"].node) if "comment" in entries else ""
-    active = checker.flag(entries["active"].node) if "active" in entries else True
-    if word is None:
-        return None  # what may stand in when and then depends on it
-    direction = Direction(word)
-    conditions = read_conditions(checker, entries["when"].node, direction) if "when" in entries else ()
-    decision = read_decision(checker, entries["then"].node, direction)
-    if len(checker.mistakes) > before or decision is None or name is None or comment is None or active is None:
-        return None
-    return Rule(name, direction, comment, active, conditions, decision, checker.place(entries["name"].node.place))
+def _mentions(rule: Rule[Decision]) -> Iterator[Mention]:
+    """Yield the names in a rule that stand for something outside the policy."""
+    decision = rule.decision
+    if isinstance(decision, Sign) and decision.label is not None:
+        yield Mention("key", decision.label, rule.place)
+    carriage = getattr(decision, "carriage", None)
+    if carriage is not None and carriage.hop is not None:
+        yield Mention("hop", carriage.hop, rule.place)
+    for key, values in keys_asked(rule.conditions):
+        if key == "listener":
+            yield from (Mention("listener", each, rule.place) for each in sorted(values))
 
 
-def _name(checker: Checker, entry: Entry) -> str | None:
-    name = checker.text(entry.node)
-    if name is not None and not _NAME.fullmatch(name):
-        checker.complain(entry.node.place, "a name has lower-case letters, digits, . - and _ only, at most 63")
-        return None
-    return name
+def expired(policy: Policy, today: dt.date) -> Iterator[str]:
+    """Yield a line for each active rule whose last day is past: it does nothing any more."""
+    for rule in policy.rules:
+        for each in rule.conditions:
+            if rule.active and isinstance(each, Dates) and each.last < today:
+                yield f"{rule.place}: rule {rule.name!r} ended on {each.last}"
 
 
 def _same_names(rules: Iterable[Rule[Decision]]) -> Iterator[str]:

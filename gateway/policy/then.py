@@ -1,52 +1,53 @@
-"""Reads the `then` part of a rule: what is to be done. Choices that matter for security have no defaults.
+"""Reads the `then` part of a rule: what is to be done. Choices that matter for security have no defaults built in.
 
 An action must never be taken for another: what is not exactly one known action is a mistake.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.decision import (
-    Deliver,
-    Hold,
-    IfUnable,
-    InboundDecision,
-    KeyChoice,
-    OutboundDecision,
-    PassUnchanged,
-    Quarantine,
-    Refuse,
-    Sign,
-)
+from gateway.core.decision import Deliver, Hold, InboundDecision, OutboundDecision, PassUnchanged, Quarantine, Refuse
 from gateway.core.envelope import Direction
+from gateway.policy.carriage import read_carriage
+from gateway.policy.levels import ALONE, RULE_KEYS, Levels, SignLevel, level_of, resolved
 from gateway.yamltext import Scalar, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.yamlcheck import Checker
-    from gateway.yamltext import Node
+    from gateway.yamltext import Entry, Node
 
 Decision = OutboundDecision | InboundDecision
-_LABEL: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ACTIONS: Final = {
     Direction.OUTBOUND: ("sign", "pass", "hold", "refuse"),
     Direction.INBOUND: ("deliver", "quarantine", "refuse"),
 }
 _BARE: Final[dict[str, Decision]] = {"pass": PassUnchanged(), "deliver": Deliver()}
+PROVINCE_ONLY: Final = ("route", "for_other_addresses")
+"""What a rule in an agency's file may not say: which way mail goes, and whose name its key lends itself to."""
 
 
-def read_decision(checker: Checker, node: Node, direction: Direction) -> Decision | None:
-    """Return the one action of a rule: a word (pass, deliver), or a section with one key."""
+@dataclass(frozen=True, slots=True)
+class Then:
+    """A decision, and for a signature which of its values came from which level."""
+
+    decision: Decision
+    origins: str = ""
+
+
+def read_decision(
+    checker: Checker, node: Node, direction: Direction, levels: Levels = ALONE, *, agency: str | None = None
+) -> Then | None:
+    """Return the one action of a rule: a word (sign, pass, deliver), or a section with one key.
+
+    `agency` is set for a rule in that agency's own file, which may say less.
+    """
     known = ACTIONS[direction]
     if isinstance(node, Scalar):
-        word = checker.choice(node, known)
-        if word is not None and word not in _BARE:
-            checker.complain(node.place, f"{word!r} needs more: {_EXAMPLES[word]}")
-            return None
-        return _BARE[word] if word is not None else None
+        return _word(checker, node, known, levels)
     entries = checker.table(node, known=known)
     if entries is None:
         return None
@@ -54,36 +55,70 @@ def read_decision(checker: Checker, node: Node, direction: Direction) -> Decisio
         checker.complain(node.place, f"needs exactly one action ({', '.join(known)})")
         return None
     entry = next(iter(entries.values()))
-    if entry.key in _BARE:
-        checker.complain(entry.node.place, f"{entry.key!r} takes nothing; write: then: {entry.key}")
+    if agency is not None:
+        _check_agency(checker, entry.node)
+    if entry.key == "sign":
+        return _sign(checker, entry.node, levels)
+    decision = _READERS[entry.key](checker, entry.node)
+    return Then(decision) if decision is not None else None
+
+
+def _word(checker: Checker, node: Scalar, known: tuple[str, ...], levels: Levels) -> Then | None:
+    word = checker.choice(node, known)
+    if word is None:
         return None
-    return _READERS[entry.key](checker, entry.node)
+    if word in _BARE:
+        return Then(_BARE[word])
+    if word == "sign" and levels.defaults is not None:
+        return _signed(checker, node, (levels.defaults,))
+    checker.complain(node.place, f"{word!r} needs more: {_EXAMPLES[word]}")
+    return None
 
 
-def _sign(checker: Checker, node: Node) -> Sign | None:
-    entries = checker.table(node, known=("key", "if_unable"), required=("key", "if_unable"))
+def _check_agency(checker: Checker, node: Node) -> None:
+    for entry in node.entries if isinstance(node, Table) else ():
+        if entry.key in PROVINCE_ONLY:
+            checker.complain(entry.key_place, f"{entry.key!r} is not for an agency's own rules")
+
+
+def _sign(checker: Checker, node: Node, levels: Levels) -> Then | None:
+    before = len(checker.mistakes)
+    entries = checker.table(node, known=RULE_KEYS)
     if entries is None:
         return None
-    if_unable = checker.choice(entries["if_unable"].node, tuple(IfUnable))
-    key, label = _key(checker, entries["key"].node)
-    if if_unable is None or key is None:
+    chain = [level_of(checker, entries, "rule")]
+    profile = _profile(checker, entries["profile"], levels) if "profile" in entries else None
+    chain += [each for each in (profile, levels.defaults) if each is not None]
+    return _signed(checker, node, tuple(chain)) if len(checker.mistakes) == before else None
+
+
+def _profile(checker: Checker, entry: Entry, levels: Levels) -> SignLevel | None:
+    name = checker.text(entry.node)
+    if name is not None and name not in levels.profiles:
+        known = ", ".join(sorted(levels.profiles)) or "there is none"
+        checker.complain(entry.node.place, f"no profile is named {name[:80]!r} (known: {known})")
+    return levels.profiles.get(name) if name is not None else None
+
+
+def _signed(checker: Checker, node: Node, chain: tuple[SignLevel, ...]) -> Then | None:
+    if any(each.wrong for each in chain):
         return None
-    return Sign(key, IfUnable(if_unable), label)
+    found = resolved(chain)
+    if isinstance(found, tuple):
+        return Then(*found)
+    for key in found:
+        checker.complain(node.place, f"key {key!r} is missing: it must stand in the rule, its profile or the defaults")
+    return None
 
 
-def _key(checker: Checker, node: Node) -> tuple[KeyChoice | None, str | None]:
-    """Return which key: one of the choices, or the one of a label (then the choice says nothing)."""
-    if isinstance(node, Scalar):
-        word = checker.choice(node, tuple(KeyChoice))
-        return (KeyChoice(word) if word is not None else None), None
-    entries = checker.table(node, known=("label",), required=("label",))
-    label = checker.text(entries["label"].node) if entries is not None else None
-    if label is None:
-        return None, None
-    if not _LABEL.fullmatch(label):
-        checker.complain(node.place, "a label has lower-case letters, digits, - and _ only, at most 63")
-        return None, None
-    return KeyChoice.PERSONAL_ELSE_ORGANIZATION, label
+def _pass(checker: Checker, node: Node) -> PassUnchanged | None:
+    carriage = read_carriage(checker, node)
+    return PassUnchanged(carriage) if carriage is not None else None
+
+
+def _deliver(checker: Checker, node: Node) -> Deliver | None:
+    carriage = read_carriage(checker, node)
+    return Deliver(carriage) if carriage is not None else None
 
 
 def _hold(checker: Checker, node: Node) -> Hold | None:
@@ -110,7 +145,8 @@ def _refuse(checker: Checker, node: Node) -> Refuse | None:
 
 
 _READERS: Final[dict[str, Callable[[Checker, Node], Decision | None]]] = {
-    "sign": _sign,
+    "pass": _pass,
+    "deliver": _deliver,
     "hold": _hold,
     "quarantine": _quarantine,
     "refuse": _refuse,

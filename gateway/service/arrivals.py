@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import NullPath
+from gateway.core.contents import NOTHING
 from gateway.core.events import Event, Stage
 from gateway.core.message import Edit, Message
 from gateway.core.received import Submission
+from gateway.mime.contents import read_contents
 from gateway.mime.entity import Entity, parse
 from gateway.mime.fields import decode_text, read_header
 from gateway.mime.trace import trace_field
@@ -123,6 +125,7 @@ def facts_of(
         size=len(opened.message),
         at=arrival.at,
         judgment=judgment,
+        contents=read_contents(opened.message, opened.entity) if policy.asks_contents else NOTHING,
         wish=wish,
         fields=asked,
     )

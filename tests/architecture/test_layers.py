@@ -73,6 +73,7 @@ SPOKEN_TO_IN: Final = {
     "pydantic_core": {"config"},
     "pyhanko_certvalidator": {"pki"},
     "pysqlite3": {"spool"},
+    "re2": {"policy"},
     "rich": {"cli"},
     "ruamel": {"yamltext"},
     "sqlalchemy": {"spool"},

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.decision import Hold, OutboundDecision
 from gateway.core.envelope import Direction
-from gateway.policy.conditions import AllOf, Among, AnyOf, Condition, LargerThan, Not, SubjectContains, View
-from gateway.policy.model import NO_AUTHOR, NULL_SENDER, Facts, Rule, keys_of
+from gateway.policy.conditions import AllOf, Among, AnyOf, Condition, LargerThan, Not, SubjectContains
+from gateway.policy.directory import NOBODY
+from gateway.policy.model import NO_AUTHOR, NULL_SENDER, Facts, Rule
+from gateway.policy.view import View, seat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,9 +56,14 @@ def facts(**changed: Any) -> Facts:
 
 def view(recipient: Mailbox | None = None, **changed: Any) -> View:
     """Return what conditions see of a message, for one recipient."""
-    seen = View.of(facts(**changed))
+    return seen_of(facts(**changed), recipient)
+
+
+def seen_of(message: Facts, recipient: Mailbox | None = None) -> View:
+    """Return what conditions see of these facts, for one recipient, where nobody is known to the directory."""
+    seen = View.of(message, groups={}, agency=None)
     if recipient is not None:
-        seen.sets["recipient"] = keys_of(recipient)
+        seen.sets.update(seat(recipient, NOBODY, None))
     return seen
 
 

@@ -15,12 +15,11 @@ from gateway.policy.conditions import (
     LargerThan,
     Not,
     SubjectContains,
-    View,
     covers,
     reach,
 )
 from gateway.policy.model import Facts, keys_of
-from support.policies import CONDITIONS, FACTS, LAN, MAI, MAILBOXES, SIMPLE, Marks, view
+from support.policies import CONDITIONS, FACTS, LAN, MAI, MAILBOXES, SIMPLE, Marks, seen_of, view
 
 SETS = st.lists(SIMPLE | CONDITIONS, max_size=3).map(tuple)
 
@@ -150,8 +149,7 @@ def test_covers_never_says_yes_wrongly(
     earlier: tuple[Condition, ...], later: tuple[Condition, ...], facts: Facts, recipient: Mailbox
 ) -> None:
     """Whatever meets all of `later` meets all of `earlier`, if the one is said to cover the other."""
-    seen = View.of(facts)
-    seen.sets["recipient"] = keys_of(recipient)
+    seen = seen_of(facts, recipient)
     if covers(earlier, later) and all(each.holds(seen) for each in later):
         assert all(each.holds(seen) for each in earlier)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.core.address import Mailbox
 from gateway.core.decision import Deliver, Hold, OutboundDecision, Refuse
 from gateway.policy import conditions
-from gateway.policy.conditions import Among, Condition, LargerThan, View
+from gateway.policy.conditions import Among, Condition, LargerThan
 from gateway.policy.engine import (
     DEFAULT_INBOUND,
     DEFAULT_OUTBOUND,
@@ -21,8 +21,8 @@ from gateway.policy.engine import (
     rule_inbound,
     rule_outbound,
 )
-from gateway.policy.model import Facts, Policy, Rule, keys_of
-from support.policies import CONDITIONS, FACTS, LAN, MAI, RECIPIENTS, SIMPLE, facts, rule
+from gateway.policy.model import Facts, Policy, Rule
+from support.policies import CONDITIONS, FACTS, LAN, MAI, RECIPIENTS, SIMPLE, facts, rule, seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,7 @@ def naive(rules: Sequence[Rule[Any]], given_facts: Facts, recipients: Sequence[M
     """Return the name of the first rule that matches, for each recipient, as a reader of the file would find it."""
     found: dict[int, str] = {}
     for index, recipient in enumerate(recipients):
-        view = View.of(given_facts)
-        view.sets["recipient"] = keys_of(recipient)
+        view = seen_of(given_facts, recipient)
         active = (each for each in rules if each.active)
         found[index] = next(
             (each.name for each in active if all(one.holds(view) for one in each.conditions)), DEFAULT_RULE
@@ -123,7 +122,7 @@ def test_the_trace_explains() -> None:
     )
     (share,) = rule_outbound(policy(*rules), facts(), (MAI,))
     assert share.ruling.trace == (
-        "1 rules are about other authors, logins or recipients",
+        "1 rules are about other authors, logins, groups, agencies or recipients",
         "big: no, it asks for larger_than 5000",
         "hop: no, it asks for recipient @so.example",
         "last: yes: listener submission",

@@ -1,0 +1,90 @@
+"""The policy files of a directory: the province's own, and one for each delegated agency (`agencies/ID.yaml`).
+
+Must never load a policy whose rules name a next hop or listener that does not exist: such a rule would fail on mail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from gateway.core.address import domain_key
+from gateway.core.errors import SetupError
+from gateway.policy.schema import AgencyFile, load_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from gateway.agencies.registry import Registry
+    from gateway.config.model import Settings
+    from gateway.core.address import Mailbox
+    from gateway.policy.directory import Directory
+    from gateway.policy.model import Policy
+
+
+class RegistryDirectory:
+    """Implements `policy.directory.Directory` with the registry of agencies and the domains that come in here."""
+
+    def __init__(self, registry: Registry, domains: Iterable[str]) -> None:
+        """`domains` are keys of domains."""
+        self._registry = registry
+        self._domains = frozenset(domains)
+        self._ids = frozenset(each.id for each in registry.agencies)
+        mailboxes = {key: agency.id for key, agency in registry.by_mailbox.items()}
+        whole = json.dumps([mailboxes, sorted(self._ids), sorted(self._domains)], sort_keys=True)
+        self.digest = hashlib.sha256(whole.encode()).hexdigest()
+
+    def knows(self, agency: str) -> bool:
+        """Return True if an agency with this id exists."""
+        return agency in self._ids
+
+    def agency_of(self, mailbox: Mailbox) -> str | None:
+        """Return the id of the agency that has the mailbox, by itself or by its domain."""
+        agency = self._registry.agency_of_mailbox(mailbox)
+        return agency.id if agency is not None else None
+
+    def is_local(self, mailbox: Mailbox) -> bool:
+        """Return True if mail for the mailbox comes in through this gateway."""
+        return domain_key(mailbox.domain) in self._domains
+
+
+def directory_of(settings: Settings, registry: Registry) -> RegistryDirectory:
+    """Return who is whose with these settings."""
+    return RegistryDirectory(registry, (each.domain for each in settings.local_domains))
+
+
+def read_policies(path: Path, directory: Directory, settings: Settings) -> Policy:
+    """Return the policy in a directory; raises one `SetupError` with every mistake in any of its files."""
+    policy = load_policy(
+        [(str(file), text) for file, text in _texts(path)],
+        agencies=[AgencyFile(file.stem, str(file), text) for file, text in _texts(path / "agencies")],
+        directory=directory,
+    )
+    if not policy.rules:
+        raise SetupError(f"{path}: no policy file (*.yaml) holds a rule")
+    loose = tuple(loose_ends(policy, settings))
+    if loose:
+        raise SetupError(*loose)
+    return policy
+
+
+def loose_ends(policy: Policy, settings: Settings) -> Iterator[str]:
+    """Yield a line for each next hop and listener that an active rule names and nobody has set up."""
+    known: Mapping[str, set[str]] = {
+        "hop": {each.name for each in settings.hops},
+        "listener": {each.name for each in settings.listeners},
+    }
+    for each in policy.mentions:
+        if each.kind in known and each.name not in known[each.kind]:
+            names = ", ".join(sorted(known[each.kind]))
+            yield f"{each.place}: the rule names the {each.kind} {each.name!r}, which is not set up (known: {names})"
+
+
+def _texts(directory: Path) -> list[tuple[Path, str]]:
+    """Return the files of a directory with their texts, in lexical order; none where there is no such directory."""
+    try:
+        return [(file, file.read_text(encoding="utf-8")) for file in sorted(directory.glob("*.yaml"))]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SetupError(f"{directory}: cannot be read: {error}") from error
