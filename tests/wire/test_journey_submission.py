@@ -32,7 +32,7 @@ def test_one_trace_id_through_the_whole_journey(town: Town) -> None:
     assert town.submit(f"dau-vet@{OUTSIDE}", ASCII).accepted
     first = town.gate.wait_for_event("received", recipients=[f"dau-vet@{OUTSIDE}"])
     steps = [line for line in town.gate.lines() if line.get("trace_id") == first["trace_id"]]
-    stations = ["received", "classified", "ruled", "signed", "handed_over", "answered"]
+    stations = ["received", "authorized", "classified", "ruled", "signed", "handed_over", "answered"]
     assert [line["event"] for line in steps] == stations
     assert steps[-1]["code"] == 250
 
