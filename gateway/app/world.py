@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway.agencies.registry import Registry
 from gateway.app.policies import directory_of, read_policies
-from gateway.config.trust import read_certificates, read_crls
+from gateway.config.trust import read_trust
 from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, load_catalog
 from gateway.keys.revocation import RevocationWatch
@@ -57,7 +57,7 @@ class Parts:
         """Read every file; raises one `SetupError` with all mistakes. Loading many keys takes seconds."""
         mistakes = Mistakes()
         logins = mistakes.read(lambda: LoginTable.load(settings.auth.file) if settings.auth else LoginTable.empty())
-        trust = mistakes.read(lambda: read_trust(settings))
+        trust = mistakes.read(lambda: read_trust(settings.trust))
         catalog = mistakes.read(lambda: read_keys(settings, trust or TrustAnchors((), (), ()), now=now))
         registry = mistakes.read(lambda: read_registry(settings.agencies))
         # rules name agencies: against a registry that cannot be read every such name would be called wrong
@@ -87,17 +87,6 @@ def read_keys(settings: Settings, trust: TrustAnchors, *, now: dt.datetime) -> C
     """Return all keys with what may stop them: suspensions and revocation lists; raises one `SetupError`."""
     watch = RevocationWatch(trust, files=settings.trust.crls, demand=settings.keys_revocation, now=now)
     return load_catalog(settings.keys, now=now, suspensions=Suspensions(settings.keys_state_file), watch=watch)
-
-
-def read_trust(settings: Settings) -> TrustAnchors:
-    """Return anchors, intermediates and revocation lists as their files have them; raises one `SetupError`."""
-    mistakes = Mistakes()
-    trust = settings.trust
-    anchors = mistakes.read(lambda: read_certificates(trust.anchors))
-    intermediates = mistakes.read(lambda: read_certificates(trust.intermediates))
-    crls = mistakes.read(lambda: read_crls(trust.crls))
-    mistakes.finish()
-    return TrustAnchors(anchors or (), intermediates or (), crls or ())
 
 
 def read_registry(path: Path | None) -> Registry:

@@ -7,8 +7,10 @@ it cannot stop the others, but is unfit: it is never signed with. Nothing here s
 from __future__ import annotations
 
 import datetime as dt
+import os
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _LOG: Final = structlog.get_logger("gateway.keys")
 NOTICE_DAYS: Final = 90
 """Days before its end in which a certificate is reported: renewal needs at least 60."""
+_MOST_THREADS: Final = 16
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 
 
@@ -187,14 +190,12 @@ def load_catalog(
     loaded: list[FileKey] = []
     labels: set[str] = set()
     holders: dict[Certificate, str] = {}
-    for file in keys:
+    for file, key in zip(keys, read_each(keys, now=now), strict=True):
         if file.label in labels:
             mistakes.append(mistake(file, "the label is used twice"))
         labels.add(file.label)
-        try:
-            key = _load(file, now)
-        except SetupError as error:
-            mistakes += error.mistakes
+        if isinstance(key, SetupError):
+            mistakes += key.mistakes
             continue
         first = holders.setdefault(key.certificate, file.label)
         if first != file.label:
@@ -208,6 +209,19 @@ def load_catalog(
         if fault is not None:
             _LOG.warning("key is unfit and will not sign", label=key.label, file=key.place, reason=fault)
     return catalog
+
+
+def read_each(keys: Sequence[KeyFile], *, now: dt.datetime) -> tuple[FileKey | SetupError, ...]:
+    """Return every key, or what is wrong with it; several are opened at once."""
+
+    def read(file: KeyFile) -> FileKey | SetupError:
+        try:
+            return _load(file, now)
+        except SetupError as error:
+            return error
+
+    with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), thread_name_prefix="keys") as pool:
+        return tuple(pool.map(read, keys))
 
 
 def _load(file: KeyFile, now: dt.datetime) -> FileKey:

@@ -32,6 +32,8 @@ _PATIENCE: Final = 10.0
 """Seconds for which somebody may hold the lock; a writer needs milliseconds."""
 _MAX_OCTETS: Final = 64 * 1024 * 1024
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_SAFELY: Final = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+"""A link or a FIFO in the file's place must lead root nowhere, and stop nobody."""
 _KEYS: Final = frozenset({"at", "who", "action", "label", "reason"})
 
 Action = Literal["suspend", "resume"]
@@ -112,7 +114,7 @@ class Suspensions:
 
 def read_suspensions(path: Path) -> dict[str, Suspension]:
     """Return what is suspended, by label; raises `SetupError`, `OSError`, and `BlockingIOError` while it is written."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | _SAFELY)
     with os.fdopen(descriptor, "rb") as file:
         _check(path, os.fstat(descriptor))
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -127,14 +129,13 @@ def append(path: Path, action: Action, label: str, *, who: str, reason: str, now
     nothing is added to what nobody can read.
     """
     if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
-        raise SetupError(f"--reason: one line of at most {MAX_REASON} characters")
+        raise SetupError(f"--reason: one line of 1 to {MAX_REASON} characters")
     line = {"at": now.isoformat(timespec="seconds"), "who": who, "action": action, "label": label, "reason": reason}
     octets = json.dumps(line, ensure_ascii=False).encode() + b"\n"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        descriptor = _open_to_append(path)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            _give_to_owner(path, descriptor)
             _check(path, os.fstat(descriptor))
             _folded(path, file.readall())
             if os.write(descriptor, octets) != len(octets):
@@ -143,6 +144,23 @@ def append(path: Path, action: Action, label: str, *, who: str, reason: str, now
         _sync_directory(path.parent)
     except OSError as error:
         raise SetupError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _open_to_append(path: Path) -> int:
+    """Open the file, made if need be; one that root makes is the directory's owner's: the gateway must read it."""
+    flags = os.O_RDWR | os.O_APPEND | _SAFELY
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        pass
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # somebody else made it just now
+        return os.open(path, flags)
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
 
 
 def _folded(path: Path, octets: bytes) -> dict[str, Suspension]:
@@ -174,18 +192,13 @@ def _read_line(place: str, line: bytes) -> tuple[str, Suspension]:
 
 
 def _check(path: Path, status: os.stat_result) -> None:
-    """Raise `SetupError` for a file that somebody else could have written."""
-    if not stat.S_ISREG(status.st_mode):
+    """Raise `SetupError` for a file that somebody else could have written, or could have put in this place."""
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         raise SetupError(f"{path}: is not a regular file")
     if status.st_mode & _OTHERS:
         raise SetupError(f"{path}: open to others (mode {stat.S_IMODE(status.st_mode):04o}); run: chmod 600 {path}")
-
-
-def _give_to_owner(path: Path, descriptor: int) -> None:
-    """Leave a file that root made to the owner of the directory: the gateway must be able to read it."""
-    if os.geteuid() == 0 and os.fstat(descriptor).st_size == 0:
-        owner = path.parent.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    if status.st_uid not in {0, os.geteuid(), path.parent.stat().st_uid}:
+        raise SetupError(f"{path}: belongs to user {status.st_uid}, neither root nor the gateway's own")
 
 
 def _sync_directory(directory: Path) -> None:
