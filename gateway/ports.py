@@ -295,6 +295,30 @@ class Spool(Protocol):
         ...
 
 
+class KeptMail(Protocol):
+    """The same store, for what goes through the journey again."""
+
+    async def due_again(self, now: datetime, limit: int) -> tuple[Entry, ...]:
+        """Return and claim RELEASED and TO_SIGN entries that are due, as `Spool.due` does those that are delivered."""
+        ...
+
+    async def next_due_again(self) -> datetime | None:
+        """Return when the earliest unclaimed one is due."""
+        ...
+
+    async def exchange(self, entry_id: str, entries: Sequence[Entry]) -> None:
+        """Put entries in the place of one, in one transaction; where that one is gone nothing is stored."""
+        ...
+
+    async def settle(self, entry: Entry, notices: Sequence[Entry] = ()) -> None:
+        """As `Spool.settle`."""
+        ...
+
+    async def release_claim(self, entry_id: str) -> None:
+        """As `Spool.release_claim`."""
+        ...
+
+
 class Memory(Protocol):
     """Remembers facts and rulings of past mail, bounded in number and age; never raises and never delays mail."""
 

@@ -21,22 +21,27 @@ from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.handover import Handover
+from gateway.inspection.openssl import OpenSsl
+from gateway.delivery.outcomes import Outcomes
 from gateway.keys.revocation import REFRESH_EVERY
 from gateway.record.events import LogRecorder
 from gateway.record.logs import configure
 from gateway.relay.hop import Hops
 from gateway.relay.probe import RecipientChecks
 from gateway.relay.route import Routes
+from gateway.service.again import Again
 from gateway.service.sizes import AnnouncedSize
 from gateway.smtp.auth.passwords import Argon2Passwords
 from gateway.smtp.server import Server, serve
 from gateway.spool.bodies import SpoolBodies
+from gateway.spool.memory import SqliteMemory
 from gateway.spool.store import SqliteSpool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from gateway.config.model import Listener, Settings
+    from gateway.ports import Recorder
     from gateway.smtp.auth.table import LoginTable
 
 DRAIN_SECONDS: Final = 30.0
@@ -76,6 +81,7 @@ class Application:
         self._hops = Hops(settings)
         self._spool = SqliteSpool(settings.spool)
         self._bodies = SpoolBodies(settings.spool)
+        self._memory = SqliteMemory(settings.spool, settings.memory)
         self._routes = Routes(settings)
         self._checks = RecipientChecks(settings.local_domains, self._hops)
         self._passwords = _passwords(settings, self._parts.logins)
@@ -111,12 +117,33 @@ class Application:
                 hand_over=self._handover,
                 clock=clock,
                 recorder=recorder,
+                memory=self._memory,
+                opinion=OpenSsl(),
                 new_token=new_token,
             ),
         )
+        self._again = self._taking_on(recorder)
         self._sizes = {each.name: self._announced(each) for each in settings.listeners}
         self._servers: list[Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _taking_on(self, recorder: Recorder) -> Again:
+        """Return what takes kept mail through the journey again."""
+        return Again(
+            spool=self._spool,
+            journey=self._journey,
+            outcomes=Outcomes(
+                settings=self._settings.spool,
+                hostname=self._settings.hostname,
+                routes=self._routes,
+                clock=self._clock,
+                new_id=new_token,
+            ),
+            clock=self._clock,
+            recorder=recorder,
+            hostname=self._settings.hostname,
+            on_committed=self._dispatcher.wake,
+        )
 
     def _announced(self, listener: Listener) -> AnnouncedSize:
         inbound = listener.kind is ListenerKind.INBOUND
@@ -128,6 +155,7 @@ class Application:
         """Dispatch what the spool holds, then listen; raises `SetupError` if an address cannot be listened on."""
         await self._refresh_sizes()
         self._run(self._dispatcher.run())
+        self._run(self._again.run())
         self._run(self._keep_sizes())
         self._run(self._keep_keys())
         for listener in self._settings.listeners:
@@ -215,6 +243,7 @@ class Application:
         *left, _ = await asyncio.gather(
             *(each.drain(DRAIN_SECONDS) for each in self._servers), self._handover.drain(DRAIN_SECONDS)
         )
+        await self._again.stop(DRAIN_SECONDS)
         await self._dispatcher.stop(DRAIN_SECONDS)
         for task in tuple(self._tasks):
             task.cancel()
@@ -231,6 +260,7 @@ class Application:
             await self._passwords.close()
         await self._hops.close()
         await self._spool.close()
+        await asyncio.to_thread(self._memory.close)
 
 
 def _passwords(settings: Settings, logins: LoginTable) -> Argon2Passwords | None:

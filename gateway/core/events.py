@@ -32,6 +32,8 @@ class Stage(StrEnum):
     NOTIFIED = "notified"
     HELD = "held"
     QUARANTINED = "quarantined"
+    AGAIN = "again"
+    """Kept mail went through the journey again."""
 
 
 Fact = str | int | float | bool | None | tuple[str, ...]

@@ -163,10 +163,19 @@ def _lines(outcomes: Iterable[Outcome], language: int, reason: str, said: str) -
     for each in outcomes:
         yield f"    {_shown(str(each.recipient.mailbox))}"
         if each.action is not Action.RELAYED:
+            ours = _our_words(each, language)
             words = next((row[language] for row in _REASONS if re.fullmatch(row[0], each.status)), each.status)
-            yield f"        {reason}: {words}."
-            if each.reply is not None:
+            yield f"        {reason}: {ours or words}."
+            if each.reply is not None and not ours:
                 yield f"        {said}: {_shown(str(each.reply))}"
+
+
+def _our_words(outcome: Outcome, language: int) -> str:
+    """Return the reason in one language where the reply is our own and gives it in both, "" otherwise."""
+    if outcome.reply is None or outcome.remote:
+        return ""
+    vietnamese, both, english = outcome.reply.text.partition(" / ")
+    return _shown((vietnamese, english)[language - 1]) if both else ""
 
 
 def _named(message: Message) -> tuple[str, str]:

@@ -104,9 +104,9 @@ class Journey:
         """Join the rooms; `world` may be replaced later as a whole."""
         self.world = world
         self._hostname = hostname
-        self._doors = doors
-        self._outbound = outbound
-        self._inbound = inbound
+        self.doors = doors
+        self.outbound = outbound
+        self.inbound = inbound
         self._checks = checks
         self._hand_over = hand_over
         self._recorder = recorder
@@ -114,7 +114,7 @@ class Journey:
 
     async def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
         """Say who answers for mail on a listener (see `ports.Intake`)."""
-        door = self._doors[listener]
+        door = self.doors[listener]
         match door.kind:
             case ListenerKind.INBOUND:
                 return None
@@ -143,7 +143,7 @@ class Journey:
 
     async def recipient(self, listener: str, mailbox: Mailbox) -> Reply | None:
         """Return the refusal of a forward-path at RCPT, or None."""
-        if self._doors[listener].kind is not ListenerKind.INBOUND:
+        if self.doors[listener].kind is not ListenerKind.INBOUND:
             return None  # route and ruling need the header (handover.md 2)
         try:
             return await self._checks.check(mailbox)
@@ -185,7 +185,7 @@ class Journey:
         match received:
             case Submission():
                 opened = open_arrival(with_trace(clean, arrival, self._hostname))
-                consignments = await self._outbound.consign(world, received, opened)
+                consignments = await self.outbound.consign(world, received, opened)
             case Relayed():
                 consignments = await self._consign_relayed(world, received, clean)
         if isinstance(consignments, Reply):
@@ -199,7 +199,7 @@ class Journey:
             opened = open_arrival(with_trace(clean, arrival, self._hostname))
         except MimeError as error:
             return Reply.of(554, "5.6.0", f"Cấu trúc thư vượt giới hạn / message structure: {error.reason}")
-        return await self._inbound.consign(world, relayed, arrival.message, opened)
+        return await self.inbound.consign(world, relayed, arrival.message, opened)
 
     def _record_arrival(self, received: Received) -> None:
         arrival: Arrival = received.arrival

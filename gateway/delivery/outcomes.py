@@ -1,0 +1,59 @@
+"""What becomes of kept mail: entries that stand for one before, and our own replies to one, by the rules of settling.
+
+Implements `service.again.Outcomes`. Nothing here is stored.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gateway.core.queue import Kind
+from gateway.delivery.settle import Attempt, Moment, Terms, new_entry, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gateway.config.model import SpoolSettings
+    from gateway.core.queue import Consignment, Entry
+    from gateway.core.reply import Reply
+    from gateway.delivery.settle import Settled
+    from gateway.ports import Clock, Routes
+
+
+class Outcomes:
+    """Knows the schedule of the spool and the way to senders."""
+
+    def __init__(
+        self,
+        *,
+        settings: SpoolSettings,
+        hostname: str,
+        routes: Routes,
+        clock: Clock,
+        new_id: Callable[[], str],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Keep what every settlement needs; `jitter` returns numbers in [0, 1)."""
+        self._terms = Terms(settings, hostname, lambda mailbox: routes.inbound(mailbox) or routes.outbound(mailbox))
+        self._clock = clock
+        self._new_id = new_id
+        self._jitter = jitter
+
+    def entries(self, before: Entry, consignments: Sequence[Consignment]) -> tuple[Entry, ...]:
+        """Return consignments as entries that stand for the one before, each due at once.
+
+        Mail that waited for its key is as old as it is; what was released begins anew.
+        """
+        now = self._clock.now()
+        fresh = tuple(new_entry(each, self._new_id(), self._terms.settings, now) for each in consignments)
+        if before.consignment.kind is Kind.RELEASED:
+            return fresh
+        return tuple(replace(each, received_at=before.received_at, expires_at=before.expires_at) for each in fresh)
+
+    def answered(self, before: Entry, reply: Reply) -> Settled:
+        """Return what a reply of ours to all its open recipients makes of an entry (`handover.md` row 15)."""
+        replies = dict.fromkeys(before.open_indexes, reply)
+        moment = Moment(self._clock.now(), self._jitter(), self._new_id())
+        return settle(before, Attempt(replies), moment, self._terms)
