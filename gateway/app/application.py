@@ -21,8 +21,8 @@ from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.handover import Handover
-from gateway.inspection.openssl import OpenSsl
 from gateway.delivery.outcomes import Outcomes
+from gateway.inspection.openssl import OpenSsl
 from gateway.keys.revocation import REFRESH_EVERY
 from gateway.record.events import LogRecorder
 from gateway.record.logs import configure

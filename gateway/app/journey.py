@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.config.model import Settings
-    from gateway.ports import Bodies, Clock, HandOver, NextHops, RecipientChecks, Recorder, Routes
+    from gateway.ports import (
+        Bodies,
+        Clock,
+        HandOver,
+        Memory,
+        NextHops,
+        RecipientChecks,
+        Recorder,
+        Routes,
+        SecondOpinion,
+    )
     from gateway.service.intake import World
 
 _ANYWHERE: Final = ("0.0.0.0/0", "::/0")
@@ -35,6 +45,8 @@ class Rooms:
     hand_over: HandOver
     clock: Clock
     recorder: Recorder
+    memory: Memory
+    opinion: SecondOpinion
     new_token: Callable[[], str]
     """Returns fresh random ASCII: for ids and boundaries."""
 
@@ -52,6 +64,8 @@ def join(settings: Settings, world: World, rooms: Rooms) -> Journey:
             bodies=rooms.bodies,
             clock=rooms.clock,
             recorder=rooms.recorder,
+            memory=rooms.memory,
+            opinion=rooms.opinion,
             new_token=rooms.new_token,
         ),
         inbound=Inbound(
@@ -60,6 +74,7 @@ def join(settings: Settings, world: World, rooms: Rooms) -> Journey:
             routes=rooms.routes,
             clock=rooms.clock,
             recorder=rooms.recorder,
+            memory=rooms.memory,
         ),
         checks=rooms.checks,
         hand_over=rooms.hand_over,

@@ -31,7 +31,7 @@ from gateway.core.address import Mailbox
 from gateway.core.errors import InputError, SetupError
 from gateway.mime.fields import encode_text, fold
 from gateway.pki.path import Revocation, TrustAnchors
-from gateway.smime.sign import date_time
+from gateway.mime.dates import date_time
 
 _POLL: Final = 1.0
 _TEXT: Final = """\

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from gateway.core.events import Event
     from gateway.core.message import Message
     from gateway.core.octets import Builder
+    from gateway.core.past import PastMessage
     from gateway.core.queue import Consignment
     from gateway.core.received import Received
+    from gateway.pki.certificate import Certificate
     from gateway.ports import NextHop, NextHops, Transaction
     from gateway.service.intake import World
 
@@ -148,6 +150,21 @@ class _Anyone:
         return None
 
 
+class _Oblivion:
+    """What is only tried is not remembered."""
+
+    def remember(self, past: PastMessage) -> None:
+        del past
+
+
+class _Nobody:
+    """What goes nowhere needs no second opinion: our own look at it is enough."""
+
+    async def verify(self, finished: Message, certificate: Certificate) -> str | None:
+        del finished, certificate
+        return None
+
+
 class _Notebook:
     """A recorder that keeps the events of one letter."""
 
@@ -190,6 +207,8 @@ async def try_letter(
         hand_over=tray,
         clock=clock,
         recorder=notebook,
+        memory=_Oblivion(),
+        opinion=_Nobody(),
         new_token=lambda: secrets.token_hex(12),
     )
     journey = join(settings, world, rooms)
@@ -221,7 +240,7 @@ def listener_named(settings: Settings, name: str | None, kinds: Sequence[Listene
 
 def _arrival(letter: Letter, at: dt.datetime) -> Arrival:
     """Return the letter as a session would have handed it over, with the parameters a client would have given."""
-    path = letter.reverse_path if letter.reverse_path is not None else _author(letter.message) or NULL_PATH
+    path = letter.reverse_path if letter.reverse_path is not None else author_in(letter.message) or NULL_PATH
     envelope = Envelope(path, tuple(Recipient(each) for each in letter.recipients), eight_bit=_eight_bit(letter))
     if _international(letter, path):
         envelope = replace(envelope, smtputf8=True)
@@ -231,7 +250,8 @@ def _arrival(letter: Letter, at: dt.datetime) -> Arrival:
     return Arrival(TRACE_ID, at, client, envelope, letter.message)
 
 
-def _author(message: Message) -> Mailbox | None:
+def author_in(message: Message) -> Mailbox | None:
+    """Return the single mailbox of the single From field, None where there is no such thing."""
     try:
         author = author_of(read_header(message))
     except MimeError:

@@ -26,6 +26,7 @@ from gateway.config.base import (
     Strict,
 )
 from gateway.config.keys import STATE_FILE, KeyFile, KeysRevocation
+from gateway.config.memory import MemorySettings
 from gateway.config.senders import SenderSettings
 from gateway.config.wishes import WishSettings  # noqa: TC001 - the same
 
@@ -279,6 +280,8 @@ class Settings(Strict):
     """Who may send as whom beyond the lists of logins and sources, and what happens to mail that may not."""
     wishes: WishSettings | None = None
     """Subject words and a header field for senders; without it nobody's wish is asked for."""
+    memory: MemorySettings = MemorySettings()
+    """How much of past mail is remembered, for `gateway policy replay`."""
     max_message_size: Annotated[int, Field(ge=65536)] = 35 * MEBI
     """Octets announced as SIZE, lowered where the next hop takes less."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

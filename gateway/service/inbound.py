@@ -9,7 +9,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
 
-from gateway.core.decision import Deliver, Quarantine, Refuse
+from gateway.core.decision import AS_ROUTED, Deliver, Quarantine, Refuse
 from gateway.core.envelope import Direction
 from gateway.core.events import Event, Stage
 from gateway.core.octets import WINDOW
@@ -18,16 +18,20 @@ from gateway.core.reply import Reply
 from gateway.core.verdict import row_of
 from gateway.policy.engine import rule_inbound
 from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings
+from gateway.service.carriage import UNKNOWN_HOP, knows_hop, with_fields
+from gateway.service.kept import origin_of
+from gateway.service.recall import remember
 from gateway.smime.verify import verify
 from gateway.tagging import tag
 
 if TYPE_CHECKING:
+    from gateway.core.decision import Carriage
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.received import Relayed
     from gateway.core.verdict import Judgment
-    from gateway.ports import Clock, NextHops, Recorder, Routes
+    from gateway.ports import Clock, Memory, NextHops, Recorder, Routes
     from gateway.service.arrivals import Opened
     from gateway.service.intake import World
 
@@ -38,8 +42,11 @@ _NEEDS_UTF8: Final = Reply.of(550, "5.6.7", "a non-ASCII address cannot be relay
 class Inbound:
     """Turns a relayed arrival into consignments, or into the refusal the client sees."""
 
-    def __init__(self, *, hostname: str, hops: NextHops, routes: Routes, clock: Clock, recorder: Recorder) -> None:
+    def __init__(
+        self, *, hostname: str, hops: NextHops, routes: Routes, clock: Clock, recorder: Recorder, memory: Memory
+    ) -> None:
         """Keep what every message needs."""
+        self._memory = memory
         self._hostname = hostname
         self._hops = hops
         self._routes = routes
@@ -59,8 +66,9 @@ class Inbound:
         record_facts(self._recorder, relayed.arrival.trace_id, facts)
         shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
         record_rulings(self._recorder, relayed.arrival.trace_id, shares)
+        remember(self._memory, relayed, facts, shares)
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
-        if refusals and len(refusals) == len(shares):
+        if refusals and len(refusals) == len(shares) and relayed.again is None:
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
         agency = _agency(judgment)
         tagged = tag(
@@ -78,8 +86,13 @@ class Inbound:
             part = envelope.only(share.indexes)
             decision = share.ruling.decision
             match decision:
+                case Quarantine() | Refuse() if relayed.again is Kind.RELEASED:
+                    result = await self._deliver(relayed, tagged, part, AS_ROUTED)
+                    if isinstance(result, Reply):
+                        return result
+                    consignments += result
                 case Deliver():
-                    result = await self._deliver(relayed, tagged, part)
+                    result = await self._deliver(relayed, tagged, part, decision.carriage)
                     if isinstance(result, Reply):
                         return result
                     consignments += result
@@ -116,10 +129,15 @@ class Inbound:
         self._recorder.record(Event(Stage.VERIFIED, relayed.arrival.trace_id, facts))
         return judgment
 
-    async def _deliver(self, relayed: Relayed, tagged: Message, envelope: Envelope) -> tuple[Consignment, ...] | Reply:
-        hops = by_hop(envelope, self._routes.inbound)
+    async def _deliver(
+        self, relayed: Relayed, tagged: Message, envelope: Envelope, carriage: Carriage
+    ) -> tuple[Consignment, ...] | Reply:
+        hops = by_hop(envelope, self._routes.inbound if carriage.hop is None else lambda _: carriage.hop)
         if hops is None:
             return _UNKNOWN
+        if not knows_hop(self._hops, carriage):
+            return UNKNOWN_HOP
+        tagged = with_fields(tagged, carriage)
         consignments = []
         for name, part in hops:
             fit = await fitted(self._hops, name, tagged, part)
@@ -143,6 +161,7 @@ class Inbound:
             relayed.arrival.trace_id,
             answered_for=False,
             reason=reason,
+            origin=None if kind is Kind.DELIVER else origin_of(relayed),
         )
 
 

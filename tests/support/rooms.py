@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.cms.sign import SigningTemplate
     from gateway.core.events import Event
     from gateway.core.octets import Builder
+    from gateway.core.past import PastMessage
     from gateway.demo.authority import Credential
     from gateway.service.arrivals import Opened
 
@@ -55,6 +56,30 @@ class ListRecorder:
     def facts(self, stage: str) -> list[dict[str, object]]:
         """Return the facts of every event of a stage."""
         return [dict(each.facts) for each in self.events if each.stage == stage]
+
+
+class Notes:
+    """A `Memory` that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.past: list[PastMessage] = []
+
+    def remember(self, past: PastMessage) -> None:
+        self.past.append(past)
+
+
+class Opinion:
+    """A `SecondOpinion` that says what it is told to say, and counts."""
+
+    def __init__(self, answer: str | None = None, trouble: Exception | None = None) -> None:
+        self.answer, self.trouble = answer, trouble
+        self.asked: list[Message] = []
+
+    async def verify(self, finished: Message, certificate: Certificate) -> str | None:
+        self.asked.append(finished)
+        if self.trouble is not None:
+            raise self.trouble
+        return self.answer
 
 
 class MemoryBodies:
@@ -121,8 +146,11 @@ class CredentialKey:
         self.addresses = frozenset(Mailbox.parse(each).key for each in self.certificate.addresses)
         self.template: SigningTemplate = template(credential)
         self.damage: Callable[[bytes], bytes] = lambda value: value
+        self.trouble: Exception | None = None
 
     async def sign(self, to_be_signed: bytes) -> bytes:
+        if self.trouble is not None:
+            raise self.trouble
         value = raw_sign(self._credential.key, to_be_signed, scheme=self.template.scheme, digest=self.template.digest)
         return self.damage(value)
 

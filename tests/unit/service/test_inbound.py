@@ -20,6 +20,7 @@ from support.rooms import (
     KnownHops,
     Limits,
     ListRecorder,
+    Notes,
     opened,
     relayed,
     world,
@@ -45,6 +46,7 @@ async def consigned(
         routes=DomainRoutes(),
         clock=FixedClock(),
         recorder=recorder or ListRecorder(),
+        memory=Notes(),
     )
     arrived = relayed(message, *(to or (CLERK,)), sender="anybody@ngoai.example", smtputf8=smtputf8)
     return await room.consign(world(policy), arrived, Message.of(message), opened(message))

@@ -16,7 +16,18 @@ from gateway.service.inbound import Inbound
 from gateway.service.intake import Door, Journey, ListedSource, listed
 from gateway.service.outbound import Outbound
 from support.letters import HEAD, LAN, PLAIN
-from support.rooms import HOSTNAME, DomainRoutes, FixedClock, KnownHops, ListRecorder, MemoryBodies, relayed, world
+from support.rooms import (
+    HOSTNAME,
+    DomainRoutes,
+    FixedClock,
+    KnownHops,
+    ListRecorder,
+    MemoryBodies,
+    Notes,
+    Opinion,
+    relayed,
+    world,
+)
 from support.rooms import submission as submitted
 
 if TYPE_CHECKING:
@@ -65,6 +76,7 @@ class House:
     def __init__(self) -> None:
         self.hands, self.checks, self.recorder = Hands(), Checks(), ListRecorder()
         common = {"hostname": HOSTNAME, "hops": KnownHops(), "routes": DomainRoutes(), "clock": FixedClock()}
+        common["memory"] = Notes()
         self.journey = Journey(
             world(),
             hostname=HOSTNAME,
@@ -73,7 +85,9 @@ class House:
                 "internal": Door(ListenerKind.INTERNAL, SOURCES),
                 "inbound": Door(ListenerKind.INBOUND),
             },
-            outbound=Outbound(bodies=MemoryBodies(), recorder=self.recorder, new_token=lambda: "token", **common),  # type: ignore[arg-type]
+            outbound=Outbound(
+                bodies=MemoryBodies(), recorder=self.recorder, opinion=Opinion(), new_token=lambda: "token", **common
+            ),  # type: ignore[arg-type]
             inbound=Inbound(recorder=self.recorder, **common),  # type: ignore[arg-type]
             checks=self.checks,
             hand_over=self.hands,

@@ -1,0 +1,74 @@
+"""Which key signs: the ones a ruling speaks of, in its order, and whether the one found may sign now (R02).
+
+The certificate is asked about before every signature; a key that may not sign now is never replaced by another in
+silence: what is to happen then stands in the policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.core.decision import KeyChoice
+from gateway.core.reply import Reply
+from gateway.ports import KeyKind
+from gateway.service.authorship import key_covers, signed_as
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from gateway.core.decision import Sign
+    from gateway.ports import KeyCatalog, SigningKey
+    from gateway.service.authorship import Authorship
+    from gateway.service.intake import World
+
+
+@dataclass(frozen=True, slots=True)
+class Unable:
+    """A permanent cause for which a required signature is impossible, in words for the sender."""
+
+    reason: str
+    vietnamese: str
+    english: str
+
+    def reply(self) -> Reply:
+        """Return the refusal."""
+        return Reply.of(550, "5.7.1", f"Không ký được: {self.vietnamese} / cannot sign: {self.english}")
+
+
+def choose_key(world: World, decision: Sign, authorship: Authorship, now: datetime) -> SigningKey | Unable:
+    """Return the key the decision asks for, if it may sign for the author now."""
+    author = authorship.author
+    key, reason = None, "no_key"
+    for candidate in _candidates(world.catalog, decision, authorship):
+        refusal = key_covers(candidate, authorship, decision)
+        if refusal is None:
+            key = candidate
+            break
+        reason = refusal
+    if key is None and decision.label is not None and reason != "no_key":
+        label = decision.label
+        return Unable(reason, f"khóa {label} không cấp cho {author}", f"key {label} is not for {author}")
+    if key is None:
+        return Unable(reason, f"không có khóa ký cho {author}", f"there is no signing key for {author}")
+    fault = world.catalog.unfit(key, now)
+    if fault is not None:
+        return Unable(fault, f"khóa {key.label} không dùng được: {fault}", f"key {key.label} is not usable: {fault}")
+    return key
+
+
+def _candidates(catalog: KeyCatalog, decision: Sign, authorship: Authorship) -> Iterator[SigningKey]:
+    """Yield the keys that the decision speaks of, in its order."""
+    if decision.label is not None:
+        labeled = catalog.by_label(decision.label)
+        found: tuple[SigningKey | None, ...] = (labeled,)
+    else:
+        kinds = {
+            KeyChoice.PERSONAL: (KeyKind.PERSONAL,),
+            KeyChoice.ORGANIZATION: (KeyKind.ORGANIZATION,),
+            KeyChoice.PERSONAL_ELSE_ORGANIZATION: (KeyKind.PERSONAL, KeyKind.ORGANIZATION),
+        }[decision.key]
+        mailboxes = signed_as(authorship, decision)
+        found = tuple(catalog.for_author(each, kind) for kind in kinds for each in mailboxes)
+    yield from (each for each in found if each is not None)
