@@ -22,15 +22,21 @@ COMMANDS: Final = {
     "verify": ("gateway.cli.message", "verify"),
     "verify-path": ("gateway.cli.path", "verify_path"),
     "policy explain": ("gateway.cli.policy_explain", "explain"),
+    "policy test": ("gateway.cli.policy_cases", "try_cases"),
     "keys list": ("gateway.cli.keys", "list_all"),
     "keys show": ("gateway.cli.keys", "show_one"),
     "keys suspend": ("gateway.cli.keys", "suspend"),
     "keys resume": ("gateway.cli.keys", "resume"),
+    "queue list": ("gateway.cli.queue", "list_all"),
+    "queue show": ("gateway.cli.queue", "show_one"),
+    "queue release": ("gateway.cli.queue", "release"),
+    "queue delete": ("gateway.cli.queue", "delete"),
     "canary": ("gateway.cli.canary", "canary"),
 }
 """Command -> module and function; "GROUP WORD" is a command of a group."""
 GROUPS: Final = {
     "keys": "Khóa ký: xem, tạm ngừng ngay, cho dùng lại / signing keys: see them, stop one at once, let it sign again.",
+    "queue": "Hàng đợi: xem, cho đi, xóa thư bị giữ / the queue: see, release and delete mail that is kept.",
     "policy": "Quy định thư: kiểm tra, giải thích, thử, áp dụng / mail policies: check, explain, try out, apply.",
 }
 """Group -> what it is about."""

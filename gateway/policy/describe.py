@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from gateway.core.address import NULL_PATH, Mailbox, NullPath
-from gateway.core.contents import Attachment, Contents, Marking, Wish
+from gateway.core.contents import NOTHING, Attachment, Contents, Marking, Wish
 from gateway.core.decision import Deliver, Hold, PassUnchanged, Quarantine, Refuse, Sign
 from gateway.policy.model import Facts, authors_keys, senders_keys
 
@@ -69,7 +69,7 @@ _NAMED: Final = ("login", "listener", "form", "subject", "size", "verdict")
 
 
 def remembered(facts: Facts) -> dict[str, Plain]:
-    """Return facts as plain values; `recalled` gives them back."""
+    """Return facts as plain values; `recalled` gives them back. Contents that nobody read are None, not empty."""
     path = facts.reverse_path
     contents = facts.contents
     found: dict[str, Any] = {name: getattr(facts, name) for name in _NAMED}
@@ -81,14 +81,16 @@ def remembered(facts: Facts) -> dict[str, Plain]:
         "at": facts.at.isoformat(),
         "wish": facts.wish.value if facts.wish is not None else None,
         "fields": {name: list[Any](texts) for name, texts in sorted(facts.fields.items())},
-        "contents": {
-            "attachments": [
-                [each.name, each.media_type, each.octets, each.signed_pdf] for each in contents.attachments
-            ],
-            "links": list[Any](sorted(contents.links)),
-            "markings": list[Any](sorted(contents.markings)),
-            "complete": contents.complete,
-        },
+        "contents": None if contents is NOTHING else _contents(contents),
+    }
+
+
+def _contents(contents: Contents) -> dict[str, Plain]:
+    return {
+        "attachments": [[each.name, each.media_type, each.octets, each.signed_pdf] for each in contents.attachments],
+        "links": list[Any](sorted(contents.links)),
+        "markings": list[Any](sorted(contents.markings)),
+        "complete": contents.complete,
     }
 
 
@@ -97,7 +99,6 @@ def recalled(plain: Mapping[str, Any]) -> Facts:
     try:
         author = Mailbox.parse(plain["author"]) if plain["author"] is not None else None
         path = Mailbox.parse(plain["reverse_path"]) if plain["reverse_path"] is not None else NULL_PATH
-        contents = plain["contents"]
         return Facts(
             author=author,
             author_keys=authors_keys(author),
@@ -107,13 +108,19 @@ def recalled(plain: Mapping[str, Any]) -> Facts:
             at=datetime.fromisoformat(plain["at"]),
             wish=Wish(plain["wish"]) if plain["wish"] is not None else None,
             fields={name: tuple(texts) for name, texts in plain["fields"].items()},
-            contents=Contents(
-                tuple(Attachment(*each) for each in contents["attachments"]),
-                frozenset(contents["links"]),
-                frozenset(map(Marking, contents["markings"])),
-                contents["complete"],
-            ),
+            contents=_recalled_contents(plain["contents"]),
             **{name: plain[name] for name in _NAMED},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("not the facts of a message") from error
+
+
+def _recalled_contents(plain: Mapping[str, Any] | None) -> Contents:
+    if plain is None:
+        return NOTHING
+    return Contents(
+        tuple(Attachment(*each) for each in plain["attachments"]),
+        frozenset(plain["links"]),
+        frozenset(map(Marking, plain["markings"])),
+        plain["complete"],
+    )
