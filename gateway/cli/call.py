@@ -7,6 +7,8 @@ hostile text: no control or direction character may reach a terminal.
 from __future__ import annotations
 
 import datetime as dt
+import os
+import pwd
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -63,6 +65,16 @@ def moment(text: str | None) -> dt.datetime:
         wanted = "not a time as ISO 8601 writes it, such as 2026-11-24T08:00:00+07:00"
         raise SetupError(f"--at {text}: {wanted}") from error
     return found if found.tzinfo is not None else found.replace(tzinfo=dt.UTC)
+
+
+def acting_user() -> str:
+    """Return the user of the system who gives the command, and who became root for it where that is known."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = f"uid {os.getuid()}"
+    before = os.environ.get("SUDO_USER", "")
+    return f"{name} (sudo: {before})" if os.getuid() == 0 and before.isprintable() and before else name
 
 
 def printable(text: str) -> str:

@@ -111,15 +111,15 @@ class Desk:
 
     def __init__(self, settings: SpoolSettings) -> None:
         """Open a spool that exists; raises `SetupError` where there is none or it cannot be opened."""
-        if not (settings.directory / "spool.sqlite3").exists():
-            raise SetupError(f"{settings.directory}: holds no spool: has a gateway run with this configuration?")
         self._settings = settings
-        self._place = prepare_place(settings.directory)
         try:
+            if not (settings.directory / "spool.sqlite3").exists():
+                raise SetupError(f"{settings.directory}: holds no spool: has a gateway run with this configuration?")
+            self._place = prepare_place(settings.directory)
             self._database = Database(self._place, SPOOL)
             self._files = BodyFiles(self._place.bodies)
         except (OSError, ServiceError) as error:
-            raise SetupError(f"{self._place.directory}: the spool cannot be opened: {error}") from error
+            raise SetupError(f"{settings.directory}: the spool cannot be opened: {error}") from error
         self._reader = Reader(self._database, self._files)
 
     def __enter__(self) -> Self:
