@@ -21,13 +21,14 @@ from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_messa
 from gateway.cli.report import as_object, print_report
 from gateway.config.trust import read_certificates, read_crls, read_untrusted
 from gateway.core.address import domain_key
+from gateway.core.decision import SignatureForm
 from gateway.core.errors import InputError, ServiceError, SetupError
 from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadable, Verified
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.mime.transfer import CannotEncode
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.smime.own_work import check_own_work
-from gateway.smime.sign import Left, NoBoundaryError, content_digest, finish_clear, prepare
+from gateway.smime.sign import Left, NoBoundaryError, prepare
 from gateway.smime.verify import verify as judge_message
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ _COMMAND_LINE: Final = "command-line"
 
 async def _signed(message: Message, key: SigningKey, now: dt.datetime) -> Message:
     """Return the finished message, checked; raises `InputError` with the reason where it must not be signed."""
+    from gateway.service.signing import sealed  # noqa: PLC0415 - `verify` starts without the rooms of the gateway
+
     if not canonical(message):
         raise InputError("it has CRLF and other line ends, or a NUL: a transport would change what was signed")
     author = author_of(read_header(message))
@@ -122,14 +125,18 @@ async def _signed(message: Message, key: SigningKey, now: dt.datetime) -> Messag
         raise InputError("it holds an 8-bit part that somebody else signed") from error
     if isinstance(prepared, Left):
         raise InputError(prepared.reason)
-    template = key.template
-    to_be_signed = template.to_be_signed(content_digest(prepared, template.digest), now)
-    cms = template.finish(to_be_signed, await key.sign(to_be_signed))
     try:
-        finished = finish_clear(prepared, cms=cms, micalg=template.micalg, new_token=lambda: secrets.token_hex(16))
+        finished = await sealed(
+            prepared,
+            key,
+            form=SignatureForm.CLEAR,
+            claimed_signing_time=now,
+            new_token=lambda: secrets.token_hex(16),
+            new_builder=FileBuilder,
+        )
     except NoBoundaryError as error:
         raise InputError("no boundary fits") from error
-    fault = check_own_work(finished, certificate=key.certificate, sent_along=template.certificates)
+    fault = check_own_work(finished, certificate=key.certificate, sent_along=key.template.certificates)
     if fault is not None:
         raise InputError(f"our own signature does not verify ({fault}); nothing was written")
     return finished

@@ -1,0 +1,184 @@
+"""The look at our own work: it takes nothing but the shape we make, and sees one wrong octet anywhere in it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.cms.algorithms import Scheme, raw_sign
+from gateway.core.message import Message
+from gateway.core.octets import WINDOW, MemoryBuilder
+from gateway.pki.certificate import Certificate
+from gateway.smime.opaque import finish_opaque
+from gateway.smime.own_work import check_own_work, cut
+from gateway.smime.sign import Left, content_digest, finish, prepare
+from support.letters import ASCII, HEAD, NOW, PLAIN, lan, real_life, template
+
+if TYPE_CHECKING:
+    from gateway.cms.sign import SigningTemplate
+    from gateway.demo.authority import Credential
+
+BOUNDARY = "=_lan0123456789"
+
+
+def made(
+    message: bytes, credential: Credential, chosen: SigningTemplate, *, at: object = NOW
+) -> tuple[Message, Message]:
+    """Return the message finished in both forms."""
+    prepared = prepare(Message.of(message), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    assert not isinstance(prepared, Left)
+    signed_over = chosen.to_be_signed(content_digest(prepared, chosen.digest), at)  # type: ignore[arg-type]
+    value = raw_sign(credential.key, signed_over, scheme=chosen.scheme, digest=chosen.digest)
+    clear = finish(prepared, cms=chosen.finish(signed_over, value), micalg=chosen.micalg, boundary=BOUNDARY)
+    opaque = finish_opaque(
+        prepared, template=chosen, to_be_signed=signed_over, signature=value, new_builder=MemoryBuilder
+    )
+    return clear, opaque
+
+
+def fault(finished: Message | bytes, credential: Credential, chosen: SigningTemplate) -> str | None:
+    message = Message.of(finished) if isinstance(finished, bytes) else finished
+    certificate = Certificate.load(credential.certificate)
+    return check_own_work(message, certificate=certificate, sent_along=chosen.certificates)
+
+
+SHAPES = [
+    ("rsa2048", Scheme.PKCS1V15, "sha256"),
+    ("rsa2048", Scheme.PSS, "sha512"),
+    ("rsa3072", Scheme.PKCS1V15, "sha384"),
+    ("rsa3072", Scheme.PSS, "sha256"),
+    ("p256", Scheme.ECDSA, "sha256"),
+    ("p384", Scheme.ECDSA, "sha384"),
+    ("p384", Scheme.ECDSA, "sha512"),
+]
+
+
+@pytest.mark.parametrize(("shape", "scheme", "digest"), SHAPES)
+@pytest.mark.parametrize("at", [NOW, None, NOW.replace(year=2050)], ids=["utc", "no time", "generalized"])
+def test_everything_we_can_make_is_good(shape: str, scheme: Scheme, digest: str, at: object) -> None:
+    """Each key, scheme and digest that we sign with, with and without a time, in both forms."""
+    credential = lan(shape)
+    chosen = template(credential, scheme=scheme, digest=digest)
+    assert [fault(each, credential, chosen) for each in made(PLAIN, credential, chosen, at=at)] == [None, None]
+
+
+@pytest.mark.parametrize("name", sorted(real_life()))
+def test_every_kind_of_letter_is_good(name: str) -> None:
+    """What stands inside says nothing about the signature."""
+    credential = lan("p256")
+    chosen = template(credential)
+    assert [fault(each, credential, chosen) for each in made(real_life()[name], credential, chosen)] == [None, None]
+
+
+@pytest.mark.parametrize("more", [*range(76, 80), WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW])
+def test_any_length_is_good(more: int) -> None:
+    """Ends of lines, of windows and of blocks of base64 may stand anywhere."""
+    credential = lan("p256")
+    chosen = template(credential)
+    lines = b"x" * 60 + b"\r\n"
+    message = HEAD + b"Content-Type: text/plain\r\n\r\n" + lines * (more // 62) + b"y" * (more % 62) + b"\r\n"
+    for each in made(message, credential, chosen):
+        assert fault(each, credential, chosen) is None
+        place = len(each) // 3
+        changed = Message.join(
+            (each.slice(0, place), bytes([each.read(place, place + 1)[0] ^ 1]), each.slice(place + 1, len(each)))
+        )
+        assert fault(changed, credential, chosen) is not None
+
+
+@pytest.mark.parametrize("form", [0, 1], ids=["clear", "opaque"])
+def test_no_changed_octet_behind_the_header_is_overlooked(form: int) -> None:
+    """One bit of any octet from the blank line to the end, preamble apart: never good."""
+    credential = lan("p256")
+    chosen = template(credential)
+    good = made(ASCII, credential, chosen)[form].octets()
+    begin = good.index(b"\r\n--" + BOUNDARY.encode()) if form == 0 else good.index(b"\r\n\r\n")
+    for place in range(begin, len(good)):
+        changed = good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :]
+        assert fault(changed, credential, chosen) is not None, place
+
+
+def test_no_changed_octet_of_a_template_is_overlooked() -> None:
+    """Whatever a fault in memory does to a prepared key, its next message is not good, though its value fits."""
+    credential = lan("p256")
+    whole = template(credential)
+    for name in ("_versions", "_certificates", "_signer_head", "_signature_algorithm"):
+        octets: bytes = getattr(whole, name)
+        for place in range(len(octets)):
+            broken = replace(whole, **{name: octets[:place] + bytes([octets[place] ^ 1]) + octets[place + 1 :]})
+            assert fault(made(ASCII, credential, broken)[0], credential, whole) is not None, (name, place)
+    for number, octets in enumerate(whole._fixed_attributes):
+        for place in range(len(octets)):
+            attributes = list(whole._fixed_attributes)
+            attributes[number] = octets[:place] + bytes([octets[place] ^ 1]) + octets[place + 1 :]
+            broken = replace(whole, _fixed_attributes=tuple(attributes))
+            assert fault(made(ASCII, credential, broken)[0], credential, whole) is not None, (number, place)
+
+
+def test_the_test_above_knows_every_part_of_a_template() -> None:
+    """A part that is added to templates is added to the test of their faults."""
+    assert [each.name for each in fields(template(lan("p256"))) if each.name.startswith("_")] == [
+        "_versions",
+        "_certificates",
+        "_signer_head",
+        "_signature_algorithm",
+        "_fixed_attributes",
+    ]
+
+
+def test_each_kind_of_damage_has_its_code() -> None:
+    """The alarm says where to look."""
+    credential = lan()
+    chosen = template(credential)
+    good = made(PLAIN, credential, chosen)[0].octets()
+
+    def found(octets: bytes) -> str | None:
+        return fault(octets, credential, chosen)
+
+    start = good.index(b"\r\n\r\n", good.index(b"\r\n--=_lan0123456789\r\n")) + 4
+    assert found(good[:start] + bytes([good[start] ^ 1]) + good[start + 1 :]) == "digest_mismatch"
+    assert found(good.replace(b"MIME-Version: 1.0\r\n", b"")) == "header"
+    assert found(b"Content-Type: text/html\r\n" + good) == "header"
+    assert found(good.replace(b"micalg=sha-256", b"micalg=sha1")) == "header"
+    assert found(good + b"x") == "structure"
+    assert found(good[:-4]) == "structure"
+    assert (
+        found(good.replace(b"\r\n\r\n--=_lan0123456789\r\n", b"\r\n\r\n--=_lan0123456789\r\n\r\n--=_lan0123456789x", 1))
+        == "structure"
+    )
+    assert found(good.replace(b"\r\n\r\n--=_lan0123456789\r\n", b"\r\n\r\n--=_lan\r\n", 1)) == "structure"
+    letters = good.index(b"\r\n\r\n", good.index(b"application/pkcs7-signature; name=")) + 4
+    assert found(good[:letters] + b"AAAA" + good[letters + 4 :]) == "cms"
+    assert found(good[:letters] + good[letters : letters + 40] + b"\r\n" + good[letters + 40 :]) == "cms"
+
+
+def test_a_certificate_that_is_missing_or_another_is_seen() -> None:
+    """Readers need the intermediates, and the signature must be the key's whose message it is."""
+    credential = lan()
+    chosen = template(credential)
+    lonely = replace(template(credential), certificates=frozenset({credential.certificate}))
+    clear, _ = made(PLAIN, credential, chosen)
+    assert fault(clear, credential, lonely) == "certificates"
+    other = lan("p256")
+    certificate = Certificate.load(other.certificate)
+    assert check_own_work(clear, certificate=certificate, sent_along=chosen.certificates) == "certificate"
+
+
+def test_a_wrong_value_is_seen() -> None:
+    """A key that returns rubbish."""
+    credential = lan()
+    chosen = template(credential)
+    prepared = prepare(Message.of(PLAIN), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    assert not isinstance(prepared, Left)
+    attributes = chosen.to_be_signed(content_digest(prepared, chosen.digest), NOW)
+    finished = finish(prepared, cms=chosen.finish(attributes, bytes(256)), micalg=chosen.micalg, boundary=BOUNDARY)
+    assert fault(finished, credential, chosen) == "bad_signature"
+
+
+def test_what_others_make_is_not_ours() -> None:
+    """A message that nobody signed, and one whose header never ends."""
+    assert cut(Message.of(PLAIN)) == "header"
+    assert cut(Message.of(b"From: a@b.example\r\n")) == "header"
+    assert cut(Message.of(b"")) == "header"
