@@ -85,6 +85,12 @@ class Door:
     kind: ListenerKind
     sources: tuple[ListedSource, ...] = ()
 
+    def listed(self, client: Client) -> Submitter | None:
+        """Return who answers for a client: by its certificate first, then by the most specific network."""
+        fitting = [each for each in self.sources if each.is_at(client)]
+        best = max(fitting, key=lambda each: (bool(each.certificates), each.network.prefixlen), default=None)
+        return best.submitter if best is not None else None
+
 
 class Journey:
     """Implements `ports.Intake`."""
@@ -123,7 +129,7 @@ class Journey:
             case ListenerKind.SUBMISSION:
                 return Reply.of(530, "5.7.0", "Phải đăng nhập / authentication required")
             case ListenerKind.INTERNAL:
-                return listed(door.sources, client) or self._unlisted(client)
+                return door.listed(client) or self._unlisted(client)
 
     def _by_login(self, login: str) -> Submitter | Reply:
         try:
@@ -216,10 +222,3 @@ class Journey:
             "octets": len(arrival.message),
         }
         self._recorder.record(Event(Stage.RECEIVED, arrival.trace_id, facts))
-
-
-def listed(sources: Sequence[ListedSource], client: Client) -> Submitter | None:
-    """Return who answers for a client: by its certificate first, then by the most specific network."""
-    fitting = [each for each in sources if each.is_at(client)]
-    best = max(fitting, key=lambda each: (bool(each.certificates), each.network.prefixlen), default=None)
-    return best.submitter if best is not None else None

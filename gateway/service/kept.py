@@ -108,7 +108,8 @@ class Kept:
             except ServiceError:
                 return Submitter(origin.login, frozenset(), Standing.RIGHTS_UNKNOWN)
         named = (each.submitter for each in door.sources if each.submitter.name == origin.login)
-        return next(named, Submitter(origin.login, frozenset(), Standing.UNLISTED))
+        unlisted = Submitter(origin.login, frozenset(), Standing.UNLISTED)
+        return next(named, None) or door.listed(self._arrival().client) or unlisted
 
     def _own_authors(self) -> frozenset[str]:
         """Return the mailboxes that the message itself names as author and sender."""

@@ -13,7 +13,7 @@ from gateway.core.errors import InputError, ServiceError, StorageFullError
 from gateway.core.received import Client, Submitter
 from gateway.core.reply import Reply
 from gateway.service.inbound import Inbound
-from gateway.service.intake import Door, Journey, ListedSource, listed
+from gateway.service.intake import Door, Journey, ListedSource
 from gateway.service.outbound import Outbound
 from support.letters import HEAD, LAN, PLAIN
 from support.rooms import (
@@ -117,7 +117,7 @@ async def test_an_internal_listener_knows_listed_hosts_only() -> None:
     refusal = await journey.authorize("internal", client("192.0.2.1"), None)
     assert isinstance(refusal, Reply)
     assert refusal.code == 550
-    assert listed(SOURCES, client("2001:db8::1")) is None
+    assert Door(ListenerKind.INTERNAL, SOURCES).listed(client("2001:db8::1")) is None
 
 
 async def test_an_inbound_listener_makes_no_submitter() -> None:
