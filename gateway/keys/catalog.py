@@ -184,7 +184,7 @@ def load_catalog(
 ) -> Catalog:
     """Read, check and prepare every key; raises one `SetupError` with all mistakes of all of them.
 
-    Takes 100 ms and more for an RSA key that no catalog of this process holds yet: not for the event loop.
+    Takes some ms for each key that no catalog of this process holds yet: not for the event loop.
     """
     mistakes: list[str] = []
     loaded: list[FileKey] = []
