@@ -98,7 +98,7 @@ class Cut:
         """Yield the octets of the CMS in blocks; raises `binascii.Error` for anything but base64 in lines of 76."""
         size = len(self.letters)
         for start in range(0, size, _BLOCK):
-            lines = self.letters.read(start, start + _BLOCK)
+            lines = self.letters.octets() if size <= _BLOCK else self.letters.read(start, start + _BLOCK)
             letters = lines.replace(b"\r\n", b"")
             if len(lines) - len(letters) != 2 * -(-len(lines) // _LETTERS) or not lines.endswith(b"\r\n"):
                 raise binascii.Error("not in lines")
@@ -109,7 +109,7 @@ def cut(finished: Message) -> Cut | str:
     """Return the pieces of a finished message, or the stable code of why it is none of ours."""
     octets = finished.octets() if len(finished) <= WINDOW else b""
     blank = octets.find(b"\r\n\r\n") if octets else finished.find(b"\r\n\r\n")
-    head = octets[: blank + 2] if octets else finished.read(0, blank + 2)
+    head = b"\r\n" + (octets[: blank + 2] if octets else finished.read(0, blank + 2))
     types = _values(head, b"content-type")
     if blank < 0 or len(types) != 1 or len(_values(head, b"mime-version")) != 1:
         return "header"
@@ -125,9 +125,20 @@ def cut(finished: Message) -> Cut | str:
 
 
 def _values(head: bytes, name: bytes) -> list[bytes]:
-    """Return the values of the fields of this name, unfolded."""
-    found = re.findall(rb"(?i)(?:^|\r\n)" + name + rb"[ \t]*:((?:[^\r]|\r\n[ \t])*)", head)
-    return [each.replace(b"\r\n", b"").strip(b" \t") for each in found]
+    """Return the values of the fields of this name (lower case), unfolded; `head` begins with a line end."""
+    found: list[bytes] = []
+    low = head.lower()
+    place = low.find(b"\r\n" + name)
+    while place >= 0:
+        begin = place + 2 + len(name)
+        stop = low.find(b"\r\n", begin)
+        while low[stop + 2 : stop + 3] in (b" ", b"\t"):
+            stop = low.find(b"\r\n", stop + 2)
+        rest = head[begin:stop].lstrip(b" \t")
+        if rest[:1] == b":":
+            found.append(rest[1:].replace(b"\r\n", b"").strip(b" \t"))
+        place = low.find(b"\r\n" + name, stop)
+    return found
 
 
 def _cut_small(octets: bytes, delimiter: bytes) -> Cut | str:
