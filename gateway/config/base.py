@@ -31,6 +31,8 @@ def _domain(text: str) -> str:
 
 
 def _mailbox(text: str) -> str:
+    if text.startswith("*@"):
+        raise ValueError("not a mailbox: name each one")
     try:
         return Mailbox.parse(text).key
     except ValueError:
