@@ -62,7 +62,11 @@ def place_of(directory: Directory, agency: str | None, recipient: Mailbox) -> st
     inside: a mailbox of the author's own agency, or one of ours that belongs to no agency. other_agency: a mailbox of
     any other agency in the registry (of every agency, where the author has none). outside: everybody else.
     """
-    theirs = directory.agency_of(recipient)
+    return place_among(directory, agency, recipient, directory.agency_of(recipient))
+
+
+def place_among(directory: Directory, agency: str | None, recipient: Mailbox, theirs: str | None) -> str:
+    """Return what `place_of` does, for a recipient of whom it is known that `theirs` is the agency."""
     if theirs is None:
         return "inside" if directory.is_local(recipient) else "outside"
     return "inside" if theirs == agency else "other_agency"

@@ -145,7 +145,7 @@ def _rule(
         if holds is Holds.SKIP and isinstance(step.decision, Hold):
             tried.append(f"{step.name}: passed over, an administrator released the message")
             continue
-        refusal = next((each.line for each in step.once if not each.condition.holds(view)), None)
+        refusal = _refusal(step.once, view)
         if refusal is None:
             matched, waiting, refusal = _sort_out(step, view, seats, waiting)
             if matched:
@@ -159,6 +159,14 @@ def _rule(
     return tuple(shares)
 
 
+def _refusal(questions: tuple[Question, ...], view: View) -> str | None:
+    """Return the trace line of the first question whose answer is no."""
+    for each in questions:
+        if not each.condition.holds(view):
+            return each.line
+    return None
+
+
 def _sort_out(
     step: Step[object], view: View, seats: Sequence[Mapping[str, frozenset[str]]], waiting: list[int]
 ) -> tuple[list[int], list[int], str | None]:
@@ -170,7 +178,7 @@ def _sort_out(
     line: str | None = None
     for index in waiting:
         view.sets.update(seats[index])
-        refusal = next((each.line for each in step.each if not each.condition.holds(view)), None)
+        refusal = _refusal(step.each, view)
         (matched if refusal is None else missed).append(index)
         line = line or refusal
     return matched, missed, line

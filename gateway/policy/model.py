@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from gateway.core.address import Mailbox, domain_key
+from gateway.core.address import Mailbox
 from gateway.core.contents import NOTHING, Contents, Marking, Wish
 from gateway.core.verdict import VERDICTS, row_of
 from gateway.policy.directory import NOBODY
@@ -192,10 +192,14 @@ def senders_keys(reverse_path: ReversePath) -> frozenset[str]:
 
 def keys_of(mailbox: Mailbox) -> frozenset[str]:
     """Return every pattern a mailbox fits."""
-    domain = domain_key(mailbox.domain)
-    labels = domain.split(".")
-    parents = (".".join(labels[index:]) for index in range(1, len(labels)))
-    return frozenset((mailbox.key, f"@{domain}", *(f"@*.{parent}" for parent in parents)))
+    key = mailbox.key
+    domain = key.rpartition("@")[2]
+    found = {key, f"@{domain}"}
+    parent = domain.partition(".")[2]
+    while parent:
+        found.add(f"@*.{parent}")
+        parent = parent.partition(".")[2]
+    return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.policy.conditions import FIELD
-from gateway.policy.directory import place_of
+from gateway.policy.directory import place_among
 from gateway.policy.model import folded, keys_of
 
 if TYPE_CHECKING:
@@ -73,10 +73,11 @@ class View:
 
 def seat(recipient: Mailbox, directory: Directory, agency: str | None) -> dict[str, frozenset[str]]:
     """Return what is asked of a recipient, seen from an author of `agency`."""
+    theirs = directory.agency_of(recipient)
     return {
         "recipient": keys_of(recipient),
-        "recipient_is": frozenset((place_of(directory, agency, recipient),)),
-        "recipient_agency": _one(directory.agency_of(recipient)),
+        "recipient_is": frozenset((place_among(directory, agency, recipient, theirs),)),
+        "recipient_agency": _one(theirs),
     }
 
 

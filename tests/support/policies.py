@@ -8,11 +8,24 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import strategies as st
 
 from gateway.core.address import NULL_PATH, Mailbox
+from gateway.core.contents import Attachment, Contents, Wish
 from gateway.core.decision import Hold, OutboundDecision
 from gateway.core.envelope import Direction
-from gateway.policy.conditions import AllOf, Among, AnyOf, Condition, LargerThan, Not, SubjectContains
-from gateway.policy.directory import NOBODY
+from gateway.policy.conditions import (
+    AllOf,
+    Among,
+    AnyOf,
+    Condition,
+    Dates,
+    Hours,
+    LargerThan,
+    Matches,
+    Not,
+    SubjectContains,
+)
+from gateway.policy.directory import PLACES
 from gateway.policy.model import NO_AUTHOR, NULL_SENDER, Facts, Rule
+from gateway.policy.patterns import expression
 from gateway.policy.view import View, seat
 
 if TYPE_CHECKING:
@@ -59,11 +72,37 @@ def view(recipient: Mailbox | None = None, **changed: Any) -> View:
     return seen_of(facts(**changed), recipient)
 
 
+class Town:
+    """x.example is agency "ax", y.x.example and one mailbox elsewhere are "ay"; test is ours and nobody's."""
+
+    digest = "town"
+
+    def knows(self, agency: str) -> bool:
+        return agency in {"ax", "ay"}
+
+    def agency_of(self, mailbox: Mailbox) -> str | None:
+        if mailbox.key == "a@example":
+            return "ay"
+        return {"x.example": "ax", "y.x.example": "ay"}.get(mailbox.domain)
+
+    def is_local(self, mailbox: Mailbox) -> bool:
+        return mailbox.domain.endswith(("x.example", "test"))
+
+
+TOWN: Final = Town()
+GROUPS: Final = {
+    "a@x.example": frozenset({"heads"}),
+    "@*.test": frozenset({"guests", "heads"}),
+    "login:mai": frozenset({"guests"}),
+}
+
+
 def seen_of(message: Facts, recipient: Mailbox | None = None) -> View:
-    """Return what conditions see of these facts, for one recipient, where nobody is known to the directory."""
-    seen = View.of(message, groups={}, agency=None)
+    """Return what conditions see of these facts in the town, for one recipient."""
+    agency = TOWN.agency_of(message.author) if message.author is not None else None
+    seen = View.of(message, groups=GROUPS, agency=agency)
     if recipient is not None:
-        seen.sets.update(seat(recipient, NOBODY, None))
+        seen.sets.update(seat(recipient, TOWN, agency))
     return seen
 
 
@@ -89,8 +128,20 @@ SIMPLE: Final[st.SearchStrategy[Condition]] = st.one_of(
     _among("login", ("lan", "mai")),
     _among("listener", ("submission", "internal")),
     _among("traits", ("report", "list", "calendar")),
+    _among("group", ("heads", "guests")),
+    _among("agency", ("ax", "ay")),
+    _among("recipient_agency", ("ax", "ay")),
+    _among("recipient_is", PLACES),
+    _among("wish", ("sign", "decline")),
+    _among("has", ("attachment", "link", "partly_read")),
+    _among("day", ("wed", "thu")),
     st.frozensets(WORDS, min_size=1, max_size=2).map(SubjectContains),
+    WORDS.map(lambda word: Matches("subject", expression(f"^{word}"))),
     st.integers(0, 3).map(LargerThan),
+    st.sampled_from([(0, 720), (720, 1440), (1380, 60)]).map(lambda span: Hours((span,))),
+    st.lists(st.dates(dt.date(2026, 3, 2), dt.date(2026, 3, 6)), min_size=2, max_size=2).map(
+        lambda days: Dates(min(days), max(days))
+    ),
 )
 CONDITIONS: Final[st.SearchStrategy[Condition]] = st.recursive(
     SIMPLE,
@@ -110,5 +161,13 @@ FACTS: Final = st.builds(
     traits=st.builds(Marks, report=st.booleans(), list_mail=st.booleans(), calendar=st.booleans()),
     subject=st.lists(WORDS, max_size=2).map("".join),
     size=st.integers(0, 4),
+    at=st.datetimes(dt.datetime(2026, 3, 2), dt.datetime(2026, 3, 6), timezones=st.just(dt.UTC)),  # noqa: DTZ001 - as asked
+    wish=st.none() | st.sampled_from(Wish),
+    contents=st.builds(
+        Contents,
+        attachments=st.sampled_from([(), (Attachment("Đơn.PDF", "application/pdf", 9, signed_pdf=True),)]),
+        links=st.sampled_from([frozenset(), frozenset({"a.x.example"})]),
+        complete=st.booleans(),
+    ),
 )
 RECIPIENTS: Final = st.lists(MAILBOXES, min_size=1, max_size=4)

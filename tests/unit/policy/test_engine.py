@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from gateway.core.address import Mailbox
 from gateway.core.decision import Deliver, Hold, OutboundDecision, Refuse
+from gateway.core.envelope import Direction
 from gateway.policy import conditions
-from gateway.policy.conditions import Among, Condition, LargerThan
+from gateway.policy.conditions import Among, AnyOf, Condition, LargerThan
+from gateway.policy.directory import PLACES
 from gateway.policy.engine import (
     DEFAULT_INBOUND,
     DEFAULT_OUTBOUND,
@@ -21,8 +23,8 @@ from gateway.policy.engine import (
     rule_inbound,
     rule_outbound,
 )
-from gateway.policy.model import Facts, Policy, Rule
-from support.policies import CONDITIONS, FACTS, LAN, MAI, RECIPIENTS, SIMPLE, facts, rule, seen_of
+from gateway.policy.model import Facts, Holds, Policy, Rule
+from support.policies import CONDITIONS, FACTS, GROUPS, LAN, MAI, RECIPIENTS, SIMPLE, TOWN, facts, rule, seen_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +35,8 @@ NOTHING = plan([], DEFAULT_INBOUND)
 
 def policy(*rules: Rule[OutboundDecision]) -> Policy:
     """Return a policy of outbound rules."""
-    return Policy(rules, plan(rules, DEFAULT_OUTBOUND), NOTHING, "digest", frozenset())
+    outbound = plan(rules, DEFAULT_OUTBOUND)
+    return Policy(rules, outbound, NOTHING, "digest", frozenset(), directory=TOWN, groups=GROUPS)
 
 
 def among(key: str, *values: str) -> Among:
@@ -155,7 +158,7 @@ def evaluations(rules: Sequence[Rule[OutboundDecision]], recipients: Sequence[Ma
     return count
 
 
-@pytest.mark.parametrize("key", ["author", "login", "recipient", "reverse_path"])
+@pytest.mark.parametrize("key", ["author", "login", "recipient", "reverse_path", "group", "agency", "recipient_agency"])
 def test_a_thousand_rules_cost_what_ten_cost(key: str) -> None:
     """Rules about others are not even looked at: the number of questions does not grow with the number of rules."""
 
@@ -166,6 +169,69 @@ def test_a_thousand_rules_cost_what_ten_cost(key: str) -> None:
     few = evaluations(rules(10), (MAI, BINH))
     assert few > 0
     assert evaluations(rules(1000), (MAI, BINH)) == few
+
+
+def test_rules_of_alternatives_are_led_to_by_each_of_them() -> None:
+    """A rule for any of several people costs others nothing either, and still finds each of them."""
+
+    def rules(count: int) -> list[Rule[OutboundDecision]]:
+        pairs = ((among("author", f"p{n}@b.example"), among("login", f"p{n}")) for n in range(count))
+        return [*(rule(f"r{n}", AnyOf(pair)) for n, pair in enumerate(pairs)), rule("last", LargerThan(0))]
+
+    assert evaluations(rules(1000), (MAI,)) == evaluations(rules(10), (MAI,)) == 1
+    chosen = policy(*rules(10))
+    (share,) = rule_outbound(chosen, facts(login="p7"), (MAI,))
+    assert share.ruling.rule == "r7"
+    (share,) = rule_outbound(chosen, facts(author=Mailbox.parse("p3@b.example")), (MAI,))
+    assert share.ruling.rule == "r3"
+
+
+def test_what_was_released_is_not_held_again() -> None:
+    """For released mail rules that hold are passed over, in the open; every other rule still speaks."""
+    refuse = Rule("no", Direction.OUTBOUND, "", True, (LargerThan(0),), Refuse("không", "no"), "f.yaml:1:1")
+    chosen = policy(rule("keep"), refuse)
+    (share,) = rule_outbound(chosen, facts(), (MAI,), holds=Holds.SKIP)
+    assert share.ruling.rule == "no"
+    assert share.ruling.trace[0] == "keep: passed over, an administrator released the message"
+    (share,) = rule_outbound(chosen, facts(), (MAI,))
+    assert share.ruling.rule == "keep"
+
+
+@pytest.mark.parametrize(
+    ("author", "recipient", "wanted"),
+    [
+        ("b@x.example", "a@x.example", "inside"),
+        ("b@x.example", "a@y.x.example", "other_agency"),
+        ("b@x.example", "a@example", "other_agency"),
+        ("b@x.example", "b@z.test", "inside"),
+        ("b@x.example", "b@example", "outside"),
+        ("b@z.test", "a@x.example", "other_agency"),
+        ("b@z.test", "b@z.test", "inside"),
+        ("a@example", "a@y.x.example", "inside"),
+        (None, "a@x.example", "other_agency"),
+    ],
+)
+def test_where_a_recipient_is(author: str | None, recipient: str, wanted: str) -> None:
+    """Inside is the author's own agency and what is ours and nobody's; an agency is another's by mailbox or domain."""
+    sender = Mailbox.parse(author) if author is not None else None
+    rules = [rule(place, among("recipient_is", place)) for place in PLACES]
+    (share,) = rule_outbound(policy(*rules), facts(author=sender), (Mailbox.parse(recipient),))
+    assert share.ruling.rule == wanted
+
+
+def test_groups_have_mailboxes_domains_and_logins() -> None:
+    """A message is a group's by its author or by its login."""
+    chosen = policy(rule("heads", among("group", "heads")), rule("guests", among("group", "guests")))
+
+    def found(**changed: Any) -> str:
+        (share,) = rule_outbound(chosen, facts(**changed), (MAI,))
+        return share.ruling.rule
+
+    assert found(author=Mailbox.parse("A@X.example")) == "heads"
+    assert found(author=Mailbox.parse("b@z.test")) == "heads"
+    assert found(login="mai") == "guests"
+    assert found(author=Mailbox.parse("b@x.example"), login="Mai") == DEFAULT_RULE
+    assert found(author=None, login=None) == DEFAULT_RULE
 
 
 def test_once_per_message_is_asked_once() -> None:
