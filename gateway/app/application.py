@@ -16,6 +16,7 @@ import structlog
 
 from gateway.app.findings import findings_of
 from gateway.app.journey import Rooms, join
+from gateway.app.presence import Presence, State
 from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
@@ -124,6 +125,8 @@ class Application:
         )
         self._again = self._taking_on(recorder)
         self._sizes = {each.name: self._announced(each) for each in settings.listeners}
+        self._presence, self._loads = Presence(settings.spool.directory), 0
+        self._reloading = asyncio.Lock()
         self._servers: list[Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -173,6 +176,10 @@ class Application:
                 )
             )
             self._log.info("listening", listener=listener.name, address=listener.address, kind=listener.kind.value)
+        with contextlib.suppress(OSError):  # `gateway policy apply` will not find us; mail flows
+            if not self._presence.claim():
+                self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
+        self._say_state()
 
     def port(self, listener: str) -> int:
         """Return the port a listener is bound to."""
@@ -204,7 +211,12 @@ class Application:
 
     def reload(self) -> None:
         """Read policies, keys, logins, trust and TLS certificates again, beside the mail that flows."""
-        self._run(self._reload())
+        self._run(self._reload_in_turn())
+
+    async def _reload_in_turn(self) -> None:
+        """Let no reload overtake another: the one that was asked for last is the one that stays."""
+        async with self._reloading:
+            await self._reload()
 
     async def _reload(self) -> None:
         try:
@@ -214,6 +226,7 @@ class Application:
                 server.reload_tls()
         except SetupError as error:
             self._log.error("reload refused, the old state stands", mistakes=error.mistakes)
+            self._say_state(error.mistakes)
             return
         configure(settings.log_level)
         changed = [
@@ -227,6 +240,16 @@ class Application:
         if waiting:
             self._log.warning("changed settings that need a restart", sections=waiting)
         self._log.info("reloaded", policy=parts.world.policy.digest)
+        self._say_state()
+
+    def _say_state(self, mistakes: tuple[str, ...] = ()) -> None:
+        """Leave word of what is live now, for `gateway policy apply`."""
+        self._loads += 1
+        at = self._clock.now().isoformat(timespec="milliseconds")
+        try:
+            self._presence.report(State(self._journey.world.policy.digest, self._loads, at, mistakes))
+        except OSError as error:
+            self._log.warning("the state file cannot be written", error=error.strerror)
 
     async def findings(self) -> tuple[str, ...]:
         """Return what an administrator should know before a start; asks every hop, changes nothing."""
@@ -256,6 +279,7 @@ class Application:
 
     async def close(self) -> None:
         """Let go of connections, processes and the spool."""
+        self._presence.release()
         if self._passwords is not None:
             await self._passwords.close()
         await self._hops.close()
