@@ -19,7 +19,7 @@ import typer
 from gateway.cli.call import Mistakes, complain, moment, stop
 from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_message
 from gateway.cli.report import as_object, print_report
-from gateway.config.trust import read_certificates, read_crls, read_untrusted
+from gateway.config.trust import read_certificates, read_crls, read_trust, read_untrusted
 from gateway.core.address import domain_key
 from gateway.core.decision import SignatureForm
 from gateway.core.errors import InputError, ServiceError, SetupError
@@ -80,13 +80,20 @@ def _signing_key(
     from gateway.config.keys import KeyFile  # noqa: PLC0415 - as above
     from gateway.config.load import load_settings  # noqa: PLC0415 - `verify` starts without YAML and pydantic
     from gateway.keys.catalog import load_catalog  # noqa: PLC0415 - as above
+    from gateway.keys.revocation import RevocationWatch  # noqa: PLC0415 - as above
+    from gateway.keys.suspensions import Suspensions  # noqa: PLC0415 - as above
 
+    suspensions = watch = None
     if (key is None) == (p12 is None):
         raise SetupError("give either --key LABEL with --config FILE, or --p12 FILE with --password-file FILE")
     if key is not None:
         if config is None or password_file is not None:
             raise SetupError("--key needs --config, and no --password-file")
-        files = [each for each in load_settings(config).keys if each.label == key]
+        settings = load_settings(config)
+        files = [each for each in settings.keys if each.label == key]
+        suspensions = Suspensions(settings.keys_state_file)
+        demand, lists = settings.keys_revocation, settings.trust.crls
+        watch = RevocationWatch(read_trust(settings.trust), files=lists, demand=demand, now=now)
         if not files:
             raise SetupError(f"{config}: there is no key {key!r}")
     else:
@@ -94,7 +101,7 @@ def _signing_key(
             raise SetupError("--p12 needs --password-file: a password never stands in the arguments")
         secret = f"file:{password_file.absolute()}"
         files = [KeyFile(label=_COMMAND_LINE, kind="personal", pkcs12=p12, passphrase=secret)]
-    catalog = load_catalog(files, now=now)
+    catalog = load_catalog(files, now=now, suspensions=suspensions, watch=watch)
     found = catalog.by_label(files[0].label)
     if found is None:
         raise SetupError(f"the key {files[0].label!r} was not loaded")

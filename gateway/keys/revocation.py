@@ -7,17 +7,22 @@ leaves the last good ones standing: what they revoked stays revoked, and they gr
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from gateway.config.trust import read_crls
 from gateway.core.errors import SetupError
 from gateway.core.verdict import ChainState
+from gateway.pki.graph import subject_key
 from gateway.pki.path import Purpose, Revocation, validate
+from gateway.pki.pkix import read_lists
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -117,11 +122,24 @@ class RevocationWatch:
         if not _named(state, certificates):
             return None
         answer = _path(state.trust, certificates, at, Revocation.SOFT)
-        if answer.reason not in _REVOKED and len(certificates) > 1:
-            # our own authority need not be an anchor for other people's mail: the key's file says who issued it
-            anchored = replace(state.trust, anchors=(certificates[-1],))
-            answer = _path(anchored, certificates, at, Revocation.SOFT)
-        return answer.reason if answer.reason in _REVOKED else None
+        return answer.reason if answer.reason in _REVOKED else _by_issuer(state.trust, certificates, at)
+
+
+def _by_issuer(trust: TrustAnchors, certificates: Chain, at: dt.datetime) -> str | None:
+    """Return what the lists of the issuers in the key's own file say, where no path from an anchor tells it.
+
+    Our own authority need not be an anchor for other people's mail.
+    """
+    for one in read_lists(trust.crls, at=at):
+        for child, issuer in itertools.pairwise(certificates):
+            if one.issuer != subject_key(issuer):
+                continue
+            if one.parsed.get_revoked_certificate_by_serial_number(child.serial_number) is None:
+                continue
+            with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+                if one.parsed.is_signature_valid(issuer.public_key):  # type: ignore[arg-type]
+                    return "revoked" if child is certificates[0] else "issuer_revoked"
+    return None
 
 
 def _path(trust: TrustAnchors, certificates: Chain, at: dt.datetime, revocation: Revocation) -> PathAnswer:
