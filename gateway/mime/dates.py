@@ -24,13 +24,16 @@ def date_time(moment: datetime) -> str:
 def date_of(header: Header) -> datetime | None:
     """Return the moment (aware) of the single Date field; None where there are several, or it cannot be read.
 
-    The zone "-0000" says that nobody knows the zone; the time is UTC nevertheless (RFC 5322 3.3).
+    The zone "-0000" says that nobody knows the zone; the time is UTC nevertheless (RFC 5322 3.3). Without any zone the
+    time is another one for each reader.
     """
     fields = header.all("date")
     if len(fields) != 1 or len(fields[0].value) > _MAX_DATE:
         return None
     try:
         moment = parsedate_to_datetime(fields[0].value.decode("ascii"))
-        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC) if b"-0000" in fields[0].value else None
+        return moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):  # the library's answers to what is no date
         return None
