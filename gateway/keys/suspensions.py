@@ -91,13 +91,13 @@ class Suspensions:
             found = read_suspensions(self._path)
         except FileNotFoundError:
             if self._signature is not None:
-                self._close("is gone")
+                self._close(f"{self._path}: is gone")
         except BlockingIOError:
             self._locked_since = now if self._locked_since is None else self._locked_since
             if now - self._locked_since >= _PATIENCE:
-                self._close("is locked")
+                self._close(f"{self._path}: is locked by somebody")
         except OSError as error:
-            self._close(f"cannot be read: {error.strerror}")
+            self._close(f"{self._path}: cannot be read: {error.strerror}")
         except SetupError as error:
             self._close("; ".join(error.mistakes))
         else:
@@ -108,7 +108,7 @@ class Suspensions:
     def _close(self, words: str) -> None:
         """Suspend every key; said once for each cause."""
         if words != self._fault:
-            _LOG.error("the state of keys is unreadable, every key is suspended", file=str(self._path), reason=words)
+            _LOG.error("the state of keys is unreadable, every key is suspended", reason=words)
         self._fault = words
 
 

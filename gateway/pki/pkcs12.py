@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _BLOCKS: Final = {"sha1": 64, "sha224": 64, "sha256": 64, "sha384": 128, "sha512": 128}
 """Digest -> octets it takes in at once: "v" of RFC 7292 B.2."""
 _MAC_KEY: Final = 3
-_MAX_ITERATIONS: Final = 10_000_000
+_MAX_ITERATIONS: Final = 2_000_000
 _MAX_BAGS: Final = 64
 
 

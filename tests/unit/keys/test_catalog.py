@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import time
+import timeit
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -26,6 +27,10 @@ from gateway.core.errors import SetupError
 from gateway.core.message import Message
 from gateway.demo.authority import Credential, name, pem, shared_key
 from gateway.keys.catalog import Catalog, load_catalog
+from gateway.keys.revocation import RevocationWatch
+from gateway.keys.suspensions import Suspensions, append
+from gateway.pki.certificate import Certificate
+from gateway.pki.path import TrustAnchors
 from gateway.ports import KeyCatalog, KeyKind, SigningKey
 from support.letters import LAN, NOW, authority, binh, lan
 
@@ -330,6 +335,54 @@ def test_nothing_shows_or_copies_a_private_key(tmp_path: Path) -> None:
     for escape in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="stays in the process"):
             escape(key)
+
+
+def test_the_first_reason_is_told(tmp_path: Path) -> None:
+    """Out of date, then suspended, then revoked; a catalog that is given no guard asks nobody."""
+    credential = issued(1, not_after=NOW + 10 * DAY)
+    file = setting(tmp_path, "lan", credential)
+    crls = authority().revocation_lists([credential.certificate])
+    trust = TrustAnchors((Certificate.load(authority().root),), (), crls)
+    watch = RevocationWatch(trust, files=(), demand="soft", now=NOW)
+    state = tmp_path / "state.jsonl"
+    append(state, "suspend", "lan", who="ai đó", reason="thử", now=NOW)
+    catalog = load_catalog([file], now=NOW, suspensions=Suspensions(state), watch=watch)
+    key = catalog.by_label("lan")
+    assert key is not None
+    assert catalog.unfit(key, NOW + 11 * DAY) == "expired"
+    assert catalog.unfit(key, NOW) == "suspended"
+    assert catalog.findings(NOW)[0].endswith(
+        "may not sign: suspended by ai đó at 2026-11-24T01:30:00+00:00: thử (key 'lan')"
+    )
+    revoked = load_catalog([file], now=NOW, suspensions=Suspensions(tmp_path / "none"), watch=watch)
+    assert revoked.unfit(key, NOW) == "revoked"
+    assert "may not sign: revoked" in revoked.findings(NOW)[0]
+    assert load_catalog([file], now=NOW).unfit(key, NOW) is None
+
+
+def test_a_state_nobody_can_read_is_found(tmp_path: Path) -> None:
+    """Every key is suspended, and the check before a start says why in one line."""
+    state = tmp_path / "state.jsonl"
+    state.write_text("?\n", encoding="utf-8")
+    state.chmod(0o600)
+    catalog = load_catalog([setting(tmp_path, "lan", issued(1))], now=NOW, suspensions=Suspensions(state))
+    key = catalog.by_label("lan")
+    assert key is not None
+    assert catalog.unfit(key, NOW) == "suspended"
+    (line,) = catalog.findings(NOW)
+    assert line == f"{tmp_path}/state.jsonl:1: is not a line of this file: every key is suspended"
+
+
+def test_asking_costs_less_than_five_microseconds(tmp_path: Path) -> None:
+    """The questions before every signature must not be what signing costs."""
+    trust = TrustAnchors((Certificate.load(authority().root),), (), authority().revocation_lists())
+    watch = RevocationWatch(trust, files=(), demand="soft", now=NOW)
+    file = setting(tmp_path, "lan", issued(1))
+    catalog = load_catalog([file], now=NOW, suspensions=Suspensions(tmp_path / "none"), watch=watch)
+    key = catalog.by_label("lan")
+    assert key is not None
+    fastest = min(timeit.repeat(lambda: catalog.unfit(key, NOW), number=1000, repeat=20)) / 1000
+    assert fastest < 5e-6
 
 
 def test_the_ports_promises_are_kept(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from asn1crypto import keys as asn1_keys
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -243,3 +244,48 @@ def test_holding_a_key_excuses_nothing(tmp_path: Path) -> None:
     assert "passphrase is wrong" in refusal(key_file(tmp_path, octets, passphrase=b"another"))
     assert "chmod 600" in refusal(key_file(tmp_path, octets, mode=0o644))
     assert open_key(key_file(tmp_path, octets), at=NOW) is held
+
+
+def damaged(**wrong: int) -> bytes:
+    """Return an RSA key with some of its numbers replaced, as PKCS#8 (DER); no library writes such a thing."""
+    numbers = lan("rsa2048").key.private_numbers()  # type: ignore[union-attr]
+    parts = {
+        "version": 0,
+        "modulus": numbers.public_numbers.n,
+        "public_exponent": numbers.public_numbers.e,
+        "private_exponent": numbers.d,
+        "prime1": numbers.p,
+        "prime2": numbers.q,
+        "exponent1": numbers.dmp1,
+        "exponent2": numbers.dmq1,
+        "coefficient": numbers.iqmp,
+        **wrong,
+    }
+    return bytes(asn1_keys.PrivateKeyInfo.wrap(asn1_keys.RSAPrivateKey(parts), "rsa").dump())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"exponent1": 3}, {"exponent2": 65537}, {"coefficient": 5}, {"prime1": 0xFFFFFFFB}, {"private_exponent": 7}],
+)
+def test_a_damaged_rsa_key_is_refused(wrong: dict[str, int], tmp_path: Path) -> None:
+    """One wrong number, and one signature can give the factors away: such a key is never used."""
+    assert damaged() == lan("rsa2048").key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key = serialization.load_der_private_key(damaged(**wrong), None, unsafe_skip_rsa_key_validation=True)
+    octets = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(PASSPHRASE),
+    )
+    line = refusal(pem_file(tmp_path, octets, lan("rsa2048").chain_pem()))
+    assert "damaged" in line
+
+
+def test_issuers_are_held_once(tmp_path: Path) -> None:
+    """Thousands of keys under one authority do not hold thousands of copies of it."""
+    one = open_key(pem_file(tmp_path, lan().key_pem(PASSPHRASE), lan().chain_pem()), at=NOW)
+    (tmp_path / "b").mkdir()
+    two = open_key(pem_file(tmp_path / "b", lan("p256").key_pem(PASSPHRASE), lan("p256").chain_pem()), at=NOW)
+    assert one.chain[0] is two.chain[0]
