@@ -212,7 +212,7 @@ def plain_settings(policy: Policy, domains: Sequence[str]) -> Settings:
         "policies": ".",
         "auth": {"file": "logins"},
         "tags": {"authserv_id": "mail.thu-nghiem.example"},
-        "wishes": {"ask": ["!ky", "[ký số]"], "decline": ["!khongky", "[không ký]"], "field": "X-Gateway-Sign"},
+        "wishes": {"ask": ["!ky", "[ký số]"], "decline": ["!khongky", "[không ký]"]},
     }
     return parse_settings("(no configuration)", json.dumps(document), directory=Path("/nonexistent"))
 
