@@ -58,6 +58,21 @@ class Shared:
     """Name in the files -> name in the policy."""
     places: dict[str, str] = field(default_factory=dict)
     """ "profile NAME", "group NAME", "defaults" -> where it stands."""
+    used: set[str] = field(default_factory=set)
+    """Names of profiles that some rule builds on."""
+
+    def narrowed(self) -> Shared:
+        """Return a copy for one agency, to which it may add names of its own."""
+        return Shared(self.defaults, dict(self.profiles), dict(self.groups), dict(self.places), self.used)
+
+    def unused(self, groups: frozenset[str]) -> Iterator[str]:
+        """Yield a line for each name that no rule uses; `groups` are those some rule asks for."""
+        for what, place in self.places.items():
+            kind, _, name = what.partition(" ")
+            if kind == "profile" and name not in self.used:
+                yield f"{place}: no rule uses the profile {name!r}"
+            if kind == "group" and self.groups[name] not in groups:
+                yield f"{place}: no rule asks for the group {name!r}"
 
 
 class File:
@@ -97,7 +112,7 @@ class File:
         """Yield the rules and the marker in their order; wrong ones are complained about and left out."""
         if "rules" not in self._entries:
             return
-        levels = Levels(shared.defaults, shared.profiles)
+        levels = Levels(shared.defaults, shared.profiles, shared.used)
         for node in self.checker.items(self._entries["rules"].node):
             if isinstance(node, Scalar) and node.value == AGENCIES and self.agency is None:
                 yield Marker(self.checker.place(node.place))

@@ -62,6 +62,8 @@ class Levels:
 
     defaults: SignLevel | None = None
     profiles: Mapping[str, SignLevel] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    """Names of profiles that some rule builds on; filled while rules are read."""
 
 
 ALONE: Final = Levels()

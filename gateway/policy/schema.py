@@ -71,6 +71,7 @@ class _Loading:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._found: list[File | str] = []
+        self._shared = [Shared()]
         self._patterns = Budget()
 
     def mistakes(self) -> list[str]:
@@ -90,9 +91,15 @@ class _Loading:
                 found[member] |= names
         return {member: frozenset(names) for member, names in found.items()}
 
+    def unused(self, rules: Iterable[Rule[Decision]]) -> tuple[str, ...]:
+        """Return a line for each group and profile that no rule uses, in any file."""
+        asked = (pair for rule in rules for pair in keys_asked(rule.conditions))
+        groups = frozenset[str]().union(*(values for key, values in asked if key == "group"))
+        return tuple(dict.fromkeys(line for shared in self._shared for line in shared.unused(groups)))
+
     def province(self, files: Sequence[tuple[str, str]], agencies: Sequence[AgencyFile]) -> list[Rule[Decision]]:
         """Return all rules in the order in which they count."""
-        shared = Shared()
+        shared = self._shared[0]
         opened = [file for name, text in files if (file := self._open(name, text, None)) is not None]
         for each in opened:
             each.share(shared)
@@ -121,7 +128,8 @@ class _Loading:
         file = self._open(given.name, given.text, given.agency)
         if file is None:
             return []
-        shared = Shared(province.defaults, dict(province.profiles), dict(province.groups), dict(province.places))
+        shared = province.narrowed()
+        self._shared.append(shared)
         file.share(shared)
         rules = [each for each in file.rules(shared, self._directory, self._patterns) if isinstance(each, Rule)]
         if len(rules) > MAX_AGENCY_RULES:
@@ -157,6 +165,7 @@ def _policy(rules: Sequence[Rule[Decision]], loading: _Loading, directory: Direc
         asks_contents=not asked.isdisjoint(CONTENT_KEYS),
         asks_fields=frozenset(each.removeprefix(FIELD) for each in asked if each.startswith(FIELD)),
         mentions=mentions,
+        warnings=(*loading.unused(rules), *_lent(active)),
     )
 
 
@@ -191,6 +200,12 @@ def _mentions(rule: Rule[Decision]) -> Iterator[Mention]:
     for key, values in keys_asked(rule.conditions):
         if key == "listener":
             yield from (Mention("listener", each, rule.place) for each in sorted(values))
+
+
+def _lent(rules: Iterable[Rule[Decision]]) -> Iterator[str]:
+    for each in rules:
+        if isinstance(each.decision, Sign) and each.decision.for_other_addresses:
+            yield f"{each.place}: rule {each.name!r} signs for addresses the key does not name: most clients warn"
 
 
 def expired(policy: Policy, today: dt.date) -> Iterator[str]:

@@ -97,7 +97,10 @@ def _profile(checker: Checker, entry: Entry, levels: Levels) -> SignLevel | None
     if name is not None and name not in levels.profiles:
         known = ", ".join(sorted(levels.profiles)) or "there is none"
         checker.complain(entry.node.place, f"no profile is named {name[:80]!r} (known: {known})")
-    return levels.profiles.get(name) if name is not None else None
+    if name is None:
+        return None
+    levels.used.add(name)
+    return levels.profiles.get(name)
 
 
 def _signed(checker: Checker, node: Node, chain: tuple[SignLevel, ...]) -> Then | None:
