@@ -106,7 +106,7 @@ def release(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,  # noqa: FBT002 - a flag
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Let held or quarantined mail go: all rules but those that hold are asked again; it is signed or tagged as usual."""
+    """Let held or quarantined mail go: all rules but those that hold are asked again, it is signed or tagged."""
     by = _by(reason)
     with _desk(config) as desk:
         chosen = _named(desk, ids)

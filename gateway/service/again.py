@@ -188,7 +188,8 @@ class Again:
             return
         kinds = {each.kind for each in result}
         if kinds == {Kind.TO_SIGN}:
-            await self._end(entry, _AWAY)
+            waiting = replace(entry.consignment, reason=result[0].reason)
+            await self._end(replace(entry, consignment=waiting), _AWAY)
         elif kinds <= {Kind.HELD, Kind.QUARANTINED}:
             await self._hold(entry, result[0].reason)
         else:
