@@ -20,6 +20,7 @@ from gateway.mime.fields import AuthorDefect, author_of, decode_text
 from gateway.mime.mailboxes import AddressError, mailbox_list
 from gateway.ports import KeyKind
 from gateway.service.senders import Grant
+from gateway.smime.classify import Form
 from gateway.smime.headers import inner_difference
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from gateway.core.decision import Sign
     from gateway.core.events import Fact
     from gateway.core.received import Submission, Submitter
-    from gateway.mime.entity import Entity
     from gateway.mime.fields import Field, Header
     from gateway.ports import SigningKey
+    from gateway.service.arrivals import Opened
     from gateway.service.senders import Senders
 
 _BETWEEN: Final = re.compile(r"[\s<>()\[\]\"\u201c\u201d,;:]+")
@@ -82,9 +83,9 @@ class Authorship:
     """The single mailbox of the single From field."""
     by: Grant
     held_by: frozenset[str]
-    """`Mailbox.key`s of other mailboxes whose holder holds the author's."""
+    """`Mailbox.key`s of other mailboxes, which the submitter has by name, whose holder holds the author's."""
     personal_key: bool
-    """A personal key may sign: the author sends, or lets a delegate sign as it."""
+    """A personal key may sign: the submitter has the author by name, or is a delegate who may sign as the author."""
     sender: Mailbox | None
     replies_elsewhere: bool
     """Reply-To names a mailbox that is not the submitter's, or cannot be read."""
@@ -101,9 +102,9 @@ class Authorship:
         }
 
 
-def authorship_of(senders: Senders, submission: Submission, top: Entity) -> Authorship | Objection:
+def authorship_of(senders: Senders, submission: Submission, opened: Opened) -> Authorship | Objection:
     """Return the author that may be signed for, or the objection with the strictest reaction, first found first."""
-    check = _Check(senders, submission, top)
+    check = _Check(senders, submission, opened)
     objections = tuple(check.objections())
     refusing = (each for each in objections if each.reaction is Reaction.REFUSE)
     worst = next(refusing, objections[0] if objections else None)
@@ -120,10 +121,11 @@ def key_covers(key: SigningKey, authorship: Authorship, decision: Sign) -> str |
 
     Readers compare the From address with those in the certificate, exactly: a key that does not name it signs only
     where the rule says `for_other_addresses`. Then an organization's key may; a personal one still only for another
-    address of its holder.
+    address of its holder. A person's key never signs for a submitter who has the author's address by its domain alone,
+    nor for a delegate unless the table says so.
     """
     if key.kind is KeyKind.PERSONAL and not authorship.personal_key:
-        return "personal_key_not_for_delegate"
+        return f"personal_key_not_for_{authorship.by}"
     if authorship.author.key in key.addresses:
         return None
     if not decision.for_other_addresses:
@@ -143,12 +145,12 @@ def signed_as(authorship: Authorship, decision: Sign) -> tuple[Mailbox, ...]:
 class _Check:
     """One submission under check; each method is one of the checks."""
 
-    def __init__(self, senders: Senders, submission: Submission, top: Entity) -> None:
+    def __init__(self, senders: Senders, submission: Submission, opened: Opened) -> None:
         self._senders = senders
         self._submitter: Submitter = submission.submitter
         self._reverse_path = submission.arrival.envelope.reverse_path
-        self._top = top
-        self._header: Header = top.header
+        self._opened = opened
+        self._header: Header = opened.header
         found = author_of(self._header)
         if isinstance(found, Mailbox) and _ENCODED_WORD in found.local:
             found = AuthorDefect.MALFORMED
@@ -178,13 +180,13 @@ class _Check:
         assert isinstance(self._author, Mailbox)  # noqa: S101 - otherwise there is an objection
         right = self._senders.right(self._submitter, self._author)
         sender = self._sender if isinstance(self._sender, Mailbox) else None
-        personal = right is not None or (
-            sender is not None and self._senders.delegates.get((self._author.key, sender.key), False)
-        )
+        personal = right is not Grant.DOMAIN
+        if right is None:
+            personal = sender is not None and self._senders.delegates.get((self._author.key, sender.key), False)
         return Authorship(
             author=self._author,
             by=right or Grant.DELEGATE,
-            held_by=self._senders.held_by(self._author),
+            held_by=self._senders.held_by(self._submitter, self._author),
             personal_key=personal,
             sender=sender,
             replies_elsewhere=self._replies_elsewhere(),
@@ -237,7 +239,9 @@ class _Check:
                         yield self._not_allowed("resent_not_allowed", str(each), name, f"this {name} address")
 
     def _check_inside(self) -> Iterator[Objection]:
-        code = inner_difference(self._header, self._top)
+        code = inner_difference(self._header, self._opened.entity)
+        if self._opened.form is Form.COMPRESSED:
+            code = "inner_unreadable"
         if code == "inner_unreadable":
             text = (
                 "Thư bọc trong thư này không đọc được / the message that is wrapped in this one cannot be read; "

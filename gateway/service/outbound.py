@@ -78,7 +78,7 @@ class Outbound:
     async def consign(self, world: World, submission: Submission, opened: Opened) -> tuple[Consignment, ...] | Reply:
         """Return what is to be handed over; a reply refuses the whole message."""
         envelope = submission.arrival.envelope
-        authorship = authorship_of(world.senders, submission, opened.entity)
+        authorship = authorship_of(world.senders, submission, opened)
         self._recorder.record(Event(Stage.AUTHORIZED, submission.arrival.trace_id, authorship.facts()))
         if isinstance(authorship, Objection):
             if authorship.reaction is Reaction.REFUSE:

@@ -74,9 +74,9 @@ class Senders:
             return Grant.DOMAIN
         return next((grant for name, grant in self._derived(key) if name in submitter.authors), None)
 
-    def held_by(self, mailbox: Mailbox) -> frozenset[str]:
-        """Return the keys of the mailboxes whose holder holds this one, too: the base of a plus-address and so on."""
-        return frozenset(name for name, _ in self._derived(mailbox.key))
+    def held_by(self, submitter: Submitter, mailbox: Mailbox) -> frozenset[str]:
+        """Return the keys of those mailboxes, listed by name, that give the submitter this one: its base and so on."""
+        return frozenset(name for name, _ in self._derived(mailbox.key) if name in submitter.authors)
 
     def delegate_of(self, submitter: Submitter, author: Mailbox) -> str | None:
         """Return the key of a mailbox that the submitter has by name, and that may send for the author."""

@@ -23,6 +23,7 @@ _SHOWN: Final = ("from", "sender", "reply-to", "to", "cc", "subject", "date")
 _CLAIMED: Final = ("from", "sender", "reply-to", "subject")
 """Fields by which a message says who speaks, to whom an answer goes, and on what."""
 _MARKS: Final = frozenset({"hp", "protected-headers"})
+_ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
 _WRAPS: Final = frozenset({"message/rfc822", "message/global", "message/news", "message/partial"})
 """Types whose body begins with a header that some reader shows in place of the outer one (RFC 2046 5.2)."""
 
@@ -74,34 +75,40 @@ def inner_difference(outer: Header, top: Entity) -> str | None:
     fields (RFC 9788) may leave some out, and have no other. Messages that are attached beside something else are not
     looked into.
     """
-    current = top
-    while True:
-        if current.media_type == "multipart/signed" and current.children:
-            current = current.children[0]
-        elif current.media_type in _WRAPS:
-            if not current.children or current.children[0].header.defects:
-                return "inner_unreadable"
-            current = current.children[0]
-            if (name := _first_unlike(outer, current.header, _CLAIMED)) is not None:
-                return f"inner_{name}_differs"
-        else:
-            break
-    for part in _marked(current):
-        said = tuple(name for name in _CLAIMED if part.header.all(name))
-        if (name := _first_unlike(outer, part.header, said)) is not None:
-            return f"inner_{name}_differs"
-    return None
-
-
-def _marked(top: Entity) -> Iterator[Entity]:
-    """Yield the parts marked as bearing protected fields, attached messages left alone; iterative, as depth may be."""
     waiting = [top]
     while waiting:
         current = waiting.pop()
+        if _type_is_disputed(current):
+            return "inner_unreadable"
+        if current.media_type in _WRAPS:
+            if not current.children or current.children[0].header.defects:
+                return "inner_unreadable"
+            inner = current.children[0]
+            if (name := _first_unlike(outer, inner.header, _CLAIMED)) is not None:
+                return f"inner_{name}_differs"
+            waiting.append(inner)
+            continue
         if current.parameters.keys() & _MARKS:
-            yield current
-        if not current.media_type.startswith("message/"):
-            waiting.extend(current.children)
+            said = tuple(name for name in _CLAIMED if current.header.all(name))
+            if (name := _first_unlike(outer, current.header, said)) is not None:
+                return f"inner_{name}_differs"
+        waiting.extend(_shown(current))
+    return None
+
+
+def _type_is_disputed(entity: Entity) -> bool:
+    """Return True where some reader may take for a message what another takes for something else."""
+    fields = entity.header.all("content-type")
+    return len(fields) > 1 or ("malformed_content_type" in entity.defects and b"message" in fields[0].value.lower())
+
+
+def _shown(entity: Entity) -> Iterator[Entity]:
+    """Yield the parts that a reader may show as the message itself, or as its text."""
+    alone = len(entity.children) == 1 or entity.media_type in _ONE_IS_SHOWN
+    for index, child in enumerate(entity.children):
+        signed = entity.media_type == "multipart/signed" and index == 0
+        if alone or signed or not child.media_type.startswith("message/"):
+            yield child
 
 
 def _first_unlike(outer: Header, inner: Header, names: tuple[str, ...]) -> str | None:

@@ -133,7 +133,7 @@ def build_house(
     house.server_key.chmod(0o600)
     _secret(directory / "keys/passphrase", PASSPHRASE)
     (directory / "policies/10-test.yaml").write_text(policy, encoding="utf-8")
-    _secret(directory / "logins.txt", f"{LOGIN[0]}:{_hashed()}:@{OURS}\n".encode())
+    _secret(directory / "logins.txt", f"{LOGIN[0]}:{_hashed()}:@{OURS},{','.join(AUTHORS.values())}\n".encode())
     for name, certificate in (("root", authority().root), ("intermediate", authority().intermediate)):
         (directory / f"trust/{name}.pem").write_bytes(pem(certificate))
     for name, crl in zip(("root", "intermediate"), authority().revocation_lists(), strict=True):

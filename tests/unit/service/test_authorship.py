@@ -46,7 +46,7 @@ def check(
     envelope = Envelope(path, (Recipient(Mailbox.parse("mai@congdan.example")),))
     arrival = Arrival("t1", NOW, Client("x", "127.0.0.1", "may", "ESMTPSA"), envelope, Message.of(message))
     submitter = Submitter("lan", frozenset(authors.split()), standing)
-    return authorship_of(senders, Submission(arrival, submitter), open_arrival(Message.of(message)).entity)
+    return authorship_of(senders, Submission(arrival, submitter), open_arrival(Message.of(message)))
 
 
 def code(*args: str, **given: object) -> str:
@@ -351,6 +351,39 @@ def test_protected_fields_inside_say_what_the_outer_ones_say(mark: str, field: s
         assert (found.code if isinstance(found, Objection) else "") == wanted, kind
 
 
+DISPUTED: Final = {
+    "the last type counts": "text/plain\r\nContent-Type: message/rfc822",
+    "the first type counts": "message/rfc822\r\nContent-Type: text/plain",
+    "a type with more": "message/rfc822/x",
+    "a type in a comment's shadow": "(x) message/rfc822",
+    "capital letters": "MESSAGE/RFC822",
+    "compressed": "application/pkcs7-mime; smime-type=compressed-data; name=smime.p7z",
+}
+
+
+@pytest.mark.parametrize("name", DISPUTED)
+def test_a_type_that_readers_may_dispute_hides_nothing(name: str) -> None:
+    """Duplicate, malformed or oddly written types, and what has to be unpacked first."""
+    found = refused(check(letter(*OUTER, content_type=DISPUTED[name], body=INNER.replace(LAN, BINH).encode())))
+    assert found.code in {"inner_unreadable", "inner_from_differs"}
+
+
+@pytest.mark.parametrize("kind", ["mixed", "alternative", "related", "parallel"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_message_that_is_shown_alone_is_at_the_top(kind: str, beside: bool) -> None:  # noqa: FBT001
+    """The only part, or one of which readers show one only, is what is shown."""
+    forged = f"Content-Type: message/rfc822\r\n\r\n{INNER.replace(LAN, BINH)}"
+    body = mixed("\r\nXem thu.", forged) if beside else mixed(forged)
+    found = check(letter(*OUTER, content_type=f"multipart/{kind}; boundary=b", body=body))
+    attached = beside and kind in {"mixed", "parallel"}
+    assert (found.code if isinstance(found, Objection) else "") == ("" if attached else "inner_from_differs")
+
+
+def test_old_software_may_write_a_bare_type() -> None:
+    """`Content-Type: text` of old programs is malformed and harmless."""
+    assert isinstance(check(letter(*OUTER, content_type="text")), Authorship)
+
+
 def test_attached_messages_are_nobodys_business() -> None:
     """Forwarding as an attachment beside a text is everyday life, protected fields in it included."""
     attached = f"Content-Type: message/rfc822\r\n\r\nFrom: {BINH}\r\nContent-Type: text/plain; hp=clear\r\n\r\nx"
@@ -506,10 +539,8 @@ def sign(*, for_other_addresses: bool) -> Sign:
     return Sign(KeyChoice.PERSONAL_ELSE_ORGANIZATION, IfUnable.REFUSE, for_other_addresses=for_other_addresses)
 
 
-def authorship(author: str, *held_by: str, personal_key: bool = True) -> Authorship:
-    return Authorship(
-        Mailbox.parse(author), Grant.LISTED, frozenset(held_by), personal_key, None, replies_elsewhere=False
-    )
+def authorship(author: str, *held_by: str, by: Grant = Grant.LISTED, personal_key: bool = True) -> Authorship:
+    return Authorship(Mailbox.parse(author), by, frozenset(held_by), personal_key, None, replies_elsewhere=False)
 
 
 PERSONAL: Final = KeyKind.PERSONAL
@@ -517,37 +548,68 @@ ORGANIZATION: Final = KeyKind.ORGANIZATION
 
 
 @pytest.mark.parametrize(
-    ("kind", "author", "held_by", "personal_key", "others", "wanted"),
+    ("kind", "author", "held_by", "by", "others", "wanted"),
     [
-        (PERSONAL, LAN, (), True, False, None),
-        (PERSONAL, LAN.upper(), (), True, False, None),
-        (PERSONAL, LAN, (), False, False, "personal_key_not_for_delegate"),
-        (PERSONAL, LAN, (), False, True, "personal_key_not_for_delegate"),
-        (PERSONAL, BINH, (), True, False, "key_not_for_author"),
-        (PERSONAL, BINH, (), True, True, "personal_key_of_another"),
-        (PERSONAL, BINH, (LAN,), True, False, "key_not_for_author"),
-        (PERSONAL, BINH, (LAN,), True, True, None),
-        (PERSONAL, BINH, (LAN,), False, True, "personal_key_not_for_delegate"),
-        (ORGANIZATION, LAN, (), True, False, None),
-        (ORGANIZATION, LAN, (), False, False, None),
-        (ORGANIZATION, BINH, (), True, False, "key_not_for_author"),
-        (ORGANIZATION, BINH, (LAN,), True, False, "key_not_for_author"),
-        (ORGANIZATION, BINH, (), True, True, None),
-        (ORGANIZATION, BINH, (), False, True, None),
+        (PERSONAL, LAN, (), Grant.LISTED, False, None),
+        (PERSONAL, LAN.upper(), (), Grant.LISTED, False, None),
+        (PERSONAL, LAN, (), Grant.DELEGATE, False, "personal_key_not_for_delegate"),
+        (PERSONAL, LAN, (), Grant.DELEGATE, True, "personal_key_not_for_delegate"),
+        (PERSONAL, LAN, (), Grant.DOMAIN, False, "personal_key_not_for_domain"),
+        (PERSONAL, LAN, (), Grant.DOMAIN, True, "personal_key_not_for_domain"),
+        (PERSONAL, BINH, (), Grant.LISTED, False, "key_not_for_author"),
+        (PERSONAL, BINH, (), Grant.LISTED, True, "personal_key_of_another"),
+        (PERSONAL, BINH, (LAN,), Grant.ALIAS, False, "key_not_for_author"),
+        (PERSONAL, BINH, (LAN,), Grant.ALIAS, True, None),
+        (PERSONAL, BINH, (LAN,), Grant.DELEGATE, True, "personal_key_not_for_delegate"),
+        (ORGANIZATION, LAN, (), Grant.LISTED, False, None),
+        (ORGANIZATION, LAN, (), Grant.DELEGATE, False, None),
+        (ORGANIZATION, LAN, (), Grant.DOMAIN, False, None),
+        (ORGANIZATION, BINH, (), Grant.LISTED, False, "key_not_for_author"),
+        (ORGANIZATION, BINH, (LAN,), Grant.ALIAS, False, "key_not_for_author"),
+        (ORGANIZATION, BINH, (), Grant.LISTED, True, None),
+        (ORGANIZATION, BINH, (), Grant.DELEGATE, True, None),
     ],
 )
 def test_whom_a_key_covers(
     kind: KeyKind,
     author: str,
     held_by: tuple[str, ...],
-    personal_key: bool,  # noqa: FBT001
+    by: Grant,
     others: bool,  # noqa: FBT001
     wanted: str | None,
 ) -> None:
     """Only whom the certificate names, unless the rule says otherwise; a person's key never for another person."""
     key = CredentialKey(lan(), kind=kind)
-    standing = authorship(author, *held_by, personal_key=personal_key)
+    standing = authorship(author, *held_by, by=by, personal_key=by not in {Grant.DELEGATE, Grant.DOMAIN})
     assert key_covers(key, standing, sign(for_other_addresses=others)) == wanted
+
+
+def test_a_delegate_who_may_sign_as_the_author_has_the_authors_key() -> None:
+    """That is what `personal_key: true` says; nothing else of the author's comes with it."""
+    standing = authorship(LAN, by=Grant.DELEGATE)
+    assert key_covers(CredentialKey(lan()), standing, sign(for_other_addresses=False)) is None
+    assert key_covers(CredentialKey(binh()), standing, sign(for_other_addresses=True)) == "personal_key_of_another"
+
+
+@pytest.mark.parametrize(
+    ("authors", "personal_key"),
+    [(LAN, True), (f"@{OURS}", False), (f"@{OURS} {LAN}", True), (f"@{OURS} hoang.lan@soyte.songlam.example", True)],
+)
+def test_a_whole_domain_lends_nobodys_personal_key(authors: str, personal_key: bool) -> None:  # noqa: FBT001
+    """A program may be let send as everybody; a person is signed for by those who have the address by name."""
+    assert allowed(check(letter(f"From: {LAN}"), authors=authors)).personal_key is personal_key
+
+
+def test_another_holder_of_a_name_lends_no_key() -> None:
+    """Two old domains both had a lan: the one who is lan@new by the first is not signed for by the second's key."""
+    senders = tables(
+        successors=(
+            Successor(old="cu.example", new="moi.example", may_send_as="both"),
+            Successor(old="cu2.example", new="moi.example", may_send_as="both"),
+        )
+    )
+    found = check(letter("From: lan@moi.example"), authors="lan@cu2.example", sender="lan@cu2.example", senders=senders)
+    assert allowed(found).held_by == {"lan@cu2.example"}
 
 
 def test_keys_are_looked_for_by_the_author_alone_unless_a_rule_says_otherwise() -> None:

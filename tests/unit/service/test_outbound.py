@@ -105,8 +105,19 @@ async def test_a_reverse_path_that_is_not_on_the_list_is_refused() -> None:
 async def test_a_domain_on_the_list_stands_for_its_mailboxes_only() -> None:
     """An entry "@domain" covers that domain and not its subdomains."""
     domain = LAN.partition("@")[2]
-    assert len(delivered(await consigned(authors=f"@{domain}"))) == 1
-    refused(await consigned(authors=f"@{domain.partition('.')[2]}"))
+    office = ListedKeys(CredentialKey(lan(), kind=KeyKind.ORGANIZATION))
+    assert len(delivered(await consigned(authors=f"@{domain}", keys=office))) == 1
+    refused(await consigned(authors=f"@{domain.partition('.')[2]}", keys=office))
+
+
+async def test_a_person_is_signed_for_by_name_only() -> None:
+    """An entry "@domain" lets a program send as everybody there; it lends it nobody's personal key."""
+    recorder = ListRecorder()
+    domain = LAN.partition("@")[2]
+    reply = refused(await consigned(authors=f"@{domain}", room=outbound(recorder=recorder)))
+    assert "cannot sign" in reply.text
+    assert recorder.facts("signed")[0]["reason"] == "personal_key_not_for_domain"
+    assert len(delivered(await consigned(authors=f"@{domain},{LAN}"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -128,7 +139,7 @@ async def test_a_null_reverse_path_is_allowed() -> None:
     """Mail clients send disposition notifications with it (RFC 8098 3)."""
     sent = submission(PLAIN, CITIZEN, sender=LAN)
     arrived = replace(sent.arrival, envelope=replace(sent.arrival.envelope, reverse_path=NULL_PATH))
-    authorship = authorship_of(STRICT, replace(sent, arrival=arrived), opened(PLAIN).entity)
+    authorship = authorship_of(STRICT, replace(sent, arrival=arrived), opened(PLAIN))
     assert isinstance(authorship, Authorship)
     assert authorship.author == Mailbox.parse(LAN)
 
