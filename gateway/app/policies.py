@@ -83,8 +83,14 @@ def loose_ends(policy: Policy, settings: Settings) -> Iterator[str]:
 
 
 def _texts(directory: Path) -> list[tuple[Path, str]]:
-    """Return the files of a directory with their texts, in lexical order; none where there is no such directory."""
+    """Return the files of a directory with their texts, in lexical order; none where there is no such directory.
+
+    Hidden files are those of editors. Not `glob`: it takes a directory that may not be read for an empty one.
+    """
     try:
-        return [(file, file.read_text(encoding="utf-8")) for file in sorted(directory.glob("*.yaml"))]
+        names = sorted(each for each in directory.iterdir() if each.suffix == ".yaml" and each.name[0] != ".")
+        return [(file, file.read_text(encoding="utf-8")) for file in names]
+    except FileNotFoundError:
+        return []
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"{directory}: cannot be read: {error}") from error
