@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING
 
 from gateway.core.address import domain_key
@@ -87,10 +88,10 @@ def _texts(directory: Path) -> list[tuple[Path, str]]:
 
     Hidden files are those of editors. Not `glob`: it takes a directory that may not be read for an empty one.
     """
+    if not os.path.lexists(directory):
+        return []
     try:
         names = sorted(each for each in directory.iterdir() if each.suffix == ".yaml" and each.name[0] != ".")
         return [(file, file.read_text(encoding="utf-8")) for file in names]
-    except FileNotFoundError:
-        return []
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"{directory}: cannot be read: {error}") from error

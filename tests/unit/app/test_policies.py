@@ -118,6 +118,9 @@ def test_a_directory_that_cannot_be_read_is_not_an_empty_one(place: Path) -> Non
     """Agencies' rules must not silently be gone; what an editor leaves beside a file is no policy."""
     (place / "policies/.#10.yaml").symlink_to("lan@host:1")
     assert [each.name for each in read(place).rules] == ["last"]
+    (place / "policies/20.yaml").symlink_to("gone.yaml")
+    assert "cannot be read" in refusal(place)[0]
+    (place / "policies/20.yaml").unlink()
     (place / "policies/agencies").rmdir()
     assert [each.name for each in read(place).rules] == ["last"]
     (place / "policies/agencies").write_text("not a directory", encoding="utf-8")
