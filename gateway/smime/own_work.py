@@ -99,8 +99,12 @@ class Cut:
         size = len(self.letters)
         for start in range(0, size, _BLOCK):
             lines = self.letters.octets() if size <= _BLOCK else self.letters.read(start, start + _BLOCK)
-            letters = lines.replace(b"\r\n", b"")
-            if len(lines) - len(letters) != 2 * -(-len(lines) // _LETTERS) or not lines.endswith(b"\r\n"):
+            whole = len(lines) // _LETTERS * _LETTERS
+            ends = (lines[76:whole:_LETTERS].strip(b"\r"), lines[77:whole:_LETTERS].strip(b"\n"))
+            letters = lines.translate(None, b"\r\n")
+            if ends != (b"", b"") or len(lines) - len(letters) != 2 * -(-len(lines) // _LETTERS):
+                raise binascii.Error("not in lines")
+            if not lines.endswith(b"\r\n"):
                 raise binascii.Error("not in lines")
             yield binascii.a2b_base64(letters, strict_mode=True)
 
@@ -143,14 +147,28 @@ def _values(head: bytes, name: bytes) -> list[bytes]:
 
 def _cut_small(octets: bytes, delimiter: bytes) -> Cut | str:
     """Return the pieces of multipart/signed: the delimiter, wherever it is found, must be one of the three lines."""
-    pieces = octets.split(delimiter, 4)
-    if len(pieces) != 4:  # noqa: PLR2004 - header and preamble, two parts, the end
+    places = _places(octets, delimiter)
+    if len(places) != 3:  # noqa: PLR2004 - two parts, and the end
         return "structure"
-    part, signature, end = pieces[1:]
-    start = 2 + len(_SIGNATURE_HEADER)
-    if part[:2] != b"\r\n" or signature[:start] != b"\r\n" + _SIGNATURE_HEADER or end != b"--\r\n":
+    first, second, third = (place + len(delimiter) for place in places)
+    if not octets.startswith(b"\r\n", first) or octets[third:] != b"--\r\n":
         return "structure"
-    return Cut(Message.of(part[2:]), Message.of(signature[start:]))
+    if first + 2 > places[1] or not octets.startswith(b"\r\n" + _SIGNATURE_HEADER, second):
+        return "structure"
+    signature = octets[second + 2 + len(_SIGNATURE_HEADER) : places[2]]
+    return Cut(Message.of(octets[first + 2 : places[1]]), Message.of(signature))
+
+
+def _places(octets: bytes, delimiter: bytes) -> list[int]:
+    """Return where the delimiter begins, four times at most; looked for by its begin, which is six times as fast."""
+    found: list[int] = []
+    begin = delimiter[:6]
+    place = octets.find(begin)
+    while place >= 0 and len(found) <= 3:  # noqa: PLR2004 - one more than there may be
+        if octets.startswith(delimiter, place):
+            found.append(place)
+        place = octets.find(begin, place + 1)
+    return found
 
 
 def _cut_large(finished: Message, position: int, delimiter: bytes) -> Cut | str:
