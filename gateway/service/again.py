@@ -121,8 +121,7 @@ class Again:
             try:
                 entries = await self._spool.due_again(self._clock.now(), BATCH)
                 if entries:
-                    self._working = asyncio.gather(*(self._work(each) for each in entries))
-                    await self._working
+                    await self._work_on(entries)
                 else:
                     await self._sleep()
             except ServiceError as error:
@@ -139,6 +138,14 @@ class Again:
         if self._working is not None and not self._working.done():
             await asyncio.wait({self._working}, timeout=seconds)
             self._working.cancel()
+            await asyncio.wait({self._working}, timeout=PAUSE)
+
+    async def _work_on(self, entries: Sequence[Entry]) -> None:
+        self._working = asyncio.gather(*(self._work(each) for each in entries))
+        try:
+            await asyncio.wait({self._working})
+        finally:
+            self._working.cancel()  # harmless to what has ended
 
     async def _work(self, entry: Entry) -> None:
         """Bring one claimed entry to an end of some kind; never raises but when canceled."""
