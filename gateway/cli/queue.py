@@ -135,12 +135,16 @@ def delete(
 
 def _ask() -> None:
     """Ask on a terminal; without one nothing is removed."""
-    if not sys.stdin.isatty():
+    if not _on_terminal():
         stop(2, "chưa xóa gì: cần --yes / nothing was removed: --yes is needed where nobody can be asked")
     sys.stderr.write("Xóa vĩnh viễn? Gõ: xoa / remove for ever? Type: yes > ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"yes", "xoa", "xóa", "xoá"}:
         stop(1, "chưa xóa gì / nothing was removed")
+
+
+def _on_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _by(reason: str) -> By:
