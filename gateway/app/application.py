@@ -49,7 +49,19 @@ DRAIN_SECONDS: Final = 30.0
 """Seconds that open sessions get to finish after SIGTERM."""
 SIZE_REFRESH_SECONDS: Final = 60.0
 RELOADABLE: Final = frozenset(
-    {"policies", "keys", "keys_revocation", "keys_state", "auth", "trust", "agencies", "tags", "senders", "log_level"}
+    {
+        "policies",
+        "keys",
+        "keys_revocation",
+        "keys_state",
+        "auth",
+        "trust",
+        "agencies",
+        "tags",
+        "senders",
+        "wishes",
+        "log_level",
+    }
 )
 """Sections of the settings that a reload takes over; others need a restart."""
 

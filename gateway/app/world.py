@@ -80,6 +80,7 @@ class Parts:
             agency_of=registry.agency_name,
             tags=settings.tags,
             senders=Senders.of(settings.senders),
+            wishes=settings.wishes,
         )
 
 

@@ -233,4 +233,5 @@ def plain_world(settings: Settings, policy: Policy) -> World:
         revocation=Revocation.OFF,
         agency_of=lambda _: None,
         tags=settings.tags,
+        wishes=settings.wishes,
     )

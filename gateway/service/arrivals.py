@@ -19,11 +19,13 @@ from gateway.mime.fields import decode_text, read_header
 from gateway.mime.trace import trace_field
 from gateway.mime.transfer import downgrade_header
 from gateway.policy.model import Facts
+from gateway.service.wishes import read_wish
 from gateway.smime.classify import Form, form_of, traits_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.config.wishes import WishSettings
     from gateway.core.address import Mailbox
     from gateway.core.contents import Wish
     from gateway.core.decision import Share
@@ -47,6 +49,13 @@ class Opened:
     message: Message
     entity: Entity
     form: Form
+    asked: Message | None = None
+    """The same with the sender's wish still in it, where there was one."""
+
+    @property
+    def kept(self) -> Message:
+        """What is kept when it has to wait: its next journey reads the wish again."""
+        return self.asked if self.asked is not None else self.message
 
     @property
     def header(self) -> Header:
@@ -58,6 +67,14 @@ def open_arrival(message: Message) -> Opened:
     """Parse; raises `MimeError` over a limit."""
     entity = parse(message)
     return Opened(message, entity, form_of(message, entity))
+
+
+def without_wish(opened: Opened, words: WishSettings | None) -> tuple[Wish | None, Opened]:
+    """Return what the sender asks for, and the message without it; only for those whose standing was checked."""
+    wish, edits = read_wish(opened.header, words) if words is not None else (None, ())
+    if not edits:
+        return wish, opened
+    return wish, replace(open_arrival(opened.message.splice(edits)), asked=opened.message)
 
 
 def loops(header: Header, hostname: str) -> bool:
@@ -138,6 +155,8 @@ def record_facts(recorder: Recorder, trace_id: str, facts: Facts) -> None:
         "form": facts.form,
         "traits": tuple(sorted(facts.traits)),
     }
+    if facts.wish is not None:
+        seen["wish"] = facts.wish.value
     recorder.record(Event(Stage.CLASSIFIED, trace_id, seen))
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
     from gateway.config.model import TagSettings
+    from gateway.config.wishes import WishSettings
     from gateway.core.address import Mailbox
     from gateway.core.message import Message
     from gateway.core.queue import Consignment
@@ -58,6 +59,7 @@ class World:
     agency_of: Callable[[Certificate], str | None]
     tags: TagSettings
     senders: Senders = STRICT
+    wishes: WishSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.policy.engine import rule_outbound
 from gateway.policy.model import Holds
-from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings
+from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings, without_wish
 from gateway.service.authorship import Objection, authorship_of
 from gateway.service.carriage import UNKNOWN_HOP, knows_hop, whole, with_fields, without_blind_copies
 from gateway.service.kept import origin_of, stays_held
@@ -84,7 +84,8 @@ class Outbound:
             if authorship.reaction is Reaction.REFUSE:
                 return authorship.reply
             return (self._held(submission, opened.message, envelope, authorship.reason),)
-        facts = facts_of(world.policy, submission, opened, authorship.author)
+        wish, opened = without_wish(opened, world.wishes)
+        facts = facts_of(world.policy, submission, opened, authorship.author, wish=wish)
         record_facts(self._recorder, submission.arrival.trace_id, facts)
         holds = Holds.SKIP if submission.again is Kind.RELEASED else Holds.APPLY
         shares = rule_outbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients), holds=holds)
@@ -114,7 +115,7 @@ class Outbound:
         envelope = submission.arrival.envelope.only(share.indexes)
         match decision:
             case Hold():
-                return (self._held(submission, opened.message, envelope, decision.reason),)
+                return (self._held(submission, opened.kept, envelope, decision.reason),)
             case Refuse():
                 raise AssertionError("refusals were answered before")
             case PassUnchanged():
@@ -158,13 +159,14 @@ class Outbound:
                     submission, outcome.message, decision.carriage, ways, eight_bit=outcome.eight_bit
                 )
             case Left():
+                self._note(submission, outcome.reason, {})
                 return await self._pass(submission, opened, decision.carriage, ways)
             case Waiting():
                 self._note(submission, outcome.reason.partition(" ")[0], {"key": key.label})
-                return (self._kept(submission, Kind.TO_SIGN, opened.message, envelope, outcome.reason),)
+                return (self._kept(submission, Kind.TO_SIGN, opened.kept, envelope, outcome.reason),)
             case Faulty():
                 self._note(submission, "self_check", {"key": key.label, "fault": outcome.code})
-                return (self._held(submission, opened.message, envelope, f"self_check {outcome.code}"),)
+                return (self._held(submission, opened.kept, envelope, f"self_check {outcome.code}"),)
             case Reply():
                 return outcome
         assert_never(outcome)
@@ -182,7 +184,7 @@ class Outbound:
             case IfUnable.REFUSE if not stays_held(submission.again, unable.reason):
                 return unable.reply()
             case IfUnable.HOLD | IfUnable.REFUSE:
-                return (self._held(submission, opened.message, whole(ways), f"{unable.reason} {unable.english}"),)
+                return (self._held(submission, opened.kept, whole(ways), f"{unable.reason} {unable.english}"),)
             case IfUnable.SEND_UNSIGNED:
                 delivered = await self._pass(submission, opened, decision.carriage, ways)
                 if isinstance(delivered, Reply):
