@@ -242,7 +242,12 @@ class _Check:
         code = inner_difference(self._header, self._opened.entity)
         if self._opened.form is Form.COMPRESSED:
             code = "inner_unreadable"
-        if code == "inner_unreadable":
+        if code == "structure_disputed":
+            text = (
+                "Cấu trúc thư có thể hiểu theo nhiều cách / readers would disagree about the structure of this message"
+            )
+            yield objection(self._senders, Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
+        elif code == "inner_unreadable":
             text = (
                 "Thư bọc trong thư này không đọc được / the message that is wrapped in this one cannot be read; "
                 "attach it beside a text instead"

@@ -23,6 +23,17 @@ _SHOWN: Final = ("from", "sender", "reply-to", "to", "cc", "subject", "date")
 _CLAIMED: Final = ("from", "sender", "reply-to", "subject")
 """Fields by which a message says who speaks, to whom an answer goes, and on what."""
 _MARKS: Final = frozenset({"hp", "protected-headers"})
+_DISPUTES: Final = frozenset(
+    {
+        "ambiguous_parameter",
+        "bad_boundary",
+        "duplicate_encoding",
+        "duplicate_parameter",
+        "encoded_multipart",
+        "no_delimiter",
+    }
+)
+"""Defects by which readers come to different parts."""
 _ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
 _WRAPS: Final = frozenset({"message/rfc822", "message/global", "message/news", "message/partial"})
 """Types whose body begins with a header that some reader shows in place of the outer one (RFC 2046 5.2)."""
@@ -78,8 +89,8 @@ def inner_difference(outer: Header, top: Entity) -> str | None:
     waiting = [top]
     while waiting:
         current = waiting.pop()
-        if _type_is_disputed(current):
-            return "inner_unreadable"
+        if _is_disputed(current):
+            return "structure_disputed"
         if current.media_type in _WRAPS:
             if not current.children or current.children[0].header.defects:
                 return "inner_unreadable"
@@ -96,10 +107,15 @@ def inner_difference(outer: Header, top: Entity) -> str | None:
     return None
 
 
-def _type_is_disputed(entity: Entity) -> bool:
-    """Return True where some reader may take for a message what another takes for something else."""
+def _is_disputed(entity: Entity) -> bool:
+    """Return True where some reader may find a message, or parts, that another does not see there."""
     fields = entity.header.all("content-type")
-    return len(fields) > 1 or ("malformed_content_type" in entity.defects and b"message" in fields[0].value.lower())
+    if len(fields) > 1:
+        return True
+    if "malformed_content_type" in entity.defects:
+        return any(word in fields[0].value.lower() for word in (b"message", b"multipart"))
+    composite = entity.media_type.startswith(("multipart/", "message/"))
+    return composite and not _DISPUTES.isdisjoint(entity.defects)
 
 
 def _shown(entity: Entity) -> Iterator[Entity]:

@@ -365,7 +365,7 @@ DISPUTED: Final = {
 def test_a_type_that_readers_may_dispute_hides_nothing(name: str) -> None:
     """Duplicate, malformed or oddly written types, and what has to be unpacked first."""
     found = refused(check(letter(*OUTER, content_type=DISPUTED[name], body=INNER.replace(LAN, BINH).encode())))
-    assert found.code in {"inner_unreadable", "inner_from_differs"}
+    assert found.code in {"structure_disputed", "inner_unreadable", "inner_from_differs"}
 
 
 @pytest.mark.parametrize("kind", ["mixed", "alternative", "related", "parallel"])
@@ -377,6 +377,33 @@ def test_a_message_that_is_shown_alone_is_at_the_top(kind: str, beside: bool) ->
     found = check(letter(*OUTER, content_type=f"multipart/{kind}; boundary=b", body=body))
     attached = beside and kind in {"mixed", "parallel"}
     assert (found.code if isinstance(found, Objection) else "") == ("" if attached else "inner_from_differs")
+
+
+STRUCTURES: Final = {
+    "two boundaries": "multipart/mixed; boundary=a; boundary=b",
+    "two spellings of a boundary": "multipart/mixed; boundary=a; boundary*=us-ascii''b",
+    "no boundary": "multipart/mixed",
+    "a long boundary": f"multipart/mixed; boundary={'b' * 80}",
+    "another boundary": "multipart/mixed; boundary=c",
+    "base64": "multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64",
+    "a malformed type": "(x) multipart/mixed; boundary=b",
+    "two encodings": "message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: base64",
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_structure_that_readers_may_dispute_is_malformed(name: str, deep: bool) -> None:  # noqa: FBT001
+    """What another parser finds in it could be a message at the top: it is not signed, wherever it is shown."""
+    kind, body = STRUCTURES[name], mixed(f"Content-Type: message/rfc822\r\n\r\n{INNER.replace(LAN, BINH)}")
+    if deep:
+        part = f"Content-Type: {kind}\r\n\r\n{body.decode()}".replace("--b", "--bb").replace(
+            "boundary=b", "boundary=bb"
+        )
+        kind, body = "multipart/mixed; boundary=b", mixed("\r\nXem thu.", part)
+    found = check(letter(*OUTER, content_type=kind, body=body))
+    attached = deep and kind.startswith("multipart") and name == "two encodings"
+    assert (found.code if isinstance(found, Objection) else "") == ("" if attached else "structure_disputed")
 
 
 def test_old_software_may_write_a_bare_type() -> None:
