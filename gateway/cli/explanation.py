@@ -176,6 +176,7 @@ def as_object(explanation: Explanation) -> dict[str, object]:
         "classified": next(iter(outcome.facts(Stage.CLASSIFIED)), None),
         "verified": next(iter(outcome.facts(Stage.VERIFIED)), None),
         "unable": list(explanation.unable),
+        "signed": list(outcome.facts(Stage.SIGNED)),
         "groups": [_group_object(each) for each in explanation.groups],
         "notices": [_part_object(each) for each in explanation.notices],
     }

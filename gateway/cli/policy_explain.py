@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -49,6 +50,9 @@ _KEPT: Final = {
     Kind.QUARANTINED: "giữ riêng / quarantined",
 }
 
+_SIGNING: Final = ("key", "algorithm", "form", "body", "because", "date", "footer", "headers_protected", "reason")
+"""Facts of a signature that say how it came to be as it is."""
+
 
 def explain(  # noqa: PLR0913, PLR0917 - one argument per option
     file: Annotated[str, typer.Argument(metavar="FILE.eml", help='The message; "-" is standard input.')],
@@ -80,7 +84,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument per option
         assert when is not None  # noqa: S101 - as above
         door = _door(settings, listener, inbound=inbound)
         known_login = (login or _login(message)) if door.kind is ListenerKind.SUBMISSION else None
-        letter = Letter(message, recipients or (), door, known_login, client or _client(door), path)
+        letter = Letter(message, recipients or (), door, known_login, _client(client, door), path)
         explanation = asyncio.run(_explained(settings, letter, when, ask_hops=ask_hops))
         if out is not None:
             _write(out, explanation)
@@ -159,11 +163,15 @@ def _login(message: Message) -> str:
     return author.key
 
 
-def _client(door: Listener) -> str:
-    """Return an address that the listener's first source has, else the loopback."""
-    if not door.sources:
-        return "127.0.0.1"
-    return door.sources[0].networks[0].partition("/")[0]
+def _client(address: str | None, door: Listener) -> str:
+    """Return the client's address: the given one, one that the listener's first source has, else the loopback."""
+    if address is None:
+        networks = [network for source in door.sources for network in source.networks]
+        return networks[0].partition("/")[0] if networks else "127.0.0.1"
+    try:
+        return str(ip_address(address))
+    except ValueError as error:
+        raise SetupError(f"--client {address}: not an IP address") from error
 
 
 def _write(out: Path, explanation: Explanation) -> None:
@@ -193,6 +201,9 @@ def report(name: str, explanation: Explanation) -> None:
     show_narrow(name, vietnamese=vietnamese, english=english, color=color, lines=lines)
     for number, group in enumerate(explanation.groups, start=1):
         _print_group(number, group, explanation)
+    for number, facts in enumerate(outcome.facts(Stage.SIGNED), start=1):
+        told = [(name, str(facts[name])) for name in _SIGNING if facts.get(name)]
+        show_narrow(f"Lần ký {number} / signature", vietnamese="", english="", color="", lines=told)
     for part in explanation.notices:
         show_narrow(
             f"Báo cho người gửi / notice to {', '.join(part.recipients)}",
