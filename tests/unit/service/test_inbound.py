@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from gateway.core.envelope import Direction
 from gateway.core.message import Message
 from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
@@ -37,6 +40,7 @@ async def consigned(
     policy: str = SIGN.replace("IF_UNABLE", "refuse"),
     hops: KnownHops | None = None,
     recorder: ListRecorder | None = None,
+    memory: Notes | None = None,
     smtputf8: bool = False,
 ) -> object:
     """Return what the room makes of a message that nobody answers for."""
@@ -46,7 +50,7 @@ async def consigned(
         routes=DomainRoutes(),
         clock=FixedClock(),
         recorder=recorder or ListRecorder(),
-        memory=Notes(),
+        memory=memory or Notes(),
     )
     arrived = relayed(message, *(to or (CLERK,)), sender="anybody@ngoai.example", smtputf8=smtputf8)
     return await room.consign(world(policy), arrived, Message.of(message), opened(message))
@@ -162,3 +166,44 @@ async def test_smtputf8_mail_is_encoded_for_a_mailbox_server_without_it() -> Non
     refusal = await consigned(RAW, "mận@soyte.songlam.example", hops=hops, smtputf8=True)
     assert isinstance(refusal, Reply)
     assert refusal.status == "5.6.7"
+
+
+async def test_carriage_goes_above_the_tags_and_by_the_named_hop() -> None:
+    """A rule's fields stand above everything, encoded; what is judged and what is signed does not know of them."""
+    policy = DELIVER.replace("then: deliver", "then: {deliver: {add_header: {X-Office: Sở Y tế}, route: archive}}")
+    (consignment,) = delivered(await consigned(signed(PLAIN, lan()), policy=policy))
+    assert consignment.hop == "archive"
+    assert read_header(consignment.message).fields[0].raw == b"X-Office: =?utf-8?B?U+G7nyBZIHThur8=?=\r\n"
+    assert isinstance(judged(consignment.message).verdict, Verified)
+
+
+async def test_a_hop_that_nobody_has_delivers_nothing() -> None:
+    """The sender keeps the message and tries again; it is never sent by a guess."""
+
+    class NoArchive(KnownHops):
+        def by_name(self, name: str) -> KnownHop:
+            raise KeyError(name)
+
+    policy = DELIVER.replace("then: deliver", "then: {deliver: {route: archive}}")
+    reply = await consigned(PLAIN, policy=policy, hops=NoArchive())
+    assert isinstance(reply, Reply)
+    assert (reply.code, reply.status) == (451, "4.3.5")
+
+
+async def test_what_was_decided_about_inbound_mail_is_remembered() -> None:
+    """With the verdict that rules saw; a message that goes through again is not noted twice."""
+    memory = Notes()
+    await consigned(signed(PLAIN, lan()), memory=memory)
+    (past,) = memory.past
+    assert (past.direction, past.facts["verdict"], past.recipients) == (Direction.INBOUND, "verified", (CLERK,))
+    arrived = replace(relayed(PLAIN, CLERK, sender="x@ngoai.example"), again=Kind.RELEASED)
+    room = Inbound(
+        hostname=HOSTNAME,
+        hops=KnownHops(),  # type: ignore[arg-type]
+        routes=DomainRoutes(),
+        clock=FixedClock(),
+        recorder=ListRecorder(),
+        memory=memory,
+    )
+    await room.consign(world(), arrived, Message.of(PLAIN), opened(PLAIN))
+    assert memory.past == [past]
