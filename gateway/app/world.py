@@ -87,7 +87,7 @@ class Parts:
 def read_keys(settings: Settings, trust: TrustAnchors, *, now: dt.datetime) -> Catalog:
     """Return all keys with what may stop them: suspensions and revocation lists; raises one `SetupError`."""
     watch = RevocationWatch(trust, files=settings.trust.crls, demand=settings.keys_revocation, now=now)
-    return load_catalog(settings.keys, now=now, suspensions=Suspensions(settings.keys_state_file), watch=watch)
+    return load_catalog(settings.keys, now=now, suspensions=Suspensions.at(settings.keys_state_file), watch=watch)
 
 
 def read_registry(path: Path | None) -> Registry:

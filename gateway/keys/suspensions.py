@@ -13,6 +13,7 @@ import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -62,6 +63,14 @@ class Suspensions:
         self._locked_since: float | None = None
         self._look(time.monotonic())
 
+    @classmethod
+    def at(cls, path: Path) -> Suspensions:
+        """Return the one object of this process for a file: a reload must not forget that there was one."""
+        known = _KNOWN.get(path)
+        if known is None:
+            known = _KNOWN[path] = cls(path)
+        return known
+
     def __repr__(self) -> str:
         return f"Suspensions({len(self._found)} keys)"
 
@@ -110,6 +119,9 @@ class Suspensions:
         if words != self._fault:
             _LOG.error("the state of keys is unreadable, every key is suspended", reason=words)
         self._fault = words
+
+
+_KNOWN: Final[WeakValueDictionary[Path, Suspensions]] = WeakValueDictionary()
 
 
 def read_suspensions(path: Path) -> dict[str, Suspension]:

@@ -152,6 +152,17 @@ def test_a_file_that_is_gone_suspends_every_key(path: Path, clock: Callable[[flo
     assert found.suspended("khac")
 
 
+def test_a_reload_does_not_forget_that_there_was_a_file(path: Path, clock: Callable[[float], None]) -> None:
+    """The first thing an administrator tries on a closed switch must not open it."""
+    stop(path, "a")
+    before = Suspensions.at(path)
+    path.unlink()
+    clock(1.1)
+    after = Suspensions.at(path)
+    assert before.suspended("khac")
+    assert after.suspended("khac")
+
+
 @pytest.mark.parametrize("how", ["mode", "link", "directory", "fifo", "second name"])
 def test_what_others_could_have_put_there_suspends_every_key(how: str, path: Path) -> None:
     """Open to others, a link, or no file at all: it says nothing that can be believed, and leads nobody anywhere."""
