@@ -135,6 +135,16 @@ def key_covers(key: SigningKey, authorship: Authorship, decision: Sign) -> str |
     return "personal_key_of_another"
 
 
+def key_refusal(code: str, author: Mailbox) -> tuple[str, str] | None:
+    """Return in Vietnamese and English why no personal key may sign, None for a code that is not about that."""
+    if code == f"personal_key_not_for_{Grant.DELEGATE}":
+        return f"người gửi thay không được dùng khóa của {author}", f"a delegate may not use the key of {author}"
+    if code == f"personal_key_not_for_{Grant.DOMAIN}":
+        vietnamese = f"khóa cá nhân của {author} chỉ dùng được nếu địa chỉ được ghi đích danh cho tài khoản"
+        return vietnamese, f"the personal key of {author} needs a login that has the address by name"
+    return None
+
+
 def signed_as(authorship: Authorship, decision: Sign) -> tuple[Mailbox, ...]:
     """Return the mailboxes by which a key is looked for: the author's, then its holder's others where allowed."""
     if not decision.for_other_addresses:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.core.decision import KeyChoice
 from gateway.core.reply import Reply
 from gateway.ports import KeyKind
-from gateway.service.authorship import key_covers, signed_as
+from gateway.service.authorship import key_covers, key_refusal, signed_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,9 @@ def choose_key(world: World, decision: Sign, authorship: Authorship, now: dateti
             key = candidate
             break
         reason = refusal
+    words = key_refusal(reason, author)
+    if key is None and words is not None:
+        return Unable(reason, *words)
     if key is None and decision.label is not None and reason != "no_key":
         label = decision.label
         return Unable(reason, f"khóa {label} không cấp cho {author}", f"key {label} is not for {author}")

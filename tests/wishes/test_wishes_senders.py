@@ -141,6 +141,7 @@ def test_wish_02_a_whole_domain_lends_nobodys_own_key(place: Office) -> None:
     """A program that may send as everybody is not thereby able to sign as the director."""
     sent = place.submit("phan-mem", DIRECTOR, letter(DIRECTOR))
     assert sent.refusal.startswith("550 5.7.1"), sent.transcript
+    assert "needs a login that has the address by name" in told(sent)
     assert place.gate.wait_for_event("signed", reason="personal_key_not_for_domain")["done"] is False
     assert place.nothing_for(CITIZEN)
 
@@ -195,7 +196,8 @@ def test_wish_28_without_the_directors_consent_there_is_no_personal_signature(le
     """`personal_key: false`, the default: the secretary may send, the director's own key does not sign."""
     sent = lending.submit("thu-ky", SECRETARY, letter(DIRECTOR, f"Sender: {SECRETARY}"))
     assert sent.refusal.startswith("550 5.7.1"), sent.transcript
-    assert "cannot sign" in told(sent)
+    assert f"người gửi thay không được dùng khóa của {DIRECTOR}" in told(sent)
+    assert f"cannot sign: a delegate may not use the key of {DIRECTOR}" in told(sent)
     assert lending.gate.wait_for_event("signed", reason="personal_key_not_for_delegate")["done"] is False
     assert lending.nothing_for(CITIZEN)
 
