@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _LOG: Final = structlog.get_logger("gateway.keys")
 NOTICE_DAYS: Final = 90
 """Days before its end in which a certificate is reported: renewal needs at least 60."""
+TELL_EVERY: Final = 3.0
+"""Seconds between two lines about keys that are still being opened."""
 _MOST_THREADS: Final = 16
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 
@@ -212,7 +214,7 @@ def load_catalog(
 
 
 def read_each(keys: Sequence[KeyFile], *, now: dt.datetime) -> tuple[FileKey | SetupError, ...]:
-    """Return every key, or what is wrong with it; several are opened at once."""
+    """Return every key, or what is wrong with it; several are opened at once, and a long wait is told of in the log."""
 
     def read(file: KeyFile) -> FileKey | SetupError:
         try:
@@ -220,8 +222,15 @@ def read_each(keys: Sequence[KeyFile], *, now: dt.datetime) -> tuple[FileKey | S
         except SetupError as error:
             return error
 
+    found: list[FileKey | SetupError] = []
+    told_at = time.monotonic()
     with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), thread_name_prefix="keys") as pool:
-        return tuple(pool.map(read, keys))
+        for key in pool.map(read, keys):
+            found.append(key)
+            if time.monotonic() - told_at >= TELL_EVERY:
+                told_at = time.monotonic()
+                _LOG.info("keys are being opened", opened=len(found), of=len(keys))
+    return tuple(found)
 
 
 def _load(file: KeyFile, now: dt.datetime) -> FileKey:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from gateway.keys.suspensions import LOOK_EVERY
 from support.gateway_process import (
     AUTHORS,
     COMMAND,
     LOGIN,
     OURS,
+    POLICY,
     authority,
     build_house,
     credentials,
@@ -35,6 +37,14 @@ if TYPE_CHECKING:
 
 TO: Final = "dan@hopthu.example"
 AFTERWARDS: Final = "sau@hopthu.example"
+HELD: Final = "giu@hopthu.example"
+HOLD: Final = f"""\
+rules:
+  - name: hold-for-approval
+    direction: outbound
+    when: {{recipient: "{HELD}"}}
+    then: {{hold: {{reason: "phải được duyệt"}}}}
+"""
 WITHIN: Final = 60.0
 """Seconds in which a revocation that reached our disk must have stopped the key."""
 
@@ -49,6 +59,7 @@ def gate() -> Iterator[Gateway]:
             hops=[{"name": "kho", "protocol": "maildir", "directory": "kho"}],
             local_domains=[{"domain": OURS, "hop": "kho", "recipients": "any"}],
             outbound=[{"domain": "*", "hop": "kho"}],
+            policy=POLICY.replace("rules:\n", HOLD),
         )
         (directory / "kho").mkdir()
         yield stack.enter_context(gateway(house))
@@ -106,6 +117,36 @@ def test_suspended_resumed_and_restarted(gate: Gateway, tmp_path: Path) -> None:
     (file,) = box.iterdir()
     found = cut(file.read_bytes())
     assert openssl_verify(found.part, found.cms, root_pem(), tmp_path)
+
+
+def test_mail_that_waits_is_not_signed_by_a_key_stopped_meanwhile(gate: Gateway) -> None:
+    """Held mail asks for its key when it is let go: stopped, it is held again and says why; resumed, it is signed."""
+    assert submit(gate, "p256", to=HELD).accepted
+    assert keys(gate, "suspend", "p256", "--reason", "mất thẻ").returncode == 0
+    (entry,) = waiting(gate)
+    queue(gate, "release", entry["id"], "--reason", "đã duyệt")
+    wait_for(lambda: any("suspended" in each["reason"] for each in waiting(gate)), "its way back", seconds=15)
+    box = gate.house.directory / "kho/hopthu.example/giu/new"
+    assert not box.exists()
+    assert keys(gate, "resume", "p256", "--reason", "tìm thấy").returncode == 0
+    time.sleep(LOOK_EVERY + 0.2)
+    (entry,) = waiting(gate)
+    queue(gate, "release", entry["id"], "--reason", "đã duyệt")
+    wait_for(lambda: box.is_dir() and any(box.iterdir()), "the message", seconds=15)
+    (file,) = box.iterdir()
+    assert b"multipart/signed" in file.read_bytes()
+
+
+def queue(gate: Gateway, word: str, *arguments: str) -> str:
+    """Run `gateway queue` beside the running gateway."""
+    command = (COMMAND, "queue", word, "--config", str(gate.house.config), *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL)
+    return done.stdout
+
+
+def waiting(gate: Gateway) -> list[dict[str, Any]]:
+    """Return what is held."""
+    return [json.loads(line) for line in queue(gate, "list", "--json").splitlines()]
 
 
 def test_revoked_by_a_new_list_and_a_reload(gate: Gateway) -> None:

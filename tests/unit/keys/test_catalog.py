@@ -26,6 +26,7 @@ from gateway.core.address import Mailbox
 from gateway.core.errors import SetupError
 from gateway.core.message import Message
 from gateway.demo.authority import Credential, name, pem, shared_key
+from gateway.keys import catalog as catalog_module
 from gateway.keys.catalog import Catalog, load_catalog
 from gateway.keys.revocation import RevocationWatch
 from gateway.keys.suspensions import Suspensions, append
@@ -324,6 +325,17 @@ def test_all_mistakes_of_all_keys_come_at_once(tmp_path: Path) -> None:
     ]
     lines = mistakes(*files)
     assert [re.search(r"\(key '(\w+)'\)$", line)[1] for line in lines] == ["usage", "usage", "wrong", "absent"]  # type: ignore[index]
+
+
+def test_a_long_wait_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of keys take a while: an administrator sees that something goes on, and how far it is."""
+    files = [setting(tmp_path, f"k{number}", issued(number)) for number in range(1, 4)]
+    monkeypatch.setattr(catalog_module, "TELL_EVERY", 0.0)
+    with structlog.testing.capture_logs() as logs:
+        load_catalog(files, now=NOW)
+    assert [(each["event"], each["opened"], each["of"]) for each in logs] == [
+        ("keys are being opened", count, 3) for count in (1, 2, 3)
+    ]
 
 
 def test_nothing_shows_or_copies_a_private_key(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import fcntl
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -236,6 +237,19 @@ def test_two_writers_do_not_mix_their_lines(path: Path) -> None:
         children.append(child)
     assert [os.waitpid(each, 0)[1] for each in children] == [0] * 4
     assert len(read_suspensions(path)) == 80
+
+
+def test_a_writer_waits_for_a_reader(path: Path) -> None:
+    """Nobody reads half a line: writing begins when reading has ended."""
+    stop(path, "a")
+    with path.open("rb") as reading:
+        fcntl.flock(reading, fcntl.LOCK_SH)
+        writer = threading.Thread(target=stop, args=(path, "b"))
+        writer.start()
+        writer.join(0.2)
+        assert reading.read().count(b"\n") == 1
+    writer.join(5)
+    assert read_suspensions(path).keys() == {"a", "b"}
 
 
 def test_a_look_costs_next_to_nothing(path: Path) -> None:
