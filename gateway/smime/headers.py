@@ -22,6 +22,8 @@ _SHOWN: Final = ("from", "sender", "reply-to", "to", "cc", "subject", "date")
 
 _CLAIMED: Final = ("from", "sender", "reply-to", "subject")
 """Fields by which a message says who speaks, to whom an answer goes, and on what."""
+_MAX_COMPARED: Final = 64 * 1024
+"""Octets of inner fields that are decoded for one message."""
 _MARKS: Final = frozenset({"hp", "protected-headers"})
 _DISPUTES: Final = frozenset(
     {
@@ -86,6 +88,7 @@ def inner_difference(outer: Header, top: Entity) -> str | None:
     fields (RFC 9788) may leave some out, and have no other. Messages that are attached beside something else are not
     looked into.
     """
+    comparison = _Comparison(outer)
     waiting = [top]
     while waiting:
         current = waiting.pop()
@@ -95,16 +98,37 @@ def inner_difference(outer: Header, top: Entity) -> str | None:
             if not current.children or current.children[0].header.defects:
                 return "inner_unreadable"
             inner = current.children[0]
-            if (name := _first_unlike(outer, inner.header, _CLAIMED)) is not None:
-                return f"inner_{name}_differs"
+            found = comparison.difference(inner.header, _CLAIMED)
             waiting.append(inner)
-            continue
-        if current.parameters.keys() & _MARKS:
-            said = tuple(name for name in _CLAIMED if current.header.all(name))
-            if (name := _first_unlike(outer, current.header, said)) is not None:
-                return f"inner_{name}_differs"
-        waiting.extend(_shown(current))
+        else:
+            marked = bool(current.parameters.keys() & _MARKS)
+            said = tuple(name for name in _CLAIMED if marked and current.header.all(name))
+            found = comparison.difference(current.header, said)
+            waiting.extend(_shown(current))
+        if found is not None:
+            return found
     return None
+
+
+class _Comparison:
+    """Compares header sections with the outer one; how much is decoded is not for the sender to say."""
+
+    def __init__(self, outer: Header) -> None:
+        self._outer = outer
+        self._texts: dict[str, list[str]] = {}
+        self._left = _MAX_COMPARED
+
+    def difference(self, inner: Header, names: tuple[str, ...]) -> str | None:
+        """Return the stable code of the first of these fields that is another one than outside."""
+        for name in names:
+            self._left -= sum(len(field.raw) for field in inner.all(name))
+            if self._left < 0:
+                return "inner_unreadable"
+            if name not in self._texts:
+                self._texts[name] = _texts(self._outer, name)
+            if self._texts[name] != _texts(inner, name):
+                return f"inner_{name.replace('-', '_')}_differs"
+        return None
 
 
 def _is_disputed(entity: Entity) -> bool:
@@ -125,8 +149,3 @@ def _shown(entity: Entity) -> Iterator[Entity]:
         signed = entity.media_type == "multipart/signed" and index == 0
         if alone or signed or not child.media_type.startswith("message/"):
             yield child
-
-
-def _first_unlike(outer: Header, inner: Header, names: tuple[str, ...]) -> str | None:
-    found = next((name for name in names if _texts(outer, name) != _texts(inner, name)), None)
-    return found.replace("-", "_") if found is not None else None

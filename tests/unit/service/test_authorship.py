@@ -406,6 +406,17 @@ def test_a_structure_that_readers_may_dispute_is_malformed(name: str, deep: bool
     assert (found.code if isinstance(found, Objection) else "") == ("" if attached else "structure_disputed")
 
 
+def test_how_much_is_compared_is_bounded() -> None:
+    """Hundreds of parts that repeat a long subject would keep the gateway from everything else."""
+    subject = "=?utf-8?q?" + "=41" * 20 + "?= "
+    part = f"Content-Type: text/plain; hp=clear\r\nSubject: {subject * 100}\r\n\r\nx"
+    fields = (f"From: {LAN}", f"Subject: {subject * 100}")
+    few = check(letter(*fields, content_type="multipart/mixed; boundary=b", body=mixed(*[part] * 5)))
+    assert isinstance(few, Authorship)
+    many = check(letter(*fields, content_type="multipart/mixed; boundary=b", body=mixed(*[part] * 50)))
+    assert refused(many).code == "inner_unreadable"
+
+
 def test_old_software_may_write_a_bare_type() -> None:
     """`Content-Type: text` of old programs is malformed and harmless."""
     assert isinstance(check(letter(*OUTER, content_type="text")), Authorship)
