@@ -83,8 +83,10 @@ def made(message: bytes, *, body: Body, protect: bool, opaque: bool) -> tuple[Pr
 def test_outer_fields_keep_every_octet(some: list[bytes], body: bytes, *, protect: bool, opaque: bool) -> None:
     """Fields that are not Content-*: the same octets in the same order, folded or not, of any length (wish 14)."""
     head = b"".join(some) + HEAD + b"MIME-Version: 1.0\r\n"
-    _, finished = made(head + body, body=Body.SEVEN_BIT, protect=protect, opaque=opaque)
+    prepared, finished = made(head + body, body=Body.SEVEN_BIT, protect=protect, opaque=opaque)
     assert finished.octets().startswith(head)
+    copied = [each.raw for each in read_header(Message.of(head + b"\r\n")).fields if each.key in PROTECTED and protect]
+    assert prepared.entity.octets().startswith(b"".join(copied))
     after = [field.key for field in read_header(finished).fields][len(read_header(Message.of(head + b"\r\n")).fields) :]
     assert all(name.startswith("content-") for name in after)
     certificate = Certificate.load(lan("p256").certificate)

@@ -166,6 +166,32 @@ def test_a_certificate_that_is_missing_or_another_is_seen() -> None:
     assert check_own_work(clear, certificate=certificate, sent_along=chosen.certificates) == "certificate"
 
 
+def test_what_is_not_der_is_seen() -> None:
+    """Certificates and attributes in another order than DER's: strict readers refuse them, though the value fits."""
+    credential = lan("p256")
+    chosen = template(credential)
+    octets = chosen._certificates
+    inside = sorted(chosen.certificates)
+    head = octets[: len(octets) - sum(map(len, inside))]
+    swapped = replace(chosen, _certificates=head + b"".join(reversed(inside)))
+    assert fault(made(ASCII, credential, swapped)[0], credential, chosen) == "cms"
+    twice = replace(chosen, _fixed_attributes=(*chosen._fixed_attributes, chosen._fixed_attributes[0]))
+    assert fault(made(ASCII, credential, twice)[0], credential, chosen) == "cms"
+
+
+@pytest.mark.parametrize("time", [b"261124013000+", b"2611240130000", b"2611240130.0Z"])
+def test_a_time_that_readers_would_take_in_several_ways_is_seen(time: bytes) -> None:
+    """A signing time is written in the one way that RFC 5652 11.3 allows."""
+    credential = lan("p256")
+    chosen = template(credential)
+    prepared = prepare(Message.of(ASCII), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    assert not isinstance(prepared, Left)
+    over = chosen.to_be_signed(content_digest(prepared, chosen.digest), NOW).replace(b"261124013000Z", time)
+    value = raw_sign(credential.key, over, scheme=chosen.scheme, digest=chosen.digest)
+    finished = finish(prepared, cms=chosen.finish(over, value), micalg=chosen.micalg, boundary=BOUNDARY)
+    assert fault(finished, credential, chosen) == "attributes"
+
+
 def test_a_wrong_value_is_seen() -> None:
     """A key that returns rubbish."""
     credential = lan()
