@@ -33,6 +33,7 @@ from gateway.tagging import strip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from gateway.core.events import Fact
     from gateway.core.queue import Consignment, Entry
@@ -119,11 +120,11 @@ class Again:
         while not self._stopping:
             self._wakened.clear()
             try:
-                entries = await self._spool.due_again(self._clock.now(), BATCH)
-                if entries:
-                    await self._work_on(entries)
+                due = await self._spool.next_due_again()
+                if due is not None and due <= self._clock.now():
+                    await self._work_on(await self._spool.due_again(self._clock.now(), BATCH))
                 else:
-                    await self._sleep()
+                    await self._sleep(due)
             except ServiceError as error:
                 self._log.warning("the spool is out of order", error=str(error))
                 await self._rest(PAUSE)
@@ -246,8 +247,7 @@ class Again:
         except Exception:  # noqa: BLE001 - the same seam
             self._log.exception("the entry stays claimed until the next start", entry=entry.entry_id)
 
-    async def _sleep(self) -> None:
-        due = await self._spool.next_due_again()
+    async def _sleep(self, due: datetime | None) -> None:
         seconds = LONGEST_SLEEP if due is None else (due - self._clock.now()).total_seconds()
         await self._rest(min(max(seconds, 0.05), LONGEST_SLEEP))
 

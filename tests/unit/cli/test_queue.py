@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from gateway.cli import build, queue
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Envelope, Recipient
+from gateway.core.message import Message
 from gateway.core.queue import Kind, Origin, RecipientState
 from gateway.core.reply import Reply
 from gateway.spool.desk import Desk
@@ -209,6 +210,19 @@ def test_release(place: Path) -> None:
     assert (act["what"], act["reason"]) == ("release", "đồng ý")
     assert act["who"].startswith(pwd.getpwuid(os.getuid()).pw_name)
     assert "đồng ý" in run(place, "show", "aaaa1").stdout
+
+
+def test_a_whole_id_is_enough(tmp_path: Path) -> None:
+    """An id that is also the beginning of another is meant as it is written."""
+    put(tmp_path, old("abc"), old("abcd"))
+    run(tmp_path, "release", "abc")
+    assert listed(tmp_path, "--kind", "released") == ["abc"]
+
+
+def test_an_endless_field_is_cut(tmp_path: Path) -> None:
+    """One message cannot fill the screen."""
+    put(tmp_path, old("abc", message=Message.of(b"Subject: " + b"x" * 50_000 + b"\r\n\r\n")))
+    assert len(run(tmp_path, "show", "abc").stdout) < 5_000
 
 
 def test_dry_run(place: Path) -> None:

@@ -252,6 +252,8 @@ async def test_refused_by_a_rule(tmp_path: Path, kind: Kind) -> None:
         vietnamese, _, english = text_of(notice).partition("Dear Sir")
         assert "không được gửi" in vietnamese
         assert "must not be sent" in english
+        assert "Lý do: không được gửi\r\n" in vietnamese.replace(".\r\n", "\r\n")
+        assert "receiving server" not in english
         assert b"Status: 5.7.1" in notice.consignment.message.octets()
 
 
@@ -357,6 +359,22 @@ async def test_the_key_is_away_and_comes_back(tmp_path: Path, kind: Kind) -> Non
         assert isinstance(judged(found.consignment.message).verdict, Verified)
         if kind is Kind.TO_SIGN:
             assert found.expires_at == waiting.expires_at, "waiting does not make it younger"
+
+
+async def test_a_part_that_waits_for_its_key_stays_released(tmp_path: Path) -> None:
+    """One share leaves, the other waits for its key: it is not held a second time by the rule it was released from."""
+    passing = f'  - name: pass-some\n    direction: outbound\n    when: {{recipient: "{OURS_TO}"}}\n    then: pass\n'
+    policy = POLICY.replace("  - name: sign\n", f"{passing}  - name: sign\n")
+    key = AwayKey(lan())
+    async with running(tmp_path, policy, ListedKeys(key)) as desk:
+        await desk.put(kept(PLAIN, TO, OURS_TO, place=tmp_path))
+        await desk.counted(deliver=1, released=1)
+        (sent,) = await desk.delivered()
+        assert [str(each.mailbox) for each in sent.consignment.envelope.recipients] == [OURS_TO]
+        key.back = True
+        desk.clock.moment = NOW + timedelta(hours=2)
+        desk.again.wake()
+        await desk.counted(deliver=2)
 
 
 async def test_late_then_given_up(tmp_path: Path) -> None:
@@ -479,5 +497,6 @@ async def test_stop_in_the_midst_keeps_everything(tmp_path: Path) -> None:
 
         await desk.until(claimed)
         await desk.again.stop(0.05)
+        assert [each.entry_id for each in await desk.spool.due_again(NOW, 9)] == ["old"], "given back at once"
     async with running(tmp_path) as desk:
         await desk.counted(deliver=1)
