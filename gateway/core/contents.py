@@ -44,9 +44,11 @@ class Contents:
 
     attachments: tuple[Attachment, ...] = ()
     links: frozenset[str] = frozenset()
-    """Hosts that links in shown text lead to, lower case."""
+    """Hosts that links in shown text lead to, lower case, A-labels; `UNKNOWN_HOST` where a limit ended the look."""
     markings: frozenset[Marking] = frozenset()
+    """Every mark where text stayed unread: what was not looked at counts as there."""
     complete: bool = True
 
 
+UNKNOWN_HOST: Final = "*"
 NOTHING: Final = Contents()
