@@ -89,8 +89,9 @@ def _genuine(mac: Any, safe: bytes, passphrase: bytes) -> bool:
     iterations = _bounded(mac["iterations"].native)
     password = passphrase.decode("utf-8").encode("utf-16-be") + b"\0\0"
     stretched = bytes([_MAC_KEY]) * block + _filled(mac["mac_salt"].native, block) + _filled(password, block)
+    hashed = getattr(hashlib, digest)  # one of the names above
     for _ in range(iterations):
-        stretched = hashlib.new(digest, stretched).digest()
+        stretched = hashed(stretched).digest()
     return hmac.compare_digest(hmac.digest(stretched, safe, digest), mac["mac"]["digest"].native)
 
 
