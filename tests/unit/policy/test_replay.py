@@ -75,8 +75,8 @@ def test_what_was_not_written_down_is_said() -> None:
     asking = policy(
         "rules:\n"
         "  - {name: files, direction: outbound, when: {attachment: true}, then: {hold: {reason: xem}}}\n"
-        '  - {name: head, direction: outbound, when: {header_matches: {field: X-Loai, pattern: "a"}}, then: {hold: {reason: xem}}}\n'
-        + OLD.removeprefix("rules:\n")
+        "  - name: head\n    direction: outbound\n    when: {header_matches: {field: X-Loai, pattern: a}}\n"
+        "    then: {hold: {reason: xem}}\n" + OLD.removeprefix("rules:\n")
     )
     known = past(2, contents=Contents(), fields={"X-Loai": ("b",)})
     found = replay(asking, (past(1), known))
