@@ -173,6 +173,7 @@ def as_object(explanation: Explanation) -> dict[str, object]:
     return {
         "reply": {"code": reply.code, "status": reply.status, "text": reply.text},
         "policy": outcome.shares[0].ruling.policy_digest if outcome.shares else None,
+        "authorized": next(iter(outcome.facts(Stage.AUTHORIZED)), None),
         "classified": next(iter(outcome.facts(Stage.CLASSIFIED)), None),
         "verified": next(iter(outcome.facts(Stage.VERIFIED)), None),
         "unable": list(explanation.unable),
