@@ -21,7 +21,7 @@ from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_messa
 from gateway.cli.report import as_object, print_report
 from gateway.config.trust import read_certificates, read_crls, read_trust, read_untrusted
 from gateway.core.address import domain_key
-from gateway.core.decision import SignatureForm
+from gateway.core.decision import DateGap, SignatureForm
 from gateway.core.errors import InputError, ServiceError, SetupError
 from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadable, Verified
 from gateway.mime.fields import AuthorDefect, author_of, read_header
@@ -137,7 +137,7 @@ async def _signed(message: Message, key: SigningKey, now: dt.datetime) -> Messag
             prepared,
             key,
             form=SignatureForm.CLEAR,
-            claimed_signing_time=now,
+            claimed_signing_time=_claimed(message, now),
             new_token=lambda: secrets.token_hex(16),
             new_builder=FileBuilder,
         )
@@ -147,6 +147,14 @@ async def _signed(message: Message, key: SigningKey, now: dt.datetime) -> Messag
     if fault is not None:
         raise InputError(f"our own signature does not verify ({fault}); nothing was written")
     return finished
+
+
+def _claimed(message: Message, now: dt.datetime) -> dt.datetime | None:
+    """Return the time that the signature names: none where Date is far from it, since clients call that broken."""
+    from gateway.service.dating import Dated, dated  # noqa: PLC0415 - as above
+
+    found = dated(message, read_header(message), now, DateGap.OMIT_SIGNING_TIME)
+    return found.claimed_signing_time if isinstance(found, Dated) else None
 
 
 # --- verify ---------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from gateway.service.notice import unsigned_notice
 from gateway.service.recall import remember
 from gateway.service.selfcheck import SelfCheck
 from gateway.service.signing import NEEDS_UTF8, Faulty, Signed, Signer, Waiting
+from gateway.smime.classify import LEFT_ALONE
 from gateway.smime.sign import Left
 
 if TYPE_CHECKING:
@@ -146,6 +147,9 @@ class Outbound:
         decision: Sign,
         ways: Ways,
     ) -> tuple[Consignment, ...] | Reply:
+        if opened.form in LEFT_ALONE:  # before a key is looked for: who has none may still send on what others signed
+            self._note(submission, f"already_{opened.form}", {})
+            return await self._pass(submission, opened, decision.carriage, ways)
         key = choose_key(world, decision, authorship, self._clock.now())
         if isinstance(key, Unable):
             return await self._unsigned(submission, opened, decision, key, ways)

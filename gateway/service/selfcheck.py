@@ -68,9 +68,9 @@ class SelfCheck:
         raise SelfCheckError(fault)
 
     def _is_known(self, key: SigningKey, form: SignatureForm) -> bool:
-        """True if this very template was found good; one that was loaded again is another."""
+        """True if this template was found good, octet for octet: one that was loaded again may be another."""
         known = self._counts.get((key.label, form))
-        return known is not None and known[0] is key.template
+        return known is not None and (known[0] is key.template or known[0] == key.template)
 
     def _is_due(self, key: SigningKey, form: SignatureForm) -> bool:
         """Count a message, and return whether a second opinion is due."""

@@ -39,6 +39,7 @@ from support.letters import (
     multipart,
     real_life,
     signed,
+    template,
     text_part,
 )
 from support.rooms import (
@@ -334,7 +335,7 @@ async def test_a_far_date_can_be_refused() -> None:
 
 
 async def test_the_first_of_each_key_and_form_and_one_in_a_hundred_is_asked_about() -> None:
-    """The second opinion is heard before release; a template that was loaded again is a new one."""
+    """The second opinion is heard before release; a template that was loaded again counts on, another one does not."""
     opinion = Opinion()
     check = SelfCheck(opinion)
     key = CredentialKey(lan("p256"))
@@ -342,7 +343,12 @@ async def test_the_first_of_each_key_and_form_and_one_in_a_hundred_is_asked_abou
     heard = [await check.pass_or_raise(finished, key, SignatureForm.CLEAR) for _ in range(2 * ONE_IN + 1)]
     assert [number for number, each in enumerate(heard) if each] == [0, ONE_IN, 2 * ONE_IN]
     assert await check.pass_or_raise(finished, key, SignatureForm.OPAQUE)
-    assert await check.pass_or_raise(finished, CredentialKey(lan("p256")), SignatureForm.CLEAR)
+    assert not await check.pass_or_raise(finished, CredentialKey(lan("p256")), SignatureForm.CLEAR)
+    other = CredentialKey(lan("p256"))
+    other.template = template(lan("p256"), digest="sha384")
+    finished_by_it = done(await signs(ASCII, key=other)).message
+    assert await check.pass_or_raise(finished_by_it, other, SignatureForm.CLEAR)
+    assert opinion.asked.pop() is finished_by_it
     assert all(each is finished for each in opinion.asked)
 
 
@@ -517,6 +523,15 @@ async def test_what_is_passed_keeps_every_octet_but_blind_copies() -> None:
     message = b"Bcc: an@nhau.example,\r\n kin@nhau.example\r\n" + signed(PLAIN, lan())
     assert one(await consigned(message, whole="pass")).message.octets() == signed(PLAIN, lan())
     assert one(await consigned(message)).message.octets() == signed(PLAIN, lan())
+
+
+async def test_who_has_no_key_may_still_send_on_what_others_signed() -> None:
+    """R06: what is left alone is left alone before a key is looked for; nobody is told that it went out unsigned."""
+    recorder = ListRecorder()
+    message = signed(PLAIN, lan())
+    found = one(await consigned(message, keys=ListedKeys(), recorder=recorder))
+    assert (found.kind, found.message.octets()) == (Kind.DELIVER, message)
+    assert recorder.facts("signed") == [{"done": False, "reason": "already_clear_signed"}]
 
 
 async def test_what_was_decided_is_remembered() -> None:
