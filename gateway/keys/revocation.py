@@ -96,7 +96,9 @@ class RevocationWatch:
         for each in sorted(old.answers, key=lambda each: not _named(state, each)):  # who is named goes first
             answer = state.answers[each] = self._judged(state, each, now)
             if answer != old.answers.get(each):
-                _LOG.warning("revocation of a key changed", subject=each[0].subject, reason=answer)
+                _LOG.warning(
+                    "revocation of a key changed", subject=each[0].subject, serial=each[0].serial, reason=answer
+                )
             if answer is not None:
                 old.answers[each] = answer  # nobody signs once more because thousands of others are judged first
             time.sleep(_BREATH)

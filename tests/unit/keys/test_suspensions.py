@@ -110,6 +110,16 @@ def test_the_file_is_closed_to_others(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_root_writes_the_gateway_can_read(path: Path) -> None:
+    """An administrator may be root, the gateway never is: the file belongs to whom the directory belongs."""
+    if os.geteuid() == 0:
+        os.chown(path.parent, 12345, 12345)
+    stop(path, "a")
+    stop(path, "b")
+    assert (path.stat().st_uid, path.stat().st_gid) == (path.parent.stat().st_uid, path.parent.stat().st_gid)
+    assert Suspensions(path).suspended("b")
+
+
 @pytest.mark.parametrize(
     "damage",
     [
