@@ -10,6 +10,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.contents import UNKNOWN_HOST
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -225,7 +227,7 @@ def keys_asked(conditions: Iterable[Condition]) -> Iterator[tuple[str, frozenset
 
 def _few(values: Iterable[str]) -> str:
     """Return the first values for a trace line."""
-    known = sorted(values)
+    known = sorted(each for each in values if each != UNKNOWN_HOST)
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
     return " | ".join(known[:_SHOWN]) + more
 

@@ -21,7 +21,9 @@ MAX_PATTERN: Final = 200
 """Characters of one pattern."""
 MAX_PATTERNS: Final = 200
 """In all rules of a policy together: each keeps memory."""
-_MEMORY: Final = 256 * 1024
+MAX_AGENCY_PATTERNS: Final = 20
+"""In the rules of one agency, which count for all as well."""
+_MEMORY: Final = 512 * 1024
 """Octets that one pattern may take, compiled and running; a larger one is refused when it is loaded."""
 
 
@@ -30,11 +32,17 @@ class Budget:
     """How many patterns may still be compiled: a delegated file must not stop the gateway for long."""
 
     left: int = MAX_PATTERNS
+    whole: Budget | None = None
+    """What all owners share, for the budget of one of them."""
+
+    def part(self, most: int) -> Budget:
+        """Return a budget of which no more than `most` can be taken, and that is taken from this one as well."""
+        return Budget(most, self)
 
     def take(self) -> bool:
         """Return True, and count one less, while there are any left."""
         self.left -= 1
-        return self.left >= 0
+        return self.left >= 0 and (self.whole is None or self.whole.take())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,6 @@ def _compiled(source: str) -> Any:
     options.max_mem = _MEMORY
     options.log_errors = False  # it would write the pattern to standard error
     options.case_sensitive = False
-    options.dot_nl = True
     options.never_capture = True
     try:
         return re2.compile(source.encode("utf-8"), options)

@@ -19,7 +19,7 @@ from gateway.policy.directory import NOBODY
 from gateway.policy.engine import DEFAULT_INBOUND, DEFAULT_OUTBOUND, plan
 from gateway.policy.files import File, Marker, Shared
 from gateway.policy.model import Mention, Policy, Rule
-from gateway.policy.patterns import Budget
+from gateway.policy.patterns import MAX_AGENCY_PATTERNS, Budget
 from gateway.yamlcheck import Checker
 from gateway.yamltext import plain, read_yaml
 
@@ -131,7 +131,8 @@ class _Loading:
         shared = province.narrowed()
         self._shared.append(shared)
         file.share(shared)
-        rules = [each for each in file.rules(shared, self._directory, self._patterns) if isinstance(each, Rule)]
+        patterns = self._patterns.part(MAX_AGENCY_PATTERNS)
+        rules = [each for each in file.rules(shared, self._directory, patterns) if isinstance(each, Rule)]
         if len(rules) > MAX_AGENCY_RULES:
             place = rules[MAX_AGENCY_RULES].place
             self._found.append(f"{place}: more than {MAX_AGENCY_RULES} rules for one agency")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.policy.carriage import FIELD_NAME
 from gateway.policy.conditions import FIELD, Matches
-from gateway.policy.patterns import MAX_PATTERN, MAX_PATTERNS, expression, glob
+from gateway.policy.patterns import MAX_AGENCY_PATTERNS, MAX_PATTERN, MAX_PATTERNS, expression, glob
 from gateway.yamltext import Items
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def _built(
     checker: Checker, text: str, place: Place, build: Callable[[str], Pattern], budget: Budget
 ) -> Pattern | None:
     if not budget.take():
-        checker.complain(place, f"more than {MAX_PATTERNS} patterns in all rules together")
+        checker.complain(
+            place, f"more than {MAX_PATTERNS} patterns in all rules, or {MAX_AGENCY_PATTERNS} in an agency's"
+        )
         return None
     if len(text) > MAX_PATTERN:
         checker.complain(place, f"a pattern has at most {MAX_PATTERN} characters")

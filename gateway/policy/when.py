@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox
+from gateway.core.contents import UNKNOWN_HOST
 from gateway.core.envelope import Direction
 from gateway.policy.conditions import AllOf, Among, AnyOf, Hours, LargerThan, Matches, Not, SubjectContains
 from gateway.policy.directory import NOBODY, PLACES
@@ -224,14 +225,14 @@ def _media_types(checker: Checker, entry: Entry) -> Among | None:
 
 
 def _hosts(checker: Checker, entry: Entry) -> Among | None:
-    """Read "host" (itself) and "*.domain" (every host below it)."""
-    found: set[str] = set()
+    """Read "host" (itself) and "*.domain" (every host below it); a link that nobody followed may lead to each."""
+    found: set[str] = {UNKNOWN_HOST}
     for text, place in checker.texts(entry.node):
         prefix = "*." if text.startswith("*.") else ""
         host = checker.domain(text[len(prefix) :], place)
         if host is not None:
             found.add(prefix + host)
-    return Among(entry.key, frozenset(found)) if found else None
+    return Among(entry.key, frozenset(found)) if len(found) > 1 else None
 
 
 def _hours(checker: Checker, entry: Entry) -> Hours | None:

@@ -17,7 +17,6 @@ from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.contents import Attachment, Contents, Marking, Wish
 from gateway.core.decision import (
     Deliver,
-    Hold,
     IfUnable,
     InboundDecision,
     KeyChoice,
@@ -300,10 +299,10 @@ def test_state_secrets_are_refused(policy: Policy, marking: Marking) -> None:
     assert isinstance(outbound(policy, contents=contents, reverse_path=NULL_PATH), Refuse)
 
 
-def test_what_cannot_be_looked_through_waits_for_a_person(policy: Policy) -> None:
-    """A mark behind our limits is not a mark that is not there."""
-    assert isinstance(outbound(policy, contents=Contents(complete=False)), Hold)
+def test_contents_are_read_for_the_marks(policy: Policy) -> None:
+    """Else no mark would ever be found; what hid only files or links from us is signed like any other mail."""
     assert policy.asks_contents
+    assert isinstance(outbound(policy, contents=Contents(complete=False)), Sign)
 
 
 def test_an_unknown_author_is_refused_both_ways(policy: Policy) -> None:
@@ -324,7 +323,7 @@ def test_rules_that_are_off_can_be_turned_on() -> None:
     """An inactive example is a right one: turned on it is neither refused nor unreachable."""
     asleep = [each.name for each in load_policy(shipped()).rules if not each.active]
     awake = load_policy([(name, text.replace("active: false", "active: true")) for name, text in shipped()])
-    assert len(asleep) == 4
+    assert len(asleep) == 5
     assert all(each.active for each in awake.rules)
 
 

@@ -157,6 +157,15 @@ def test_no_agency_uses_up_what_is_there_for_all() -> None:
     assert "more than 100 rules for one agency" in refusal("".join(rows))[0]
 
 
+def test_no_agency_uses_up_the_patterns_of_all() -> None:
+    """Each keeps memory: one agency has 20 of the 200."""
+    rows = [
+        f"  - {{name: r{n}, direction: outbound, when: {{subject_matches: x{n}}}, then: pass}}\n" for n in range(21)
+    ]
+    assert load("".join(rows[:20]))
+    assert refusal("".join(rows)) == ["ax.yaml:22:62: more than 200 patterns in all rules, or 20 in an agency's"]
+
+
 def test_the_digest_names_agencies_and_who_is_whose() -> None:
     """Another agency's file, another place of the marker, another registry: another policy."""
 

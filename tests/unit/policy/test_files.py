@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from gateway.core.address import Mailbox
+from gateway.core.contents import Contents
 from gateway.core.errors import SetupError
 from gateway.policy.engine import rule_outbound
 from gateway.policy.model import Mention, Policy
@@ -138,7 +139,9 @@ def test_patterns_are_counted_over_all_rules() -> None:
     """Each keeps memory: 200 are taken, one more is told at its place."""
     rows = [row(f"r{n}", f"{{subject_matches: 'x{n}'}}") for n in range(201)]
     assert load("rules:\n" + "".join(rows[:200]))
-    assert refusal("rules:\n" + "".join(rows)) == ["a:202:63: more than 200 patterns in all rules together"]
+    assert refusal("rules:\n" + "".join(rows)) == [
+        "a:202:63: more than 200 patterns in all rules, or 20 in an agency's"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -170,3 +173,12 @@ def test_lending_a_name_is_told() -> None:
         "rules:\n" + row("x", then="{sign: {key: organization, if_unable: hold, for_other_addresses: true}}")
     ).warnings
     assert warning.startswith("a:2:12: rule 'x' signs for addresses the key does not name")
+
+
+def test_a_link_nobody_followed_may_lead_anywhere() -> None:
+    """Where a limit ended the look, a rule about any host speaks: an attacker must not hide one behind many."""
+    policy = load("rules:\n" + row("bad", "{link_host: '*.xau.example'}") + row("rest"))
+    for hosts, wanted in (({"tot.example"}, "rest"), ({"a.xau.example"}, "bad"), ({"tot.example", "*"}, "bad")):
+        (share,) = rule_outbound(policy, facts(contents=Contents(links=frozenset(hosts))), (MAI,))
+        assert share.ruling.rule == wanted
+    assert str(policy.rules[0].conditions[0]) == "link_host *.xau.example"
