@@ -141,8 +141,8 @@ def signer_of(message: bytes) -> str:
 
 
 def told(sent: Sent) -> str:
-    """Return the whole text of the refusal, its lines joined."""
-    lines = re.findall(r"^<[~*\- ]*\s+([45]\d\d)[ -](.*)$", sent.transcript, re.MULTILINE)
+    """Return code and whole text of the refusal, its lines joined, without enhanced status."""
+    lines = re.findall(r"^<[~*\- ]*\s+([45]\d\d)[ -](?:[45]\.\d\.\d )?(.*)$", sent.transcript, re.MULTILINE)
     return " ".join((lines[0][0], *(text for _, text in lines))) if lines else ""
 
 

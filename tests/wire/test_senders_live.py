@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli import build
 from support.gateway_process import OURS
 from support.letters import BINH, LAN
 from support.offices import (
@@ -26,7 +29,9 @@ from support.swaks import swaks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+RUNNER: Final = CliRunner()
 STRANGER: Final = f"la@{OURS}"
 INSIDE: Final = "From: {}\r\nSubject: {}\r\n\r\nNgan.\r\n"
 
@@ -102,8 +107,8 @@ REFUSALS: Final = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_each_refusal_as_the_client_hears_it(name: str, strict: Office) -> None:
-    """Code, enhanced status and the reason in Vietnamese and English; nothing reaches the next hop."""
+def test_each_refusal_as_the_client_hears_it(name: str, strict: Office, tmp_path: Path) -> None:
+    """Code, status and the reason in both languages, as `policy explain` says; nothing reaches the next hop."""
     login, sender, message, code, vietnamese, english = REFUSALS[name]
     sent = strict.submit(login, sender, message)
     assert sent.exit_code == 26, sent.transcript  # the reply to the dot
@@ -112,6 +117,20 @@ def test_each_refusal_as_the_client_hears_it(name: str, strict: Office) -> None:
     assert vietnamese in text
     assert english in text
     assert strict.nothing_for(CITIZEN)
+    said = explained(strict, login, sender, message, tmp_path)
+    assert said["authorized"]["allowed"] is False
+    assert sent.refusal.startswith(f"{said['reply']['code']} {said['reply']['status']} ")
+    assert text.split() == f"{said['reply']['code']} {said['reply']['text']}".split()
+
+
+def explained(place: Office, login: str, sender: str, message: bytes, directory: Path) -> dict[str, Any]:
+    """Return what `gateway policy explain` says of a message."""
+    (directory / "thu.eml").write_bytes(message)
+    command = ["policy", "explain", "--json", "--config", str(place.house.config), "--as", login, "--sender", sender]
+    done = RUNNER.invoke(build(["policy explain"]), [*command, "--to", CITIZEN, str(directory / "thu.eml")])
+    assert done.exit_code == 1, done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 SIGNED: Final = {
