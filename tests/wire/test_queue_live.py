@@ -226,3 +226,30 @@ def test_released_mail_that_is_refused_meanwhile(office: Office) -> None:
     assert "máy chủ nhận từ chối" not in text
     assert office.box(TAI) == []
     wait_for(lambda: office.listed() == [], "an empty queue")
+
+
+def test_a_suspended_key_stops_mail_in_hold(office: Office) -> None:
+    """What is released while its key is suspended is held again, and says so; resumed and released, it is signed."""
+
+    def keys(word: str) -> None:
+        command = [COMMAND, "keys", word, "rsa2048", "--reason", "thử", "--config", str(office.gate.house.config)]
+        subprocess.run(command, capture_output=True, check=True)
+
+    office.send(letter(PLAN))
+    (found,) = office.listed()
+    keys("suspend")
+    time.sleep(1.5)
+    office.queue("release", found["id"])
+    office.gate.wait_for_event("held", entry=found["id"], reason=_held_for(office))
+    assert office.box(TAI) == []
+    keys("resume")
+    time.sleep(1.5)
+    office.queue("release", found["id"])
+    assert b"multipart/signed" in office.arrives(TAI)
+
+
+def _held_for(office: Office) -> str:
+    """Wait until the one entry is held again, and return why."""
+    wait_for(lambda: [each["reason"][:9] for each in office.listed("--kind", "held")] == ["suspended"], "it to be held")
+    (found,) = office.listed()
+    return str(found["reason"])
