@@ -96,11 +96,12 @@ class Running:
         try:
             with (self.directory / _STATE).open("rb") as file:
                 found = json.loads(file.read(MOST_OCTETS))
-            return State(found["policy"], found["loads"], found["at"], tuple(found["mistakes"]))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return None
-        except (ValueError, KeyError, TypeError):
-            return None
+        match found:
+            case {"policy": str(policy), "loads": int(loads), "at": str(at), "mistakes": list(mistakes)}:
+                return State(policy, loads, at, tuple(map(str, mistakes)))
+        return None
 
     def ask_to_reload(self) -> bool:
         """Send SIGHUP to exactly this process; returns False if it ended meanwhile. Raises `OSError`."""

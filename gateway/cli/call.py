@@ -11,7 +11,8 @@ import os
 import pwd
 import sys
 import unicodedata
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import typer
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
+"""Where a gateway's configuration is, unless --config says otherwise."""
 
 
 def stop(code: int, *lines: str) -> NoReturn:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.app.presence import find_running
-from gateway.cli.call import printable, stop
+from gateway.cli.call import DEFAULT_CONFIG, printable, stop
 from gateway.cli.policy_replay import read_draft
 from gateway.config.load import load_settings
 from gateway.core.errors import SetupError
@@ -23,7 +23,6 @@ from gateway.core.errors import SetupError
 if TYPE_CHECKING:
     from gateway.app.presence import Running, State
 
-DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
 _LOOK: Final = 0.05
 """Seconds between two looks at the state file."""
 
@@ -99,4 +98,4 @@ def _report(running: Running, state: State | None, wanted: str, wait: float, *, 
 
 
 def _short(digest: str | None) -> str:
-    return digest[:16] if digest is not None else "(?)"
+    return printable(digest[:16]) if digest is not None else "(?)"

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from ipaddress import ip_address
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.app.world import Parts
-from gateway.cli.call import Mistakes, moment, printable, stop
+from gateway.cli.call import DEFAULT_CONFIG, Mistakes, moment, printable, stop
 from gateway.cli.dry import Letter, listener_named, try_letter
 from gateway.cli.explanation import as_object, explained
 from gateway.cli.files import canonical, read_message
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from gateway.config.model import Listener, Settings
     from gateway.core.message import Message
 
-DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
 _KEPT: Final = {
     Kind.TO_SIGN: "chờ khóa ký / waits for its key",
     Kind.HELD: "giữ lại chờ duyệt / held for approval",
@@ -181,7 +181,9 @@ def _write(out: Path, explanation: Explanation) -> None:
         what = "nothing would be sent" if not parts else "recipients would get different messages: try them one by one"
         raise SetupError(f"--out {out}: {what}")
     try:
-        with out.open("xb") as file:
+        # a genuine message of its author is nobody else's
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
             for window in parts[0].message.windows():
                 file.write(window)
     except OSError as error:

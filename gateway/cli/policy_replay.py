@@ -9,14 +9,14 @@ import datetime as dt
 import json
 import re
 import sys
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.app.policies import directory_of, read_policies
 from gateway.app.world import read_registry
-from gateway.cli.call import Mistakes, moment, stop
+from gateway.cli.call import DEFAULT_CONFIG, Mistakes, moment, stop
 from gateway.cli.screen import show_narrow
 from gateway.config.load import load_settings
 from gateway.core.errors import ServiceError, SetupError
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from gateway.policy.model import Policy
     from gateway.policy.replay import Difference
 
-DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
 _PAGE: Final = 500
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
