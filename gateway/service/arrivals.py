@@ -5,6 +5,7 @@ Parsing happens once per message, here; nothing else of the message reaches a po
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from gateway.core.address import NullPath
 from gateway.core.contents import NOTHING
 from gateway.core.events import Event, Stage
 from gateway.core.message import Edit, Message
+from gateway.core.octets import WINDOW
 from gateway.core.received import Submission
 from gateway.mime.contents import read_contents
 from gateway.mime.entity import Entity, parse
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from gateway.config.wishes import WishSettings
     from gateway.core.address import Mailbox
-    from gateway.core.contents import Wish
+    from gateway.core.contents import Contents, Wish
     from gateway.core.decision import Share
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
@@ -118,7 +120,7 @@ async def fitted(hops: NextHops, name: str, message: Message, envelope: Envelope
     return message, replace(envelope, smtputf8=False)
 
 
-def facts_of(
+async def facts_of(
     policy: Policy,
     received: Received,
     opened: Opened,
@@ -127,7 +129,10 @@ def facts_of(
     wish: Wish | None = None,
     judgment: Judgment | None = None,
 ) -> Facts:
-    """Return all that this policy may see of a message; what no rule asks for is not read."""
+    """Return all that this policy may see of a message; what no rule asks for is not read.
+
+    Large messages are read in a thread, so that looking into them does not stop other sessions.
+    """
     arrival = received.arrival
     subject = opened.header.first("subject")
     asked = {name: tuple(decode_text(each.value) for each in opened.header.all(name)) for name in policy.asks_fields}
@@ -142,10 +147,16 @@ def facts_of(
         size=len(opened.message),
         at=arrival.at,
         judgment=judgment,
-        contents=read_contents(opened.message, opened.entity) if policy.asks_contents else NOTHING,
+        contents=await _contents(opened) if policy.asks_contents else NOTHING,
         wish=wish,
         fields=asked,
     )
+
+
+async def _contents(opened: Opened) -> Contents:
+    if len(opened.message) > WINDOW:
+        return await asyncio.to_thread(read_contents, opened.message, opened.entity)
+    return read_contents(opened.message, opened.entity)
 
 
 def record_facts(recorder: Recorder, trace_id: str, facts: Facts) -> None:

@@ -62,7 +62,7 @@ class Inbound:
         """
         envelope = relayed.arrival.envelope
         judgment = await self._judge(world, relayed, received)
-        facts = facts_of(world.policy, relayed, opened, judgment.author, judgment=judgment)
+        facts = await facts_of(world.policy, relayed, opened, judgment.author, judgment=judgment)
         record_facts(self._recorder, relayed.arrival.trace_id, facts)
         shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
         record_rulings(self._recorder, relayed.arrival.trace_id, shares)

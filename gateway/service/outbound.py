@@ -86,7 +86,7 @@ class Outbound:
                 return authorship.reply
             return (self._held(submission, opened.message, envelope, authorship.reason),)
         wish, opened = without_wish(opened, world.wishes)
-        facts = facts_of(world.policy, submission, opened, authorship.author, wish=wish)
+        facts = await facts_of(world.policy, submission, opened, authorship.author, wish=wish)
         record_facts(self._recorder, submission.arrival.trace_id, facts)
         holds = Holds.SKIP if submission.again is Kind.RELEASED else Holds.APPLY
         shares = rule_outbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients), holds=holds)
