@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.cli import queue_report as report
-from gateway.cli.call import acting_user, complain, stop
+from gateway.cli.call import acting_user, complain, printable, stop
 from gateway.config.load import load_settings
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.errors import ServiceError, SetupError
@@ -200,8 +200,11 @@ def _finish(outcomes: Sequence[tuple[Listed, Outcome]], what: str, *, as_json: b
 
 
 def _say(objects: Iterator[dict[str, object]] | Sequence[dict[str, object]]) -> None:
+    """Write one JSON object per line; what a terminal would obey is escaped, the letters of people are not."""
     for each in objects:
-        sys.stdout.buffer.write(json.dumps(each, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        text = json.dumps(each, ensure_ascii=False)
+        safe = "".join(char if printable(char) == char else json.dumps(char)[1:-1] for char in text)
+        sys.stdout.buffer.write(safe.encode("utf-8", "replace") + b"\n")
     sys.stdout.buffer.flush()
 
 

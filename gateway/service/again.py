@@ -194,6 +194,9 @@ class Again:
         if isinstance(result, Reply):
             await self._end(entry, result)
             return
+        if not result:
+            await self._hold(entry, "nobody_left everybody has it already")
+            return
         kinds = {each.kind for each in result}
         if kinds == {Kind.TO_SIGN}:
             waiting = replace(entry.consignment, reason=result[0].reason)

@@ -194,6 +194,9 @@ def test_show_for_programs(place: Path) -> None:
     assert (found["id"], found["subject"], found["readable"]) == ("cccc4444", "Kế hoạch", True)
     assert found["origin"] == {"listener": "submission", "login": "van-thu", "client": "10.0.0.9"}
     assert found["acts"] == []
+    header = "\n".join(found["header"])
+    assert "\u202egnp.exe" in header, "programs get what is there"
+    assert "\u202e" not in run(place, "show", "cccc", "--json").stdout, "a terminal does not"
 
 
 def test_raw(place: Path) -> None:

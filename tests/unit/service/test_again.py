@@ -406,6 +406,15 @@ async def test_only_whom_it_has_not_reached(tmp_path: Path) -> None:
         assert [str(each.mailbox) for each in found.consignment.envelope.recipients] == ["khac@congdan.example"]
 
 
+async def test_nobody_left(tmp_path: Path) -> None:
+    """An entry that everybody has already is for people to look at; it does not go round in circles."""
+    async with running(tmp_path) as desk:
+        entry = kept(place=tmp_path)
+        await desk.put(replace(entry, states=(RecipientState.SENT,)))
+        await desk.counted(held=1)
+        assert (await desk.kept()).consignment.reason.startswith("nobody_left ")
+
+
 INBOUND: Final = {"direction": Direction.INBOUND, "sender": Mailbox.parse(TO)}
 
 
