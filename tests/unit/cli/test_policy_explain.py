@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from gateway.cli import build
 from gateway.demo.play import letter
 from gateway.demo.province import DOMAIN, HEALTH, OFFICER
+from support.hops import KEYWORDS, FakeHop
 from support.splitter import cut
 
 if TYPE_CHECKING:
@@ -187,3 +189,43 @@ def test_a_bare_line_feed_is_what_the_session_refuses(province: Province, draft:
     result = explain(province, "--dir", draft, mixed, "--to", CITIZEN)
     assert result.exit_code == 2
     assert "550 5.6.0" in result.stderr
+
+
+async def test_hops_are_asked_only_where_that_is_wanted(province: Province, draft: Path, tmp_path: Path) -> None:
+    """What a next hop cannot take changes the octets: seen with --ask-hops, and nobody is connected to without it."""
+    raw = tmp_path / "tho.eml"
+    encoded = letter(f"Lan <{OFFICER.mailbox}>", CITIZEN, "x", "Kinh gui\n")
+    raw.write_bytes(encoded.replace(b"Subject: x", "Subject: Kết quả".encode()))
+    keywords = tuple(each for each in KEYWORDS if each != "SMTPUTF8")
+    async with FakeHop(keywords=keywords) as hop:
+        text = province.config.read_text(encoding="utf-8").replace(
+            "{name: outside, protocol: maildir, directory: outside}",
+            f'{{name: outside, protocol: smtp, addresses: ["{hop.address}"], tls: none}}',
+        )
+        config = province.directory / "smtp.yaml"
+        config.write_text(text, encoding="utf-8")
+        words = [
+            "policy",
+            "explain",
+            "--config",
+            str(config),
+            "--dir",
+            str(draft),
+            "--at",
+            DAY,
+            str(raw),
+            "--to",
+            CITIZEN,
+        ]
+        application = build(["policy explain"])
+        sent = {}
+        for option in ("--json", "--ask-hops"):
+            out = tmp_path / f"{option}.eml"
+            result = await asyncio.to_thread(CliRunner().invoke, application, [*words, "--out", str(out), option])
+            assert result.exit_code == 0, result.output
+            sent[option] = out.read_bytes().partition(b"\r\n\r\n")[0], hop.connections
+        assert (hop.seen("MAIL"), hop.dots) == (0, 0)
+    assert sent["--json"] == (sent["--json"][0], 0)
+    assert "Kết quả".encode() in sent["--json"][0]
+    assert sent["--ask-hops"][0].isascii()
+    assert sent["--ask-hops"][1] == 1
