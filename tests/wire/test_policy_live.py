@@ -52,6 +52,18 @@ rules:
     direction: outbound
     when: {{subject_contains: "ke hoach mat"}}
     then: {{refuse: {{vi: không gửi kế hoạch mật, en: no secret plans}}}}
+  - name: no-secrets
+    direction: outbound
+    when: {{marking: [mat, toi_mat, tuyet_mat]}}
+    then: {{refuse: {{vi: có dấu mật, en: marked secret}}}}
+  - name: no-programs
+    direction: outbound
+    when: {{attachment_name: "*.exe"}}
+    then: {{hold: {{reason: tệp chạy được / a program}}}}
+  - name: by-wish
+    direction: outbound
+    when: {{wish: decline, recipient: "@rieng.example"}}
+    then: pass
   - name: hold-for-ministry
     direction: outbound
     when: {{recipient: "@bo.example"}}
@@ -126,6 +138,9 @@ def by(author: str, message: bytes = PLAIN) -> bytes:
 
 
 PART: Final = text_part("Da ky bang token.")
+PROGRAM: Final = (
+    b"Content-Type: application/octet-stream; name=a.exe\r\nContent-Transfer-Encoding: base64\r\n\r\nTVo=\r\n"
+)
 FROM_NEIGHBOR: Final = HEAD.replace(LAN.encode(), NEIGHBOR.encode())
 AUTO: Final = PLAIN.replace(b"MIME-Version", b"Auto-Submitted: auto-replied\r\nMIME-Version", 1)
 LISTED: Final = mail(PART, head=b"List-Id: <ds.example>\r\n" + HEAD)
@@ -161,6 +176,11 @@ def ways() -> dict[str, Way]:
         "two-froms": Way(b"From: b@b.example\r\n" + PLAIN, ("a22@dan.example",), kind="550 "),
         "raw-header": Way(titled("Kết quả hồ sơ"), ("a23@dan.example",), kind=f"250 {LAN}"),
         "scanner": Way(PLAIN, ("a24@dan.example",), door="internal", kind=f"250 {LAN}"),
+        "secret": Way(mail(text_part("TUYET MAT\r\nKe hoach")), ("a25@dan.example",), kind="550 "),
+        "program": Way(mail(multipart("mixed", text_part("Tep."), PROGRAM)), ("a26@dan.example",), kind="250 "),
+        "wish-in-subject": Way(titled("Hen gap !khongky"), ("a27@rieng.example",), kind="250 "),
+        "wish-in-field": Way(b"X-Xin-Ky: no\r\n" + PLAIN, ("a28@rieng.example",), kind="250 "),
+        "wish-overruled": Way(titled("Hen gap !khongky"), ("a29@dan.example",), kind=f"250 {LAN}"),
         "in-verified": Way(
             clear(PART, neighbor, head=FROM_NEIGHBOR), (f"b1@{OURS}",), NEIGHBOR, "inbound", kind=f"250 {NEIGHBOR}"
         ),
@@ -194,6 +214,7 @@ def gate() -> Iterator[Gateway]:
             local_domains=[{"domain": OURS, "hop": "trong", "recipients": "any"}],
             outbound=[{"domain": "*", "hop": "ngoai"}],
             policy=POLICY,
+            wishes={"ask": ["!ky"], "decline": ["!khongky"], "field": "X-Xin-Ky"},
         )
         with gateway(house) as running:
             yield running
