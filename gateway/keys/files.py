@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -215,7 +215,8 @@ def _proven(private_key: SigningPrivateKey) -> SigningPrivateKey:
     numbers = private_key.private_numbers()
     p, q, e, n = numbers.p, numbers.q, numbers.public_numbers.e, numbers.public_numbers.n
     whole = (
-        p * q == n
+        min(p, q) > 1
+        and p * q == n
         and p != q
         and all(
             e * exponent % (prime - 1) == 1
@@ -223,13 +224,18 @@ def _proven(private_key: SigningPrivateKey) -> SigningPrivateKey:
         )
         and numbers.iqmp * q % p == 1
     )
-    if whole:
-        probe = secrets.token_bytes(32)
-        value = raw_sign(private_key, probe, scheme=Scheme.PKCS1V15, digest="sha256")
-        whole = verify_raw(private_key.public_key(), value, probe, algorithm=Algorithm("rsa", "sha256"))
-    if not whole:
+    if not (whole and _signs(private_key)):
         raise _FaultError("the key is damaged: its numbers do not belong together")
     return private_key
+
+
+def _signs(private_key: rsa.RSAPrivateKey) -> bool:
+    probe = secrets.token_bytes(32)
+    try:
+        value = raw_sign(private_key, probe, scheme=Scheme.PKCS1V15, digest="sha256")
+    except (ValueError, InternalError):
+        return False
+    return verify_raw(private_key.public_key(), value, probe, algorithm=Algorithm("rsa", "sha256"))
 
 
 def _joined(private_key: SigningPrivateKey, bag: Sequence[Certificate], at: datetime) -> Opened:

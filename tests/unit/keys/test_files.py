@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import gc
+import hashlib
 import subprocess
 import weakref
+from math import gcd, lcm
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from asn1crypto import algos
 from asn1crypto import keys as asn1_keys
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from gateway.config.keys import KeyFile
@@ -281,6 +287,63 @@ def test_a_damaged_rsa_key_is_refused(wrong: dict[str, int], tmp_path: Path) -> 
     )
     line = refusal(pem_file(tmp_path, octets, lan("rsa2048").chain_pem()))
     assert "damaged" in line
+
+
+def test_a_factor_that_is_no_prime_is_found(tmp_path: Path) -> None:
+    """All numbers fit together, but one factor is composite: the probe's signature does not come back."""
+    numbers = lan("rsa2048").key.private_numbers()  # type: ignore[union-attr]
+    e, q = numbers.public_numbers.e, numbers.q
+    p = q
+    while gcd(e, p - 1) != 1 or gcd(p, q) != 1 or (p * q).bit_length() != 2048:
+        small = rsa.generate_private_key(public_exponent=65537, key_size=1024).private_numbers()  # noqa: S505 - a part
+        p = small.p * small.q
+    d = pow(e, -1, lcm(p - 1, q - 1))
+    octets = damaged(
+        modulus=p * q,
+        private_exponent=d,
+        prime1=p,
+        exponent1=d % (p - 1),
+        exponent2=d % (q - 1),
+        coefficient=pow(q, -1, p),
+    )
+    assert "damaged" in refusal(pem_file(tmp_path, sealed(octets), lan("rsa2048").chain_pem()))
+
+
+def test_a_factor_of_one_is_found(tmp_path: Path) -> None:
+    """It divides everything, and nothing can be reckoned below it."""
+    numbers = lan("rsa2048").key.private_numbers().public_numbers  # type: ignore[union-attr]
+    octets = damaged(prime1=numbers.n, prime2=1)
+    assert "(key 'lan')" in refusal(pem_file(tmp_path, sealed(octets), lan("rsa2048").chain_pem()))
+
+
+def sealed(octets: bytes) -> bytes:
+    """Return PKCS#8 octets as encrypted PEM, by a program that does not ask what they are."""
+    salt, start = b"muoi-muoi", b"0123456789abcdef"
+    parameters = algos.Pbes2Params(
+        {
+            "key_derivation_func": {
+                "algorithm": "pbkdf2",
+                "parameters": {
+                    "salt": algos.Pbkdf2Salt("specified", salt),
+                    "iteration_count": 1000,
+                    "prf": {"algorithm": "sha256"},
+                },
+            },
+            "encryption_scheme": {"algorithm": "aes256_cbc", "parameters": start},
+        }
+    )
+    key = hashlib.pbkdf2_hmac("sha256", PASSPHRASE, salt, 1000, 32)
+    padder = PKCS7(128).padder()
+    machine = Cipher(algorithms.AES(key), modes.CBC(start)).encryptor()
+    closed = machine.update(padder.update(octets) + padder.finalize()) + machine.finalize()
+    info = asn1_keys.EncryptedPrivateKeyInfo(
+        {"encryption_algorithm": {"algorithm": "pbes2", "parameters": parameters}, "encrypted_data": closed}
+    )
+    return (
+        b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+        + base64.encodebytes(info.dump())
+        + (b"-----END ENCRYPTED PRIVATE KEY-----\n")
+    )
 
 
 def test_issuers_are_held_once(tmp_path: Path) -> None:
