@@ -27,7 +27,7 @@ _TEXT: Final[Schema] = {
     "pattern": rf"^\s*[^\s{_CONTROL}]([^{_CONTROL}]*[^\s{_CONTROL}])?\s*$",
 }
 _MAILBOX: Final = r"[^@*\s].*@[^@\s]+"
-_PATTERN: Final = rf"^({_MAILBOX}|\*.+@[^@\s]+|@(\*\.)?[^@*\s]+)$"
+_PATTERN: Final = rf"{_MAILBOX}|\*.+@[^@\s]+|@(\*\.)?[^@*\s]+"
 
 
 def json_schema() -> Schema:
@@ -54,9 +54,9 @@ def _rules() -> Schema:
 
 
 def _rule(direction: Direction) -> Schema:
-    day = _matching(f"^{files.DATE}$")
+    day = _matching(files.DATE)
     values: dict[str, Schema] = {
-        "name": _matching(f"^{files.NAME}$"),
+        "name": _matching(files.NAME),
         "direction": {"const": direction.value},
         "comment": _TEXT,
         "active": {"type": "boolean"},
@@ -87,7 +87,7 @@ def _then(direction: Direction) -> Schema:
 
 
 def _sign(keys: Iterable[str]) -> dict[str, Schema]:
-    label = _table({"label": _matching(f"^{levels.LABEL}$")}, required=("label",))
+    label = _table({"label": _matching(levels.LABEL)}, required=("label",))
     both = _table({"vi": _TEXT, "en": _TEXT}, required=("vi", "en"))
     values: dict[str, Schema] = {
         "profile": _TEXT,
@@ -113,7 +113,7 @@ def _carriage(keys: Iterable[str]) -> dict[str, Schema]:
         "propertyNames": {"pattern": name},
         "additionalProperties": _TEXT,
     }
-    values: dict[str, Schema] = {"add_header": fields, "route": _matching(f"^{carriage.HOP_NAME}$")}
+    values: dict[str, Schema] = {"add_header": fields, "route": _matching(carriage.HOP_NAME)}
     return {key: values[key] for key in keys}
 
 
@@ -135,20 +135,20 @@ def _conditions(direction: Direction) -> dict[str, Schema]:
     again: Schema = {"$ref": f"#/$defs/when_{direction.value}"}
     several = {"type": "array", "minItems": 1, "items": again}
     pattern = {**_TEXT, "maxLength": patterns.MAX_PATTERN}
-    field = _table({"field": _matching(f"^{carriage.FIELD_NAME}$"), "pattern": _some(pattern)}, ("field", "pattern"))
+    field = _table({"field": _matching(carriage.FIELD_NAME), "pattern": _some(pattern)}, ("field", "pattern"))
     return {
         **{key: _some({"anyOf": [*_special(word), _matching(_PATTERN)]}) for key, word in when.ADDRESSES.items()},
         **{key: _some(_words(words)) for key, words in when.CHOICES.items()},
         **{key: {"type": "boolean"} for key in when.FLAGS},
         **{key: _some(_TEXT) for key in ("login", "listener", "group", "agency", "recipient_agency")},
-        "attachment_type": _some(_matching(f"^{when.MEDIA_TYPE}$")),
+        "attachment_type": _some(_matching(when.MEDIA_TYPE)),
         "attachment_name": _some(pattern),
-        "link_host": _some(_matching(r"^(\*\.)?[^@*\s]+$")),
+        "link_host": _some(_matching(r"(\*\.)?[^@*\s]+")),
         "subject_contains": _some(_TEXT),
         "subject_matches": _some(pattern),
         "header_matches": _some(field),
-        "larger_than": {"anyOf": [{"type": "integer", "minimum": 0}, _matching(f"^{when.SIZE}$")]},
-        "hours": _some(_matching(f"^{when.HOURS}$")),
+        "larger_than": {"anyOf": [{"type": "integer", "minimum": 0}, _matching(when.SIZE)]},
+        "hours": _some(_matching(when.HOURS)),
         "all": several,
         "any": several,
         "not": again,
@@ -173,7 +173,8 @@ def _words(words: Iterable[str]) -> Schema:
 
 
 def _matching(pattern: str) -> Schema:
-    return {"type": "string", "maxLength": MAX_TEXT, "pattern": pattern}
+    """Return a text that is wholly of a pattern; blanks around it do not count, as the loader has it."""
+    return {"type": "string", "maxLength": MAX_TEXT, "pattern": rf"^\s*({pattern})\s*$"}
 
 
 def _named(value: Schema) -> Schema:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.envelope import Direction
 from gateway.core.errors import SetupError
@@ -15,6 +18,9 @@ from gateway.policy.schema import AgencyFile, load_policy
 from gateway.yamltext import plain, read_yaml
 from support.json_schema import valid
 from support.policies import TOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 POLICIES = Path(__file__).parents[3] / "policies"
 SCHEMA = json_schema()
@@ -164,6 +170,65 @@ def test_what_the_loader_refuses_the_schema_refuses(text: str) -> None:
     """An editor shows the mistake before the gateway has to."""
     assert not loads(text)
     assert not fits(text)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value in a document."""
+    yield path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in pairs:
+        yield from places(each, (*path, key))
+
+
+def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """Return a document with another value at one place."""
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(copy[path[0]], path[1:], new)
+    return copy
+
+
+FULL: Any = {
+    "rules": [
+        rule
+        for text in RIGHT
+        if isinstance(tree := plain(read_yaml("f", text).root), dict)
+        for rule in tree.get("rules", [])  # type: ignore[union-attr]
+    ],
+    **{key: value for key, value in plain(read_yaml("f", BASE).root).items()},  # type: ignore[union-attr]  # noqa: C416
+}
+PATHS = sorted(places(FULL), key=str)
+VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    2.5,
+    "",
+    " x ",
+    "x",
+    "a@x.example",
+    "@x.example",
+    "a\nb",
+    [],
+    {},
+    ["x"],
+    {"x": 1},
+]
+
+
+@given(st.sampled_from(PATHS), st.sampled_from(VALUES))
+def test_whatever_loads_fits(path: tuple[Any, ...], value: Any) -> None:
+    """No single change makes a file that the gateway takes and an editor paints red, and none breaks the loader."""
+    document = changed(FULL, path, value)
+    # each rule by itself: the others would hide it, or be hidden by it
+    rules = document.get("rules") if isinstance(document, dict) else None
+    position = path[1] if len(path) > 1 and path[0] == "rules" else 0
+    if isinstance(rules, list) and rules:
+        document = {**document, "rules": [rules[position]]}
+    if loads(json.dumps(document, ensure_ascii=False)):
+        assert valid(SCHEMA, document)
 
 
 def test_shipped_files_fit() -> None:
