@@ -312,7 +312,7 @@ def test_a_factor_that_is_no_prime_is_found(tmp_path: Path) -> None:
 def test_a_factor_of_one_is_found(tmp_path: Path) -> None:
     """It divides everything, and nothing can be reckoned below it."""
     numbers = lan("rsa2048").key.private_numbers().public_numbers  # type: ignore[union-attr]
-    octets = damaged(prime1=numbers.n, prime2=1)
+    octets = damaged(prime1=1, prime2=numbers.n)
     assert "(key 'lan')" in refusal(pem_file(tmp_path, sealed(octets), lan("rsa2048").chain_pem()))
 
 
