@@ -50,7 +50,7 @@ _KEPT: Final = {
     Kind.QUARANTINED: "giữ riêng / quarantined",
 }
 
-_SIGNING: Final = ("key", "algorithm", "form", "body", "because", "date", "footer", "headers_protected", "reason")
+_SIGNING: Final = ("key", "algorithm", "form", "encoding", "because", "date", "footer", "headers_protected", "reason")
 """Facts of a signature that say how it came to be as it is."""
 
 

@@ -168,7 +168,7 @@ class Signer:
             return prepared
         facts: dict[str, Fact] = {
             "form": prepared.form.value,
-            "body": prepared.prepared.body.value,
+            "encoding": prepared.prepared.body.value,
             "because": prepared.because,
             "signing_time": date.claimed_signing_time is not None,
             "date": date.gap,

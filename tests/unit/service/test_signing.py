@@ -126,7 +126,7 @@ async def test_what_somebody_signed_in_eight_bit_stays_and_travels_as_it_is() ->
     assert FOREIGN in octets
     assert octets.replace(FOREIGN, b"").isascii()
     assert b"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" in octets
-    assert (found.facts["form"], found.facts["body"]) == ("clear", "8bit")
+    assert (found.facts["form"], found.facts["encoding"]) == ("clear", "8bit")
     assert found.facts["because"] == "signed_part_not_seven_bit"
     assert isinstance(judged(found.message).verdict, Verified)
 
@@ -136,7 +136,7 @@ async def test_it_becomes_opaque_where_a_hop_takes_seven_bit_only() -> None:
     found = done(await signs(FORWARDED, hops=SEVEN_BIT_HOPS))
     assert found.message.octets().isascii()
     assert not found.eight_bit
-    assert (found.facts["form"], found.facts["body"]) == ("opaque", "binary")
+    assert (found.facts["form"], found.facts["encoding"]) == ("opaque", "binary")
     assert found.facts["because"] == "signed_part_not_seven_bit"
     assert isinstance(judged(found.message).verdict, Verified)
 
@@ -556,7 +556,7 @@ async def test_the_event_says_how_it_was_signed() -> None:
         "key": "lan",
         "algorithm": "pkcs1v15",
         "form": "clear",
-        "body": "7bit",
+        "encoding": "7bit",
         "because": "",
         "signing_time": True,
         "date": "",
