@@ -20,6 +20,7 @@ from gateway.cli.paper import read_alone
 from gateway.cli.policy_replay import read_draft
 from gateway.config.load import load_settings
 from gateway.core.errors import SetupError
+from gateway.policy.conditions import Dates
 from gateway.policy.jsonschema import json_schema
 from gateway.policy.schema import expired
 
@@ -106,8 +107,9 @@ def _findings(directory: Path, config: Path | None) -> Findings:
     faults.finish()
     assert policy is not None  # noqa: S101 - no mistakes, so nothing is missing
     today = dt.datetime.now(dt.timezone(dt.timedelta(hours=7))).date()
+    notes = (*_future(policy, today), *_notes(policy, cases or ()))
     warnings = (*policy.warnings, *expired(policy, today), *_missing_keys(policy, settings))
-    return Findings(policy.digest, len(policy.rules), warnings, tuple(_notes(policy, cases or ())))
+    return Findings(policy.digest, len(policy.rules), warnings, notes)
 
 
 def _policy(directory: Path, settings: Settings | None) -> Policy:
@@ -129,3 +131,10 @@ def _notes(policy: Policy, cases: tuple[Case, ...]) -> Iterator[str]:
             yield f"{rule.place}: rule {rule.name!r} is not active"
         elif rule.name not in tested:
             yield f"{rule.place}: no case expects rule {rule.name!r} (cases/*.yaml)"
+
+
+def _future(policy: Policy, today: dt.date) -> Iterator[str]:
+    for rule in policy.rules:
+        for each in rule.conditions:
+            if rule.active and isinstance(each, Dates) and each.first > today:
+                yield f"{rule.place}: rule {rule.name!r} begins on {each.first}"

@@ -95,6 +95,15 @@ rules:
     assert "no case expects rule 'untested'" in untested
 
 
+def test_a_rule_that_has_not_begun_is_a_note(directory: Path) -> None:
+    """It is prepared on purpose; whoever wonders why it does nothing finds the day."""
+    early = 'rules: [{name: new, direction: outbound, from: 2999-01-31, when: {author: "@b.example"}, then: pass}]\n'
+    (directory / "05.yaml").write_text(early, encoding="utf-8")
+    result = check(directory, "--json")
+    assert result.exit_code == 0
+    assert "begins on 2999-01-31" in found(result)["notes"][0]
+
+
 def test_names_are_held_against_the_configuration(directory: Path, province: Province) -> None:
     """A key that nobody has is a warning, a next hop that nobody has set up is an error."""
     rule = """\
