@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.message import Message
 from gateway.mime.fields import read_header
-from support.gateway_process import LOGIN, OURS, build_house, gateway, root_pem
+from support.gateway_process import COMMAND, LOGIN, OURS, build_house, gateway, root_pem
 from support.letters import HEAD, LAN, PLAIN, clear, lan, mail, multipart, text_part
 from support.peers import free_port, short_directory
 from support.postfix import postfix
@@ -129,3 +129,16 @@ def test_a_field_of_the_rule_arrives_outside(way: Way, tmp_path: Path) -> None:
     assert openssl_verify(part, cms, root_pem(), tmp_path)
     assert b"\r\nX-Office: =?utf-8?B?U+G7nyBZIHThur8=?=\r\n" in received
     assert b"X-Office" not in part
+
+
+def test_without_openssl_the_gateway_does_not_start(way: Way) -> None:
+    """An administrator is told at the start what is missing, not when the first mail must leave."""
+    done = subprocess.run(
+        [COMMAND, "run", "--config", str(way.gate.house.config), "--check"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={"PATH": "/nonexistent"},
+    )
+    assert done.returncode == 2, done.stderr
+    assert b"openssl: not found" in done.stderr + done.stdout
