@@ -29,9 +29,9 @@ from gateway.config.secrets import read_private
 from gateway.config.trust import read_certificates
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError, SetupError
+from gateway.mime.dates import date_time
 from gateway.mime.fields import encode_text, fold
 from gateway.pki.path import Revocation, TrustAnchors
-from gateway.mime.dates import date_time
 
 _POLL: Final = 1.0
 _TEXT: Final = """\
