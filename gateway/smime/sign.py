@@ -17,7 +17,7 @@ from gateway.core.message import Edit, Message
 from gateway.mime.dates import date_time
 from gateway.mime.downgrade import downgrade_header
 from gateway.mime.entity import Entity, parse
-from gateway.mime.fields import read_header
+from gateway.mime.fields import fold, read_header
 from gateway.mime.transfer import Foreign, seven_bit
 from gateway.smime.classify import LEFT_ALONE, form_of, walk
 
@@ -137,7 +137,8 @@ def _part(message: Message, entity: Entity, fields: list[bytes]) -> tuple[Messag
 def _with_copies(outer: bytes, fields: list[bytes], protect: Collection[str]) -> list[bytes]:
     """Return the fields after copies of outer ones, ASCII where that can be, and hp on Content-Type (RFC 9788 5.2)."""
     header = read_header(Message.of(outer + b"\r\n"))
-    copies = Message.of(b"".join(each.raw for each in header.fields if each.key in protect and each.key not in _BLIND))
+    wanted = [each for each in header.fields if each.key in protect and each.key not in _BLIND]
+    copies = Message.of(b"".join(map(_without_traps, wanted)))
     ascii_copies = downgrade_header(copies, read_header(copies))
     if ascii_copies is None:
         return fields
@@ -192,7 +193,7 @@ def _with_charset(message: Message, entity: Entity, fields: list[Field]) -> list
     Without MIME a reader guesses; inside a signed part there must be nothing to guess. Text that is neither ASCII nor
     UTF-8 is declared "unknown-8bit" (RFC 1428 3): naming one of the old Vietnamese charsets would be a guess of ours.
     """
-    raw = [field.raw if field.raw.endswith(b"\r\n") else field.raw + b"\r\n" for field in fields]
+    raw = [_without_traps(field) for field in fields]
     types = [index for index, field in enumerate(fields) if field.key == "content-type"]
     if len(types) > 1 or entity.media_type != "text/plain" or "charset" in entity.parameters:
         return raw
@@ -205,6 +206,15 @@ def _with_charset(message: Message, entity: Entity, fields: list[Field]) -> list
             head = raw[types[0]].rstrip(b"; \t\r\n")
             raw[types[0]] = head + f";\r\n charset={charset}\r\n".encode()
     return raw
+
+
+def _without_traps(field: Field) -> bytes:
+    """Return a field that goes inside: its own octets, folded anew where blanks stand at the end of a line.
+
+    Outside they do no harm; inside some transports eat them, and with them the signature.
+    """
+    raw = field.raw if field.raw.endswith(b"\r\n") else field.raw + b"\r\n"
+    return fold(field.name, field.value) if b" \r\n" in raw or b"\t\r\n" in raw else raw
 
 
 def _charset(message: Message, entity: Entity) -> str:

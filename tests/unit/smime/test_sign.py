@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 
 import pytest
 
@@ -100,6 +101,27 @@ def test_charset_is_declared(header: bytes, body: bytes, expected: bytes | None)
     else:
         assert entity.startswith(header)
     assert entity.isascii()
+
+
+@pytest.mark.parametrize("end", [b" \r\n ", b"\t\r\n\t", b" \r\n \t\r\n "])
+def test_blanks_at_the_end_of_a_header_line_stay_outside(end: bytes) -> None:
+    """A field that goes inside is folded anew where a transport could eat something of it; it says the same."""
+    fields = b"Content-Type: multipart/mixed;" + end + b'boundary="b"\r\nContent-Description: x \r\n'
+    subject = b"Subject: mot" + end + b"hai\r\n"
+    message = b"From: a@b.example\r\n" + subject + fields + b"\r\n--b\r\n\r\nx\r\n--b--\r\n"
+    found = prepare(
+        Message.of(message), now=NOW, message_id=MESSAGE_ID, new_builder=MemoryBuilder, protect=("from", "subject")
+    )
+    assert isinstance(found, Prepared)
+    assert subject in found.outer
+    inside = found.entity.octets()
+    assert not re.search(rb"[ \t]\r\n", inside)
+    assert found.protected
+    before = email.message_from_bytes(message, policy=email.policy.default)
+    after = email.message_from_bytes(inside, policy=email.policy.default)
+    assert after.get_boundary() == before.get_boundary() == "b"
+    assert " ".join(str(after["subject"]).split()) == "mot hai"
+    assert after["content-description"] == "x"
 
 
 @pytest.mark.parametrize("kind", sorted(real_life()))
