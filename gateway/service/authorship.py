@@ -294,8 +294,9 @@ class _Check:
         )
         words = [word for word in _BETWEEN.split(text) if "@" in word]
         for number, word in enumerate(words):
-            match = _SHOWN_ADDRESS.match(word[:_MAX_ADDRESS])
-            if number >= _MAX_SHOWN or len(word) > _MAX_ADDRESS:
+            match = _SHOWN_ADDRESS.search(word[:_MAX_ADDRESS])
+            several = match is not None and word.count("@") > 1
+            if number >= _MAX_SHOWN or len(word) > _MAX_ADDRESS or several:
                 yield word[:_MAX_ADDRESS]
                 return
             if match is not None and not self._is_own(match[0], author):

@@ -184,6 +184,14 @@ def test_names_of_everyday_life_pass(name: str) -> None:
     assert code(f"From: {name} <{LAN}>") == ""
 
 
+@pytest.mark.parametrize(
+    "name", [f'"@{BINH}"', f'"{LAN}@{BINH}"', f'"{LAN}/{BINH}"', f'"{BINH}|x"', f'"mailto:{BINH}"']
+)
+def test_an_address_does_not_hide_in_a_longer_word(name: str) -> None:
+    """A second at sign, or what stands before and behind, does not make it invisible."""
+    assert code(f"From: {name} <{LAN}>") == "shown_address_not_allowed"
+
+
 def test_a_flood_of_addresses_in_a_name_ends_early() -> None:
     """How long a check takes is not for the sender to say."""
     assert code(f'From: "{" ".join([LAN] * 30)}" <{LAN}>') == "shown_address_not_allowed"
