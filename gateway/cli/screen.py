@@ -43,12 +43,13 @@ def show_narrow(title: str, *, vietnamese: str, english: str, color: str, lines:
         if text:
             report.append(_lines(printable(text), 2), style)
     for label, value in lines:
-        head = f"  {label:<{_LABEL}}"
-        report.append(head + _lines(printable(value), _LABEL + 2).lstrip(" ") if value else f"{head.rstrip()}\n")
+        head = f"  {label:<{_LABEL - 1}} "
+        report.append(_lines(printable(value), _LABEL + 2, head) if value else f"{head.rstrip()}\n")
     Console(highlight=False, soft_wrap=True).print(report, end="")
 
 
-def _lines(text: str, indent: int) -> str:
+def _lines(text: str, indent: int, head: str | None = None) -> str:
     """Return text as lines of at most 80 columns, indented; what has no blank is broken where the line ends."""
     blank = " " * indent
-    return textwrap.fill(text, _WIDTH, initial_indent=blank, subsequent_indent=blank, break_on_hyphens=False) + "\n"
+    first = head if head is not None else blank
+    return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=blank, break_on_hyphens=False) + "\n"
