@@ -1,13 +1,15 @@
-"""Everything that a reload may change, read as a whole: policies, keys, logins, trust, agencies.
+"""Everything that a reload may change, read as a whole: policies, keys, logins, trust, agencies; TLS files are tried.
 
 A world is complete or it is not made: every mistake in any of the files is reported in one run.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.agencies.registry import Registry
+from gateway.config.model import TlsMode
 from gateway.config.trust import read_certificates, read_crls
 from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, load_catalog
@@ -15,6 +17,7 @@ from gateway.pki.path import Revocation, TrustAnchors
 from gateway.policy.schema import load_policy
 from gateway.service.intake import World
 from gateway.smtp.auth.table import LoginTable
+from gateway.smtp.tls import ServerContext
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -58,6 +61,7 @@ class Parts:
         logins = mistakes.read(lambda: LoginTable.load(settings.auth.file) if settings.auth else LoginTable.empty())
         trust = mistakes.read(lambda: _read_trust(settings))
         registry = mistakes.read(lambda: _read_registry(settings.agencies))
+        mistakes.read(lambda: _try_tls(settings))
         mistakes.finish()
         assert policy is not None  # noqa: S101 - no mistakes, so nothing is missing
         assert catalog is not None  # noqa: S101 - as above
@@ -80,12 +84,19 @@ class Parts:
 def _texts(directory: Path) -> tuple[tuple[str, str], ...]:
     """Return the policy files as (name, text), in lexical order."""
     try:
-        files = sorted(directory.glob("*.yaml"))
+        files = sorted(each for each in directory.iterdir() if each.match("*.yaml"))
         if not files:
             raise SetupError(f"{directory}: no policy file (*.yaml)")
-        return tuple((str(file), file.read_text(encoding="utf-8")) for file in files)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{directory}: cannot be read: {error}") from error
+        return tuple((str(file), _text(file)) for file in files)
+    except OSError as error:
+        raise SetupError(f"{error.filename or directory}: cannot be read: {error.strerror or error}") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SetupError(f"{file}: not UTF-8") from error
 
 
 def _read_trust(settings: Settings) -> TrustAnchors:
@@ -98,12 +109,20 @@ def _read_trust(settings: Settings) -> TrustAnchors:
     return TrustAnchors(anchors or (), intermediates or (), crls or ())
 
 
+def _try_tls(settings: Settings) -> None:
+    """Raise `SetupError` for every listener whose certificate and key cannot be used, before anything listens."""
+    mistakes = Mistakes()
+    for listener in settings.listeners:
+        if listener.tls.mode is not TlsMode.NONE:
+            mistakes.read(partial(ServerContext, listener.tls))
+    mistakes.lines = list(dict.fromkeys(mistakes.lines))  # listeners share files
+    mistakes.finish()
+
+
 def _read_registry(path: Path | None) -> Registry:
     if path is None:
         return Registry.empty()
     try:
-        return Registry.load(str(path), path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise SetupError(f"{path}: not UTF-8") from error
+        return Registry.load(str(path), _text(path))
     except OSError as error:
         raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
