@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LABEL: Final = 26
+_LEAST_WIDTH: Final = 20
 STATES: Final = {
     "valid": "hợp lệ / valid",
     "invalid": "không hợp lệ / invalid",
@@ -24,10 +26,22 @@ STATES: Final = {
 
 def show(title: str, *, vietnamese: str, english: str, color: str, lines: Sequence[tuple[str, str]]) -> None:
     """Print one answer on standard output; `lines` are labels and values, and every text may be hostile."""
+    console = Console(highlight=False, soft_wrap=True)
     report = Text()
     report.append(f"{printable(title)}\n", "bold")
-    report.append(f"  {printable(vietnamese)}\n", color)
-    report.append(f"  {printable(english)}\n")
+    for sentence, style in ((vietnamese, color), (english, "")):
+        report.append(f"  {_fitted(printable(sentence), console, indent=2)}\n", style)
     for label, value in lines:
-        report.append(f"  {label:<{_LABEL}}{printable(value)}\n")
-    Console(highlight=False, soft_wrap=True).print(report, end="")
+        report.append(f"  {label:<{_LABEL}}{_fitted(printable(value), console, indent=_LABEL + 2)}\n")
+    console.print(report, end="")
+
+
+def _fitted(text: str, console: Console, *, indent: int) -> str:
+    """Return the text in lines that fit a terminal, the later ones indented; anything else gets it on one line.
+
+    A word longer than a line, as a fingerprint, stays whole to be copied.
+    """
+    if not console.is_terminal:
+        return text
+    width = max(console.width - indent, _LEAST_WIDTH)
+    return f"\n{'':<{indent}}".join(wrap(text, width, break_long_words=False, break_on_hyphens=False))
