@@ -10,8 +10,9 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from gateway.config.model import ListenerKind, RecipientCheck
-from gateway.config.trust import read_certificates
+from gateway.config.trust import read_certificates, read_crls
 from gateway.core.errors import SetupError
+from gateway.pki.lists import next_update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ async def findings_of(
         *parts.catalog.findings(now),
         *_still(settings, parts),
         *_server_certificates(settings, now),
+        *_stale_lists(settings, now),
         *await _hops(settings, hops),
         *await _probes(settings, checks),
     )
@@ -64,6 +66,19 @@ def _server_certificates(settings: Settings, now: dt.datetime) -> Iterator[str]:
             yield f"{file}: the server certificate ended at {leaf.not_after.isoformat()}"
         elif leaf.not_after < now + CERTIFICATE_NOTICE:
             yield f"{file}: the server certificate ends at {leaf.not_after.isoformat()}"
+
+
+def _stale_lists(settings: Settings, now: dt.datetime) -> Iterator[str]:
+    """Yield the revocation lists past their next update; whoever fetches them has stopped."""
+    for file in settings.trust.crls if settings.trust.revocation != "off" else ():
+        try:
+            lists = read_crls((file,))
+        except SetupError:
+            continue  # replaced since it was read a moment ago
+        for crl in lists:
+            due = next_update(crl)
+            if due is not None and due < now:
+                yield f"{file}: the next revocation list was due at {due.isoformat()}"
 
 
 async def _hops(settings: Settings, hops: Hops) -> tuple[str, ...]:

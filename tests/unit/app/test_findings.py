@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from gateway.demo.authority import Authority
 from gateway.demo.province import build
 from support.peers import free_port
 
@@ -107,6 +108,19 @@ def test_a_server_certificate_that_ends(province: Path, days: int, words: str | 
         assert code == 1
         assert f"server.pem: the server certificate {words} {end.replace(microsecond=0).isoformat()}" in said
         assert "1 finding(s)" in said
+
+
+def test_a_stale_revocation_list(province: Path) -> None:
+    """Every verdict below it would be "indeterminate": told with the file and the time, unless revocation is off."""
+    made = Authority(dt.datetime.now(dt.UTC) - dt.timedelta(days=9)).revocation_lists()[1]
+    (province / "trust/intermediate.crl").write_bytes(made)
+    code, said = check(province)
+    assert code == 1
+    assert "trust/intermediate.crl: the next revocation list was due at 2" in said
+    assert "1 finding(s)" in said
+    config = province / "gateway.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("trust:\n", "trust:\n  revocation: off\n"), "utf-8")
+    assert check(province)[0] == 0
 
 
 def _with_end(province: Path, end: dt.datetime) -> None:
