@@ -6,18 +6,24 @@ Nothing here changes anything; next hops are asked, never given mail.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import datetime as dt
+from typing import TYPE_CHECKING, Final
 
 from gateway.config.model import ListenerKind, RecipientCheck
+from gateway.config.trust import read_certificates, read_crls
+from gateway.core.errors import SetupError
+from gateway.pki.lists import next_update
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator
 
     from gateway.app.world import Parts
     from gateway.config.model import Settings
     from gateway.relay.hop import Hops
     from gateway.relay.probe import RecipientChecks
+
+CERTIFICATE_NOTICE: Final = dt.timedelta(days=14)
+"""Before the end of a server certificate; one that renews itself does so earlier."""
 
 
 async def findings_of(
@@ -27,6 +33,8 @@ async def findings_of(
     return (
         *parts.catalog.findings(now),
         *_still(settings, parts),
+        *_server_certificates(settings, now),
+        *_stale_lists(settings, now),
         *await _hops(settings, hops),
         *await _probes(settings, checks),
     )
@@ -45,6 +53,32 @@ def _still(settings: Settings, parts: Parts) -> Iterator[str]:
     for listener in settings.listeners:
         if listener.auth_without_tls and not listener.address.startswith(("127.", "[::1]", "localhost:")):
             yield f"listener {listener.name}: passwords travel in the clear (auth_without_tls)"
+
+
+def _server_certificates(settings: Settings, now: dt.datetime) -> Iterator[str]:
+    """Yield the certificates that mail clients are shown and that end soon, each once."""
+    for file in dict.fromkeys(each.tls.certificate for each in settings.listeners if each.tls.certificate):
+        try:
+            leaf = read_certificates((file,))[0]
+        except SetupError:
+            continue  # TLS takes it, and that was tried: only its dates stay unknown
+        if leaf.not_after < now:
+            yield f"{file}: the server certificate ended at {leaf.not_after.isoformat()}"
+        elif leaf.not_after < now + CERTIFICATE_NOTICE:
+            yield f"{file}: the server certificate ends at {leaf.not_after.isoformat()}"
+
+
+def _stale_lists(settings: Settings, now: dt.datetime) -> Iterator[str]:
+    """Yield the revocation lists past their next update; whoever fetches them has stopped."""
+    for file in settings.trust.crls if settings.trust.revocation != "off" else ():
+        try:
+            lists = read_crls((file,))
+        except SetupError:
+            continue  # replaced since it was read a moment ago
+        for crl in lists:
+            due = next_update(crl)
+            if due is not None and due < now:
+                yield f"{file}: the next revocation list was due at {due.isoformat()}"
 
 
 async def _hops(settings: Settings, hops: Hops) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ def directory_of(settings: Settings, registry: Registry) -> RegistryDirectory:
 
 def read_policies(path: Path, directory: Directory, settings: Settings) -> Policy:
     """Return the policy in a directory; raises one `SetupError` with every mistake in any of its files."""
+    if not os.path.lexists(path):
+        raise SetupError(f"{path}: cannot be read: No such file or directory")
     policy = load_policy(
         [(str(file), text) for file, text in _texts(path)],
         agencies=[AgencyFile(file.stem, str(file), text) for file, text in _texts(path / "agencies")],
@@ -92,6 +94,14 @@ def _texts(directory: Path) -> list[tuple[Path, str]]:
         return []
     try:
         names = sorted(each for each in directory.iterdir() if each.suffix == ".yaml" and each.name[0] != ".")
-        return [(file, file.read_text(encoding="utf-8")) for file in names]
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{directory}: cannot be read: {error}") from error
+        return [(file, text_of(file)) for file in names]
+    except OSError as error:
+        raise SetupError(f"{error.filename or directory}: cannot be read: {error.strerror or error}") from error
+
+
+def text_of(file: Path) -> str:
+    """Return the text of a file; raises `OSError`, and `SetupError` where it is not UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SetupError(f"{file}: not UTF-8") from error

@@ -1,14 +1,16 @@
-"""Everything that a reload may change, read as a whole: policies, keys, logins, trust, agencies.
+"""Everything that a reload may change, read as a whole: policies, keys, logins, trust, agencies; TLS files are tried.
 
 A world is complete or it is not made: every mistake in any of the files is reported in one run.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.agencies.registry import Registry
-from gateway.app.policies import directory_of, read_policies
+from gateway.app.policies import directory_of, read_policies, text_of
+from gateway.config.model import TlsMode
 from gateway.config.trust import read_trust
 from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, load_catalog
@@ -18,6 +20,7 @@ from gateway.pki.path import Revocation, TrustAnchors
 from gateway.service.intake import World
 from gateway.service.senders import Senders
 from gateway.smtp.auth.table import LoginTable
+from gateway.smtp.tls import ServerContext
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -63,6 +66,7 @@ class Parts:
         # rules name agencies: against a registry that cannot be read every such name would be called wrong
         who = directory_of(settings, registry) if registry is not None else None
         policy = mistakes.read(lambda: read_policies(settings.policies, who, settings)) if who is not None else None
+        mistakes.read(lambda: _try_tls(settings))
         mistakes.finish()
         assert policy is not None  # noqa: S101 - no mistakes, so nothing is missing
         assert catalog is not None  # noqa: S101 - as above
@@ -90,13 +94,21 @@ def read_keys(settings: Settings, trust: TrustAnchors, *, now: dt.datetime) -> C
     return load_catalog(settings.keys, now=now, suspensions=Suspensions.at(settings.keys_state_file), watch=watch)
 
 
+def _try_tls(settings: Settings) -> None:
+    """Raise `SetupError` for every listener whose certificate and key cannot be used, before anything listens."""
+    mistakes = Mistakes()
+    for listener in settings.listeners:
+        if listener.tls.mode is not TlsMode.NONE:
+            mistakes.read(partial(ServerContext, listener.tls))
+    mistakes.lines = list(dict.fromkeys(mistakes.lines))  # listeners share files
+    mistakes.finish()
+
+
 def read_registry(path: Path | None) -> Registry:
     """Return the agencies in a file, or nobody without one; raises one `SetupError`."""
     if path is None:
         return Registry.empty()
     try:
-        return Registry.load(str(path), path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise SetupError(f"{path}: not UTF-8") from error
+        return Registry.load(str(path), text_of(path))
     except OSError as error:
         raise SetupError(f"{path}: cannot be read: {error.strerror}") from error

@@ -5,9 +5,10 @@ A command must not pay for the imports of another: `gateway verify` never loads 
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "run": ("gateway.cli.serve", "run"),
-    "demo": ("gateway.cli.serve", "demo"),
-    "passwd": ("gateway.cli.serve", "passwd"),
+    "demo": ("gateway.cli.demo", "demo"),
+    "passwd": ("gateway.cli.login", "passwd"),
     "sign": ("gateway.cli.message", "sign"),
     "verify": ("gateway.cli.message", "verify"),
     "verify-path": ("gateway.cli.path", "verify_path"),
@@ -46,6 +47,10 @@ GROUPS: Final = {
 """Group -> what it is about."""
 
 
+_INTERRUPTED: Final = 128 + 2
+"""The exit code that a shell gives for SIGINT."""
+
+
 def build(names: Sequence[str]) -> typer.Typer:
     """Return the application with these commands; their modules are imported now."""
     app = _typer("Cổng thư có chữ ký số / a mail gateway with digital signatures.")
@@ -66,13 +71,19 @@ def _typer(about: str) -> typer.Typer:
     return typer.Typer(
         help=about,
         no_args_is_help=True,
+        invoke_without_command=True,
         add_completion=False,
         pretty_exceptions_enable=False,  # a traceback with local variables could show secrets
     )
 
 
-def _root() -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,  # noqa: FBT002 - a flag
+) -> None:
     """Cổng thư có chữ ký số / a mail gateway with digital signatures."""
+    if version:
+        sys.stdout.write(f"gateway {importlib.metadata.version('gateway')}\n")
+        raise typer.Exit
 
 
 def _group() -> None:
@@ -80,6 +91,9 @@ def _group() -> None:
 
 
 def main() -> None:
-    """Run the command that the arguments name; exits with its code."""
+    """Run the command that the arguments name; exits with its code, 130 after Ctrl-C."""
     wanted = [" ".join(sys.argv[1:count]) for count in (2, 3)]
-    build([each for each in wanted if each in COMMANDS] or list(COMMANDS))(prog_name="gateway")
+    try:
+        build([each for each in wanted if each in COMMANDS] or list(COMMANDS))(prog_name="gateway")
+    except KeyboardInterrupt:  # while the modules were imported; later typer sees to it
+        sys.exit(_INTERRUPTED)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LABEL: Final = 26
 _WIDTH: Final = 80
+_LEAST_WIDTH: Final = 20
 STATES: Final = {
     "valid": "hợp lệ / valid",
     "invalid": "không hợp lệ / invalid",
@@ -26,13 +27,25 @@ STATES: Final = {
 
 def show(title: str, *, vietnamese: str, english: str, color: str, lines: Sequence[tuple[str, str]]) -> None:
     """Print one answer on standard output; `lines` are labels and values, and every text may be hostile."""
+    console = Console(highlight=False, soft_wrap=True)
     report = Text()
     report.append(f"{printable(title)}\n", "bold")
-    report.append(f"  {printable(vietnamese)}\n", color)
-    report.append(f"  {printable(english)}\n")
+    for sentence, style in ((vietnamese, color), (english, "")):
+        report.append(f"  {_fitted(printable(sentence), console, indent=2)}\n", style)
     for label, value in lines:
-        report.append(f"  {label:<{_LABEL}}{printable(value)}\n")
-    Console(highlight=False, soft_wrap=True).print(report, end="")
+        report.append(f"  {label:<{_LABEL}}{_fitted(printable(value), console, indent=_LABEL + 2)}\n")
+    console.print(report, end="")
+
+
+def _fitted(text: str, console: Console, *, indent: int) -> str:
+    """Return the text in lines that fit a terminal, the later ones indented; anything else gets it on one line.
+
+    A word longer than a line, as a fingerprint, stays whole to be copied.
+    """
+    if not console.is_terminal:
+        return text
+    width = max(console.width - indent, _LEAST_WIDTH)
+    return f"\n{'':<{indent}}".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
 
 
 def show_narrow(title: str, *, vietnamese: str, english: str, color: str, lines: Sequence[tuple[str, str]]) -> None:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 PATIENCE: Final = 10.0
 """Seconds in which a message must be in its mailbox."""
 CITIZEN: Final = f"nguyen.thi.mai@{OUTSIDE}"
-_SIGNER_DETAILS: Final = re.compile(r" body\.smime.*", re.DOTALL)
-"""What Authentication-Results says for programs only; a table is for people."""
+_FOR_PROGRAMS: Final = re.compile(r" body\.smime.*|(?<=;) reason=[a-z_]+;[^(]*(?=\()", re.DOTALL)
+"""What Authentication-Results and X-Gateway-Verdict say for programs only; a table is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Play:
         header = read_header(message)
         subject = header.first("subject")
         fields = tuple(
-            f"{each.name}: {_SIGNER_DETAILS.sub(' ...', decode_text(each.value))}"
+            f"{each.name}: {_FOR_PROGRAMS.sub(' ... ', decode_text(each.value)).strip()}"
             for each in header.fields
             if each.key in {"authentication-results", "x-verified-sender", "x-gateway-verdict"}
         )

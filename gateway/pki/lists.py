@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
 from gateway.pki.certificate import CertificateError
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 _PEM: Final = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]*)-----END X509 CRL-----")
 
@@ -30,6 +33,14 @@ def load_lists(octets: bytes) -> tuple[bytes, ...]:
     except (ValueError, binascii.Error) as error:
         raise CertificateError("malformed_crl") from error
     return tuple(found)
+
+
+def next_update(crl: bytes) -> dt.datetime | None:
+    """Return the aware time after which a list (DER, from `load_lists`) is stale; None where it names none."""
+    try:
+        return x509.load_der_x509_crl(crl).next_update_utc
+    except ValueError:
+        return None
 
 
 def _sequences(octets: bytes) -> list[bytes]:

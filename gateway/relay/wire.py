@@ -232,10 +232,11 @@ class Wire(asyncio.Protocol):
 
     def close(self, farewell: bytes = b"") -> None:
         """Send `farewell` and close, waiting for nothing."""
+        if self._transport is None or self._transport.is_closing():
+            return  # closed twice, a TLS transport of Python 3.11.2 can no longer be aborted
         with contextlib.suppress(WireError):
             self.write(farewell)
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()
 
     async def wait_closed(self) -> None:
         """Wait until the loop has let go of the connection."""

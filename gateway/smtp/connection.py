@@ -8,6 +8,7 @@ connection shows up where octets are read or written, and only waiting for the c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from typing import TYPE_CHECKING, Final, cast
 
@@ -127,7 +128,8 @@ class Connection(SMTP):
     def abort(self) -> None:
         """Close now; what is being taken goes on without us."""
         self._closing = True
-        self._wire.abort()
+        with contextlib.suppress(AttributeError):  # Python 3.11.2: a TLS transport that was closed twice
+            self._wire.abort()
 
     # what a session uses
 

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import ssl
 import stat
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.errors import SetupError
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.model import ServerTls
+
+
+_REASONS: Final = {
+    "KEY_VALUES_MISMATCH": "the key is not the certificate's",
+    "NO_CERTIFICATE_ASSIGNED": "the key is not the certificate's",
+}
+"""OpenSSL's codes -> words."""
+_UNREADABLE: Final = "one of them is not PEM, or the key has a passphrase (it must have none)"
+"""All that OpenSSL tells where it has no code."""
 
 
 class ServerContext:
@@ -41,15 +50,18 @@ def _context(settings: ServerTls) -> ssl.SSLContext:
     if certificate is None or key is None:
         raise SetupError("certificate and key are needed for TLS")
     _check_key(key)
+    _check_certificate(certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     try:
         # the callback keeps OpenSSL from asking for a passphrase on the terminal
         context.load_cert_chain(certificate, key, password=lambda: b"")
-    except OSError as error:  # SSLError is one
-        reason = getattr(error, "reason", None) or error.strerror or "unreadable"
+    except ssl.SSLError as error:
+        reason = _REASONS.get(error.reason, error.reason) if error.reason else _UNREADABLE
         raise SetupError(f"{certificate}, {key}: cannot be used for TLS: {reason}") from error
+    except OSError as error:
+        raise SetupError(f"{certificate}, {key}: cannot be used for TLS: {error.strerror or error}") from error
     if settings.client_ca is not None:
         _ask_for_certificates(context, settings.client_ca)
     return context
@@ -79,6 +91,13 @@ def client_certificate(shaken: ssl.SSLObject) -> ClientCertificate | None:
             with contextlib.suppress(ValueError):
                 names.append(f"email:{Mailbox.parse(text).key}")
     return ClientCertificate(hashlib.sha256(der).hexdigest(), tuple(names))
+
+
+def _check_certificate(certificate: Path) -> None:
+    try:
+        certificate.open("rb").close()
+    except OSError as error:
+        raise SetupError(f"{certificate}: cannot be read: {error.strerror}") from error
 
 
 def _check_key(key: Path) -> None:

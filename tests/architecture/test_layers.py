@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import logging
 import sys
 import tomllib
 from functools import lru_cache
@@ -106,6 +107,17 @@ def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield node.module or "", node.lineno
 
 
+@pytest.fixture
+def heard_as_before() -> Iterator[None]:
+    """Undo what import-linter does to logging: it silences every logger that exists, for all tests after it."""
+    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    before = [(each, each.disabled) for each in loggers]
+    yield
+    for logger, disabled in before:
+        logger.disabled = disabled
+
+
+@pytest.mark.usefixtures("heard_as_before")
 def test_imports_point_down() -> None:
     """No room imports a room above it or beside it, for types neither; every package has its floor."""
     assert cli.lint_imports(config_filename=str(TOP / "pyproject.toml"), no_cache=True) == cli.EXIT_STATUS_SUCCESS

@@ -163,7 +163,7 @@ class Gpgsm:
         )
         loopback = ("gpgsm", "--batch", "--pinentry-mode", "loopback", "--passphrase-fd", "0")
         secret = f"{_PASSPHRASE}\n".encode()
-        _must(*loopback, "--import", str(place / "p12"), env=self._env, given=secret)
+        _must(*loopback, "--disable-dirmngr", "--import", str(place / "p12"), env=self._env, given=secret)
         fingerprint = _must("openssl", "x509", "-in", file["leaf"], "-noout", "-fingerprint", "-sha1").decode()
         _must(
             *(*loopback, "--disable-crl-checks", "--disable-dirmngr", "--include-certs", "-2"),

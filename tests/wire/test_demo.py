@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -32,14 +33,14 @@ class Played(NamedTuple):
     directory: Path
 
 
-def play(directory: Path, *program: str) -> Played:
+def play(directory: Path, *program: str, columns: int = 200) -> Played:
     begin = time.monotonic()
     done = subprocess.run(
         [*program, "demo", "--once", "--keep", str(directory)],
         capture_output=True,
         check=False,
         timeout=120,
-        env={"COLUMNS": "200", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        env={"COLUMNS": str(columns), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
     )
     output = (done.stdout + done.stderr).decode()
     return Played(done.returncode, output, time.monotonic() - begin, directory)
@@ -116,3 +117,33 @@ def test_a_directory_that_is_in_use_is_refused(tmp_path: Path) -> None:
     played = play(tmp_path, COMMAND)
     assert played.code == 2
     assert "not empty" in played.output
+
+
+def test_it_fits_a_terminal(tmp_path: Path) -> None:
+    """In 80 columns nothing is cut off, and the table is no longer than two screens of 30 lines."""
+    played = play(tmp_path / "tinh", COMMAND, columns=80)
+    lines = played.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 60
+    assert "Subject: [Chữ ký KHÔNG hợp lệ] Giấy mời họp giao ban" in played.output
+    assert "…" not in played.output
+
+
+def test_it_stays_up_until_ctrl_c(tmp_path: Path) -> None:
+    """Without `--once` it says how to connect, in lines that fit 80 columns, and ends on SIGINT with exit code 0."""
+    with subprocess.Popen(
+        [COMMAND, "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"COLUMNS": "80", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": str(tmp_path)},
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line.rstrip("\n"))
+            if "Ctrl-C" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0, "\n".join(said)
+    assert [each for each in said if len(each) > 80 and str(tmp_path) not in each] == []
+    assert list(tmp_path.iterdir()) == []

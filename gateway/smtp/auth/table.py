@@ -23,6 +23,7 @@ from gateway.core.address import Mailbox, domain_key
 from gateway.core.errors import SetupError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _LOG: Final = structlog.get_logger("gateway.smtp.auth")
@@ -118,6 +119,15 @@ def hash_password(password: bytes) -> str:
     if not password:
         raise ValueError("an empty password never fits")
     return _HASHER.hash(password)
+
+
+def line_for(login: str, encoded: str, authors: Sequence[str]) -> str:
+    """Return the line of the file for a login; raises `ValueError` for what the file could not be read with."""
+    line = f"{login}:{encoded}:{','.join(authors)}"
+    if login.startswith("#") or not all(each and "," not in each for each in authors):
+        raise ValueError("a login begins with no #, an author has no comma")
+    _parse(line)
+    return line
 
 
 def _signature(status: os.stat_result) -> Signature:

@@ -1,0 +1,135 @@
+"""What `gateway run --check` says about the files of a whole configuration, before anything listens."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from gateway.demo.authority import Authority
+from gateway.demo.province import build
+from support.peers import free_port
+
+GATEWAY = str(Path(sys.executable).with_name("gateway"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A province whose configuration is complete."""
+    directory = tmp_path_factory.mktemp("tinh")
+    build(directory, ports=(free_port(), free_port(), free_port()))
+    return directory
+
+
+@pytest.fixture
+def province(made: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    copy = tmp_path / "tinh"
+    shutil.copytree(made, copy)
+    config = copy / "gateway.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace(str(made), str(copy)), encoding="utf-8")
+    return copy
+
+
+def check(province: Path) -> tuple[int, str]:
+    """Return exit code and output of `gateway run --check`."""
+    done = subprocess.run(
+        [GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--check"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "LANG": "C.UTF-8"},
+    )
+    said = (done.stdout + done.stderr).decode()
+    assert "Traceback" not in said
+    return done.returncode, said
+
+
+def test_nothing_to_say(province: Path) -> None:
+    """A complete configuration is exit code 0."""
+    assert check(province) == (0, "configuration is complete\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "octets", "words"),
+    [
+        ("server.pem", None, "server.pem: cannot be read: No such file or directory"),
+        ("server.key", None, "server.key: cannot be read: No such file or directory"),
+        ("server.pem", b"garbage", "server.key: cannot be used for TLS: one of them is not PEM"),
+        ("policies", None, "policies: cannot be read: No such file or directory"),
+        ("policies/10-demo.yaml", b"\xff", "10-demo.yaml: not UTF-8"),
+        ("policies/10-demo.yaml", None, "policies: no policy file (*.yaml)"),
+    ],
+)
+def test_a_file_that_would_stop_the_start(province: Path, name: str, octets: bytes | None, words: str) -> None:
+    """What would end a start is a mistake (exit code 2), said once, with the file's name."""
+    place = province / name
+    if octets is not None:
+        place.write_bytes(octets)
+    elif place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
+    code, said = check(province)
+    assert code == 2
+    assert words in said
+    assert "1 mistake(s); nothing was started." in said
+
+
+def test_every_room_is_heard_in_one_run(province: Path) -> None:
+    """A wrong passphrase, an open file of logins and a TLS key that is gone: all in one run."""
+    (province / "keys/passphrase").write_text("wrong", encoding="ascii")
+    (province / "logins.txt").chmod(0o644)
+    (province / "server.key").unlink()
+    code, said = check(province)
+    assert code == 2
+    assert said.count("the passphrase is wrong") == 4
+    assert "logins.txt: open to others" in said
+    assert "server.key: cannot be read" in said
+
+
+@pytest.mark.parametrize(("days", "words"), [(-1, "ended at"), (13, "ends at"), (15, None)])
+def test_a_server_certificate_that_ends(province: Path, days: int, words: str | None) -> None:
+    """Mail clients would refuse it: told 14 days before, once for all listeners; the gateway still starts."""
+    now = dt.datetime.now(dt.UTC)
+    end = now + dt.timedelta(days=days, minutes=5)
+    _with_end(province, end)
+    code, said = check(province)
+    if words is None:
+        assert (code, said) == (0, "configuration is complete\n")
+    else:
+        assert code == 1
+        assert f"server.pem: the server certificate {words} {end.replace(microsecond=0).isoformat()}" in said
+        assert "1 finding(s)" in said
+
+
+def test_a_stale_revocation_list(province: Path) -> None:
+    """Every verdict below it would be "indeterminate": told with the file and the time, unless revocation is off."""
+    made = Authority(dt.datetime.now(dt.UTC) - dt.timedelta(days=9)).revocation_lists()[1]
+    (province / "trust/intermediate.crl").write_bytes(made)
+    code, said = check(province)
+    assert code == 1
+    assert "trust/intermediate.crl: the next revocation list was due at 2" in said
+    assert "1 finding(s)" in said
+    config = province / "gateway.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("trust:\n", "trust:\n  revocation: off\n"), "utf-8")
+    assert check(province)[0] == 0
+
+
+def _with_end(province: Path, end: dt.datetime) -> None:
+    """Write another certificate for the listeners' key."""
+    key = serialization.load_pem_private_key((province / "server.key").read_bytes(), None)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, end - dt.timedelta(days=90), end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (province / "server.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
