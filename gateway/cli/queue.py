@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.cli import queue_report as report
-from gateway.cli.call import acting_user, complain, printable, stop
+from gateway.cli.call import DEFAULT_CONFIG, acting_user, complain, printable, stop
 from gateway.config.load import load_settings
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.errors import ServiceError, SetupError
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from gateway.core.address import ReversePath
     from gateway.spool.desk import Listed
 
-DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _AGE: Final = re.compile(r"(\d{1,6})([smhd])")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")

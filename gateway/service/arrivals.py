@@ -15,7 +15,6 @@ from gateway.core.events import Event, Stage
 from gateway.core.message import Edit, Message
 from gateway.core.octets import WINDOW
 from gateway.core.received import Submission
-from gateway.mime.contents import read_contents
 from gateway.mime.entity import Entity, parse
 from gateway.mime.fields import decode_text, read_header
 from gateway.mime.trace import trace_field
@@ -23,6 +22,7 @@ from gateway.mime.transfer import downgrade_header
 from gateway.policy.model import Facts
 from gateway.service.wishes import read_wish
 from gateway.smime.classify import Form, form_of, traits_of
+from gateway.smime.contents import read_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -155,8 +155,8 @@ async def facts_of(
 
 async def _contents(opened: Opened) -> Contents:
     if len(opened.message) > WINDOW:
-        return await asyncio.to_thread(read_contents, opened.message, opened.entity)
-    return read_contents(opened.message, opened.entity)
+        return await asyncio.to_thread(read_through, opened.message, opened.entity)
+    return read_through(opened.message, opened.entity)
 
 
 def record_facts(recorder: Recorder, trace_id: str, facts: Facts) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import build
-from support.gateway_process import OURS
+from support.gateway_process import COMMAND, OURS
 from support.letters import BINH, LAN
 from support.offices import (
     ALIAS,
@@ -25,6 +26,7 @@ from support.offices import (
     office,
     told,
 )
+from support.peers import wait_for
 from support.swaks import swaks
 
 if TYPE_CHECKING:
@@ -229,6 +231,35 @@ def test_what_is_held_is_raw_and_not_sent() -> None:
         assert not place.gate.events("signed")
         assert place.submit("lan", LAN, letter(LAN)).accepted
         assert place.signer(place.received(CITIZEN)) == LAN
+
+
+def test_releasing_is_no_way_around_a_check() -> None:
+    """Held mail that is let go is checked again: it stays until the table is mended, then leaves signed."""
+    with office(senders={"reactions": {"not_allowed": "hold"}}) as place:
+        assert place.submit("lan", LAN, letter(DIRECTOR)).accepted
+        (entry,) = queue(place, "list", "--json")
+        released = entry["id"]
+        queue(place, "release", released, "--reason", "thu")
+        wait_for(lambda: len(place.gate.events("held")) > 1, "being held again")
+        assert place.nothing_for(CITIZEN)
+        assert not place.gate.events("signed")
+        file = place.house.directory / "logins.txt"
+        lines = file.read_text(encoding="utf-8").splitlines()
+        mended = [f"{line},{DIRECTOR}" if line.startswith("lan:") else line for line in lines]
+        file.write_text("\n".join(mended) + "\n", encoding="utf-8")
+        place.gate.hup()
+        place.gate.wait_for_event("reloaded")
+        queue(place, "release", released, "--reason", "da ghi vao danh sach")
+        assert place.signer(place.received(CITIZEN)) == DIRECTOR
+
+
+def queue(place: Office, *arguments: str) -> list[dict[str, Any]]:
+    """Run `gateway queue` beside the running gateway."""
+    word, *rest = arguments
+    command = (COMMAND, "queue", word, "--config", str(place.house.config), *rest)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
 
 
 def test_a_merger_is_a_reload_away(strict: Office) -> None:
