@@ -111,7 +111,7 @@ def test_a_directory_without_rules_is_a_mistake(place: Path) -> None:
     (place / "policies/10.yaml").unlink()
     assert "holds a rule" in refusal(place)[0]
     (place / "policies/10.yaml").write_bytes(b"\xff")
-    assert "cannot be read" in refusal(place)[0]
+    assert "10.yaml: not UTF-8" in refusal(place)[0]
 
 
 def test_a_directory_that_cannot_be_read_is_not_an_empty_one(place: Path) -> None:
