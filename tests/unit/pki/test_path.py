@@ -310,3 +310,31 @@ def test_hostile_certificates_never_raise() -> None:
         except Exception:  # noqa: BLE001, S112 - what cannot be loaded never gets here
             continue
         assert told(LEAF, damaged, pinned=())[0] is not VALID
+
+
+@pytest.mark.parametrize(
+    ("crls", "hard", "soft"),
+    [
+        ((), (INDETERMINATE, "no_revocation_data"), (VALID, "valid")),
+        ((SUB.revocation_list(),), (VALID, "valid"), (VALID, "valid")),
+        ((SUB.revocation_list(LEAF),), (INVALID, "revoked"), (INVALID, "revoked")),
+        ((TOP.revocation_list(SUB.certificate),), (INDETERMINATE, "no_revocation_data"), (VALID, "valid")),
+        ((root("Khác").revocation_list(LEAF),), (INDETERMINATE, "no_revocation_data"), (VALID, "valid")),
+    ],
+    ids=["no list", "clear", "revoked", "of nobody above the anchor", "of a stranger"],
+)
+def test_an_anchor_that_is_no_root_is_asked_for_its_own_list(
+    crls: tuple[bytes, ...], hard: tuple[ChainState, str], soft: tuple[ChainState, str]
+) -> None:
+    """Whoever pins an issuing authority itself still hears of what it revoked."""
+    pinned = (SUB.certificate,)
+    assert told(anchors=pinned, pinned=(), crls=crls, revocation=Revocation.HARD) == hard
+    assert told(anchors=pinned, pinned=(), crls=crls, revocation=Revocation.SOFT) == soft
+
+
+def test_an_old_list_of_such_an_anchor_clears_nobody() -> None:
+    """Past its next update it is stale; what it revoked stays revoked."""
+    later = NOW + 60 * DAY
+    world = {"anchors": (SUB.certificate,), "pinned": (), "at": later, "revocation": Revocation.HARD}
+    assert told(crls=(SUB.revocation_list(),), **world) == (INDETERMINATE, "stale_revocation_data")
+    assert told(crls=(SUB.revocation_list(LEAF),), **world) == (INVALID, "revoked")
