@@ -17,7 +17,7 @@ from gateway.service.wishes import read_wish
 from support.pace import soon
 
 SIGN, DECLINE = Wish.SIGN, Wish.DECLINE
-WORDS = WishSettings(ask=("!ky", "[ký số]"), decline=("!khongky", "[không ký]"), field="X-Gateway-Sign")
+WORDS = WishSettings(ask=("!ky", "[ký số]"), decline=("!khongky", "[không ký]"), field="X-Xin-Ky")
 
 
 def asked(subject: bytes, more: bytes = b"", words: WishSettings = WORDS) -> tuple[Wish | None, bytes]:
@@ -86,15 +86,15 @@ def test_the_field_goes_whatever_it_says(value: bytes, wish: Wish | None) -> Non
 
 def test_asking_wins() -> None:
     """Of two wishes the one that protects more counts, wherever each was written."""
-    assert asked(b" x !khongky", b"X-Gateway-Sign: yes\r\n") == (SIGN, left(b" x"))
-    assert asked(b" x !ky", b"X-Gateway-Sign: no\r\nX-Gateway-Sign: no\r\n") == (SIGN, left(b" x"))
-    assert asked(b" x", b"Subject: y !ky\r\nX-Gateway-Sign: no\r\n") == (SIGN, left(b" x", b"Subject: y\r\n"))
+    assert asked(b" x !khongky", b"X-Xin-Ky: yes\r\n") == (SIGN, left(b" x"))
+    assert asked(b" x !ky", b"X-Xin-Ky: no\r\nX-Xin-Ky: no\r\n") == (SIGN, left(b" x"))
+    assert asked(b" x", b"Subject: y !ky\r\nX-Xin-Ky: no\r\n") == (SIGN, left(b" x", b"Subject: y\r\n"))
 
 
 def test_what_is_not_configured_stays() -> None:
     """Without words there is nothing to find, and a field of another name is the sender's."""
     only_field = WishSettings(field="X-Sign")
-    assert asked(b" x !ky", b"X-Gateway-Sign: no\r\n", only_field) == (None, left(b" x !ky", b"X-Gateway-Sign: no\r\n"))
+    assert asked(b" x !ky", b"X-Xin-Ky: no\r\n", only_field) == (None, left(b" x !ky", b"X-Xin-Ky: no\r\n"))
 
 
 SUBJECTS = st.lists(
@@ -138,6 +138,7 @@ def test_a_hostile_subject_takes_no_time() -> None:
         {"ask": ["!ky"], "decline": ["! K Y"]},
         {"field": "Subject"},
         {"field": "X-A B"},
+        {"field": "X-Gateway-Sign"},
         {"ask": ["!ky"], "words": []},
     ],
 )
