@@ -81,7 +81,7 @@ def test_what_is_no_wish(subject: bytes) -> None:
 )
 def test_the_field_goes_whatever_it_says(value: bytes, wish: Wish | None) -> None:
     """The configured field is for the gateway: it is never sent on; only yes and no mean something."""
-    assert asked(b" x", b"X-GATEWAY-sign:" + value + b"\r\n") == (wish, left(b" x"))
+    assert asked(b" x", b"X-XIN-ky:" + value + b"\r\n") == (wish, left(b" x"))
 
 
 def test_asking_wins() -> None:
