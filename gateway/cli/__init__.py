@@ -6,6 +6,8 @@ A command must not pay for the imports of another: `gateway verify` never loads 
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Final
@@ -93,7 +95,11 @@ def _group() -> None:
 def main() -> None:
     """Run the command that the arguments name; exits with its code, 130 after Ctrl-C."""
     wanted = [" ".join(sys.argv[1:count]) for count in (2, 3)]
+    # while modules are imported there is nothing to clean up, and libraries turn the exception into others
+    usual = signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    application = build([each for each in wanted if each in COMMANDS] or list(COMMANDS))
+    signal.signal(signal.SIGINT, usual)
     try:
-        build([each for each in wanted if each in COMMANDS] or list(COMMANDS))(prog_name="gateway")
-    except KeyboardInterrupt:  # while the modules were imported; later typer sees to it
+        application(prog_name="gateway")
+    except KeyboardInterrupt:  # before typer sees to it
         sys.exit(_INTERRUPTED)

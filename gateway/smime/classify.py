@@ -48,7 +48,7 @@ class Form(StrEnum):
     PGP_ENCRYPTED = "pgp_encrypted"
     PGP_INLINE = "pgp_inline"
     OTHER_SIGNED = "other_signed"
-    """multipart/signed of a protocol unknown here."""
+    """multipart/signed of a protocol unknown here, or a detached signature by itself."""
     OTHER_ENCRYPTED = "other_encrypted"
 
 
@@ -102,6 +102,8 @@ def form_of(message: Message, entity: Entity) -> Form:
         return _ENCRYPTED_PROTOCOLS.get(_token(entity, "protocol"), Form.OTHER_ENCRYPTED)
     if is_cms(entity):
         return _cms_form(message, entity)
+    if entity.media_type in SIGNATURE_TYPES:  # a signature that has lost what it signs: to sign it again says nothing
+        return Form.OTHER_SIGNED
     return Form.PGP_INLINE if _begins_with_pgp(message, entity) else Form.PLAIN
 
 

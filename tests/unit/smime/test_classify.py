@@ -149,3 +149,10 @@ def traits(octets: bytes) -> set[str]:
 def test_traits(octets: bytes, expected: set[str]) -> None:
     """Each trait is read from the mark that its RFC names, and from nothing else."""
     assert traits(octets) == expected
+
+
+def test_a_signature_by_itself_is_somebody_elses() -> None:
+    """A detached signature at the top has lost what it signs; readers would take it, signed, for a broken message."""
+    message = Message.of(b"From: a@b.example\r\nContent-Type: application/pkcs7-signature\r\n\r\nMII=\r\n")
+    assert form_of(message, parse(message)) is Form.OTHER_SIGNED
+    assert Form.OTHER_SIGNED in LEFT_ALONE
