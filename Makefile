@@ -33,7 +33,7 @@ unit: setup ## the tests that need no peers
 	$(RUN)pytest -q tests/unit tests/property tests/policies tests/architecture
 
 fuzz: packages-test setup ## an hour of fuzzing, and property tests with a hundred times the examples
-	GATEWAY_FUZZ_SECONDS=3000 GATEWAY_EXAMPLES=100 $(RUN)pytest -q tests/fuzz tests/property
+	GATEWAY_FUZZ_SECONDS=3000 GATEWAY_FUZZ_SEED=0 GATEWAY_EXAMPLES=100 $(RUN)pytest -q tests/fuzz tests/property
 
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .uv .coverage* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
