@@ -106,7 +106,10 @@ class Cut:
                 raise binascii.Error("not in lines")
             if not lines.endswith(b"\r\n"):
                 raise binascii.Error("not in lines")
-            yield binascii.a2b_base64(letters, strict_mode=True)
+            octets = binascii.a2b_base64(letters, strict_mode=True)
+            if not letters.endswith(binascii.b2a_base64(octets[-(len(octets) % 3 or 3) :], newline=False)):
+                raise binascii.Error("the last letter holds bits that mean nothing")
+            yield octets
 
 
 def cut(finished: Message) -> Cut | str:
