@@ -6,13 +6,13 @@ A world is complete or it is not made: every mistake in any of the files is repo
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from gateway.agencies.registry import Registry
 from gateway.app.policies import directory_of, read_policies, text_of
 from gateway.config.model import TlsMode
 from gateway.config.trust import read_trust
-from gateway.core.errors import SetupError
+from gateway.core.errors import Mistakes, SetupError
 from gateway.keys.catalog import Catalog, load_catalog
 from gateway.keys.revocation import RevocationWatch
 from gateway.keys.suspensions import Suspensions
@@ -24,33 +24,9 @@ from gateway.smtp.tls import ServerContext
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
     from pathlib import Path
 
     from gateway.config.model import Settings
-
-T = TypeVar("T")
-
-
-class Mistakes:
-    """Collects the mistakes of several files, so that an administrator sees all of them in one run."""
-
-    def __init__(self) -> None:
-        """Begin without any."""
-        self.lines: list[str] = []
-
-    def read(self, loader: Callable[[], T]) -> T | None:
-        """Return what the loader returns, or None after noting its mistakes."""
-        try:
-            return loader()
-        except SetupError as error:
-            self.lines += error.mistakes
-        return None
-
-    def finish(self) -> None:
-        """Raise one `SetupError` if there was any mistake."""
-        if self.lines:
-            raise SetupError(*self.lines)
 
 
 class Parts:

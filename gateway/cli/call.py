@@ -12,16 +12,11 @@ import pwd
 import sys
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
 import typer
 
 from gateway.core.errors import SetupError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
 
 DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
 """Where a gateway's configuration is, unless --config says otherwise."""
@@ -37,26 +32,6 @@ def stop(code: int, *lines: str) -> NoReturn:
 def complain(line: str) -> None:
     """Say what is wrong on standard error; names of files may hold what a terminal would obey."""
     sys.stderr.write(f"gateway: {printable(line)}\n")
-
-
-class Mistakes:
-    """Collects what is wrong with the files of one call, so that all of it is said in one run."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def read(self, reader: Callable[[], T]) -> T | None:
-        """Return what `reader` returns; None, and the mistakes kept, where it raises `SetupError`."""
-        try:
-            return reader()
-        except SetupError as error:
-            self._lines += error.mistakes
-        return None
-
-    def finish(self) -> None:
-        """Raise one `SetupError` if there was any mistake."""
-        if self._lines:
-            raise SetupError(*self._lines)
 
 
 def moment(text: str | None) -> dt.datetime:

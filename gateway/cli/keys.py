@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import pwd
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.call import printable, stop
+from gateway.cli.call import acting_user, printable, stop
 from gateway.cli.screen import show_narrow
 from gateway.config.load import load_settings
 from gateway.config.trust import read_certificates, read_trust
@@ -166,20 +164,10 @@ def _note(settings: Settings, label: str, reason: str, *, suspending: bool) -> N
         settings.keys_state_file,
         "suspend" if suspending else "resume",
         label,
-        who=_who(),
+        who=acting_user(),
         reason=reason,
         now=dt.datetime.now(_VIETNAM),
     )
-
-
-def _who() -> str:
-    """Return the user of the system who gives the command, and who became root for it where that is known."""
-    try:
-        name = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        name = f"uid {os.getuid()}"
-    before = os.environ.get("SUDO_USER", "")
-    return f"{name} (sudo: {before})" if os.getuid() == 0 and before.isprintable() and before else name
 
 
 def _settings(config: Path) -> Settings:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.call import Mistakes, complain, moment, stop
+from gateway.cli.call import complain, moment, stop
 from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_message
 from gateway.cli.report import as_object, print_report
 from gateway.config.trust import read_certificates, read_crls, read_trust, read_untrusted
 from gateway.core.address import domain_key
 from gateway.core.decision import DateGap, SignatureForm
-from gateway.core.errors import InputError, ServiceError, SetupError
+from gateway.core.errors import InputError, Mistakes, ServiceError, SetupError
 from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadable, Verified
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.mime.transfer import CannotEncode

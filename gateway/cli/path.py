@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.call import Mistakes, complain, moment, stop
+from gateway.cli.call import complain, moment, stop
 from gateway.cli.screen import STATES, show
 from gateway.config.trust import read_certificates, read_crls, read_untrusted
-from gateway.core.errors import SetupError
+from gateway.core.errors import Mistakes, SetupError
 from gateway.core.verdict import ChainState
 from gateway.pki.certificate import Certificate, CertificateError
 from gateway.pki.path import PathAnswer, PolicyInputs, Purpose, Revocation, TrustAnchors, validate

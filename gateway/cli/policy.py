@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.call import Mistakes, printable, stop
+from gateway.cli.call import printable, stop
 from gateway.cli.cases import NOWHERE, read_cases
 from gateway.cli.paper import read_alone
 from gateway.cli.policy_replay import read_draft
 from gateway.config.load import load_settings
-from gateway.core.errors import SetupError
+from gateway.core.errors import Mistakes, SetupError
 from gateway.policy.conditions import Dates
 from gateway.policy.jsonschema import json_schema
 from gateway.policy.schema import expired

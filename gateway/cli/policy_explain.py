@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.app.world import Parts
-from gateway.cli.call import DEFAULT_CONFIG, Mistakes, moment, printable, stop
+from gateway.cli.call import DEFAULT_CONFIG, moment, printable, stop
 from gateway.cli.dry import Letter, listener_named, try_letter
 from gateway.cli.explanation import as_object, explained
 from gateway.cli.files import canonical, read_message
@@ -26,7 +26,7 @@ from gateway.config.load import load_settings
 from gateway.config.model import ListenerKind
 from gateway.core.address import NULL_PATH, Mailbox, NullPath
 from gateway.core.decision import Hold, PassUnchanged, Quarantine, Refuse, Sign
-from gateway.core.errors import SetupError
+from gateway.core.errors import Mistakes, SetupError
 from gateway.core.events import Stage
 from gateway.core.queue import Kind
 from gateway.mime.fields import AuthorDefect, MimeError, author_of, read_header

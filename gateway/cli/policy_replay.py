@@ -16,10 +16,10 @@ import typer
 
 from gateway.app.policies import directory_of, read_policies
 from gateway.app.world import read_registry
-from gateway.cli.call import DEFAULT_CONFIG, Mistakes, moment, stop
+from gateway.cli.call import DEFAULT_CONFIG, moment, stop
 from gateway.cli.screen import show_narrow
 from gateway.config.load import load_settings
-from gateway.core.errors import ServiceError, SetupError
+from gateway.core.errors import Mistakes, ServiceError, SetupError
 from gateway.policy.replay import Replay
 from gateway.spool.memory import PastMail
 

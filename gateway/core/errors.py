@@ -10,10 +10,15 @@ Nothing in a fault's public text may carry message bodies, secrets or exception 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.core.reply import Reply
+
+
+T = TypeVar("T")
 
 
 class GatewayError(Exception):
@@ -43,3 +48,24 @@ class ServiceError(GatewayError):
 
 class StorageFullError(ServiceError):
     """No room for octets: the answer is 452 4.3.1 and nothing is kept."""
+
+
+class Mistakes:
+    """Collects what is wrong with several files, so that an administrator sees all of it in one run."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.lines: list[str] = []
+
+    def read(self, reader: Callable[[], T]) -> T | None:
+        """Return what `reader` returns; None, and the mistakes kept, where it raises `SetupError`."""
+        try:
+            return reader()
+        except SetupError as error:
+            self.lines += error.mistakes
+        return None
+
+    def finish(self) -> None:
+        """Raise one `SetupError` if there was any mistake."""
+        if self.lines:
+            raise SetupError(*self.lines)
