@@ -58,6 +58,7 @@ RELOADABLE: Final = frozenset(
         "trust",
         "agencies",
         "tags",
+        "verify",
         "senders",
         "wishes",
         "log_level",

@@ -19,6 +19,7 @@ from gateway.keys.suspensions import Suspensions
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.service.intake import World
 from gateway.service.senders import Senders
+from gateway.smime.identity import Lenience, Who
 from gateway.smtp.auth.table import LoginTable
 from gateway.smtp.tls import ServerContext
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
+    from gateway.config.inbound import VerifySettings
     from gateway.config.model import Settings
 
 
@@ -57,11 +59,16 @@ class Parts:
             accounts=logins,
             trust=trust,
             revocation=Revocation(settings.trust.revocation),
-            agency_of=registry.agency_name,
+            who=Who(registry, leniences(settings.verify)),
             tags=settings.tags,
             senders=Senders.of(settings.senders),
             wishes=settings.wishes,
         )
+
+
+def leniences(settings: VerifySettings) -> frozenset[Lenience]:
+    """Return what counts as a lesser state."""
+    return frozenset(each for each in Lenience if getattr(settings, each.value) == "lesser")
 
 
 def read_keys(settings: Settings, trust: TrustAnchors, *, now: dt.datetime) -> Catalog:

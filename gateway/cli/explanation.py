@@ -147,7 +147,6 @@ def _signers(message: Message, keys: Mapping[str, SigningKey], at: dt.datetime) 
         at=at,
         untrusted=(),
         crls=(),
-        agency_of=lambda _: None,
     )
     for each in judgment.verdict.signers:
         yield SignedBy(each.subject, each.fingerprint, each.addresses, keys.get(each.fingerprint))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gateway.agencies.registry import Registry
 from gateway.cli.call import complain, moment, stop
 from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_message
 from gateway.cli.report import as_object, print_report
@@ -27,12 +28,13 @@ from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadabl
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.mime.transfer import CannotEncode
 from gateway.pki.path import Revocation, TrustAnchors
+from gateway.smime.identity import Lenience, Who, identified
 from gateway.smime.own_work import check_own_work
 from gateway.smime.sign import Left, NoBoundaryError, prepare
 from gateway.smime.verify import verify as judge_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gateway.config.model import Settings
     from gateway.core.message import Message
@@ -169,7 +171,7 @@ class _World:
     at: dt.datetime
     untrusted: tuple[Certificate, ...]
     crls: tuple[bytes, ...]
-    agency_of: Callable[[Certificate], str | None]
+    who: Who
 
 
 def verify(  # noqa: PLR0913, PLR0917 - one argument per option
@@ -220,15 +222,19 @@ _UNREAD: Final = Judgment(
 
 
 def _judged(name: str, world: _World) -> Judgment:
-    return judge_message(
-        read_message(name),
+    message = read_message(name)
+    judgment = judge_message(
+        message,
         trust=world.trust,
         revocation=world.revocation,
         at=world.at,
         untrusted=world.untrusted,
         crls=world.crls,
-        agency_of=world.agency_of,
     )
+    try:
+        return identified(judgment, read_header(message), world.who)
+    except InputError:  # over a limit: so the verdict says, too
+        return judgment
 
 
 def _write(found: dict[str, object]) -> None:
@@ -250,27 +256,23 @@ def _world(
     faults = Mistakes()
     judged_at = faults.read(lambda: moment(at))
     settings = faults.read(lambda: _settings(config)) if config is not None else None
-    mode, agencies = revocation or Revocation.HARD, None
+    mode, agencies, allowed = revocation or Revocation.HARD, None, frozenset[Lenience]()
     pinned: Sequence[Path] = ()
     if settings is not None:
         trust, crls = (*settings.trust.anchors, *trust), (*settings.trust.crls, *crls)
         pinned = settings.trust.intermediates
         mode = revocation or Revocation(settings.trust.revocation)
         agencies = settings.agencies
+        allowed = frozenset(each for each in Lenience if getattr(settings.verify, each.value) == "lesser")
     anchors = faults.read(lambda: read_certificates(trust)) or ()
     completing = faults.read(lambda: read_certificates(pinned)) or ()
     others = faults.read(lambda: read_untrusted(untrusted, complain)) or ()
     lists = faults.read(lambda: read_crls(crls)) or ()
-    agency_of = faults.read(lambda: _registry(agencies))
+    registry = faults.read(lambda: _registry(agencies))
     faults.finish()
-    if judged_at is None or agency_of is None:
+    if judged_at is None or registry is None:
         raise SetupError("nothing to judge by")
-    return _World(TrustAnchors(anchors, completing, lists), mode, judged_at, others, (), agency_of)
-
-
-def _no_agency(certificate: Certificate) -> str | None:
-    del certificate
-    return None
+    return _World(TrustAnchors(anchors, completing, lists), mode, judged_at, others, (), Who(registry, allowed))
 
 
 def _settings(config: Path) -> Settings:
@@ -279,12 +281,10 @@ def _settings(config: Path) -> Settings:
     return load_settings(config)
 
 
-def _registry(path: Path | None) -> Callable[[Certificate], str | None]:
-    from gateway.agencies.registry import Registry  # noqa: PLC0415 - most calls need no YAML
-
+def _registry(path: Path | None) -> Registry:
     if path is None:
-        return _no_agency
+        return Registry.empty()
     try:
-        return Registry.load(str(path), path.read_text(encoding="utf-8")).agency_name
+        return Registry.load(str(path), path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SetupError(f"{path}: cannot be read: {error}") from error

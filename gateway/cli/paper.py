@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gateway.agencies.registry import Registry
 from gateway.app.world import Parts
 from gateway.cli.case_mail import compose
 from gateway.cms.algorithms import default_scheme, raw_sign
@@ -28,6 +29,7 @@ from gateway.pki.path import Revocation, TrustAnchors
 from gateway.policy.schema import AgencyFile, load_policy
 from gateway.ports import KeyKind
 from gateway.service.intake import World
+from gateway.smime.identity import Who
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -231,7 +233,7 @@ def plain_world(settings: Settings, policy: Policy) -> World:
         accounts=PaperLogins(frozenset()),
         trust=TrustAnchors((), (), ()),
         revocation=Revocation.OFF,
-        agency_of=lambda _: None,
+        who=Who(Registry.empty(), frozenset()),
         tags=settings.tags,
         wishes=settings.wishes,
     )

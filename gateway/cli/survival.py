@@ -54,9 +54,7 @@ class Survival:
 def survival(sent: bytes, received: bytes, *, trust: TrustAnchors, revocation: Revocation, at: datetime) -> Survival:
     """Compare a message as its client sent it with what is in the mailbox; raises `MimeError` over a limit."""
     message, original = Message.of(received), Message.of(sent)
-    judgment = verify(
-        message, trust=trust, revocation=revocation, at=at, untrusted=(), crls=(), agency_of=lambda _: None
-    )
+    judgment = verify(message, trust=trust, revocation=revocation, at=at, untrusted=(), crls=())
     damages = [*_fields(original, message), *_contents(original, message)]
     if not isinstance(judgment.verdict, Verified):
         reason = judgment.verdict.reason

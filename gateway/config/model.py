@@ -25,6 +25,7 @@ from gateway.config.base import (
     Socket,
     Strict,
 )
+from gateway.config.inbound import TagSettings, TrustSettings, VerifySettings
 from gateway.config.keys import STATE_FILE, KeyFile, KeysRevocation
 from gateway.config.memory import MemorySettings
 from gateway.config.senders import SenderSettings
@@ -235,25 +236,6 @@ class PasswordAuth(Strict):
     """Seconds a success is remembered under a keyed hash; dropped when the file changes."""
 
 
-class TrustSettings(Strict):
-    """Trust anchors and what completes paths to them."""
-
-    anchors: tuple[Path, ...] = ()
-    """PEM or DER files. Without any, nothing is ever verified."""
-    intermediates: tuple[Path, ...] = ()
-    crls: tuple[Path, ...] = ()
-    revocation: Literal["hard", "soft", "off"] = "hard"
-    """hard: data is required for every certificate of the path; soft: used where present; off: not looked at."""
-
-
-class TagSettings(Strict):
-    """What recipients see."""
-
-    authserv_id: Domain
-    """Our name in Authentication-Results (RFC 8601 2.5); foreign fields that bear it are removed."""
-    subject: Literal["off", "on", "bad_only"] = "on"
-
-
 class Settings(Strict):
     """The whole of `gateway.yaml`."""
 
@@ -276,6 +258,8 @@ class Settings(Strict):
     agencies: Path | None = None
     """File of agencies (YAML), for names in tags."""
     tags: TagSettings
+    verify: VerifySettings = VerifySettings()
+    """How inbound signatures are judged."""
     senders: SenderSettings = SenderSettings()
     """Who may send as whom beyond the lists of logins and sources, and what happens to mail that may not."""
     wishes: WishSettings | None = None

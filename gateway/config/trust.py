@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeVar
 
-    from gateway.config.model import TrustSettings
+    from gateway.config.inbound import TrustSettings
 
     T = TypeVar("T")
 

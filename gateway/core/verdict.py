@@ -49,6 +49,19 @@ class Signer:
     """Such as "RSA-2048 PKCS#1 v1.5 SHA-256"."""
     fingerprint: str
     """SHA-256 of the certificate's DER, hexadecimal, lower case."""
+    san_addresses: tuple[str, ...] = ()
+    """Those of `addresses` in the subjectAltName: where there are any, the others do not count (RFC 8550 3)."""
+    family: str | None = None
+    """Name of the family of trust anchors that the path leads to, None without a good path."""
+    signature_digest: str = ""
+    """SHA-256 of the signature value, hexadecimal, lower case: by it a signature is known when it comes again."""
+    timestamped_at: datetime | None = None
+    """Aware time of a valid timestamp over the signature value (RFC 3161), at which the certificate was judged."""
+
+    @property
+    def legacy_addresses(self) -> tuple[str, ...]:
+        """Those of `addresses` that stand in the subject itself."""
+        return self.addresses[len(self.san_addresses) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +117,9 @@ class Replayed(_Verdict):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedLesser(_Verdict):
-    """By a delegate, the same agency's mailbox, or a successor domain."""
+    """By a delegate, the same agency's mailbox, or a successor domain; or what reached us differs in a harmless way."""
+
+    author: Mailbox | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +192,54 @@ def row_of(verdict: Verdict) -> VerdictRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """A numbered condition of the argument that does not hold, and the stable reason code."""
+
+    condition: int
+    reason: str
+
+
+NOTES: Final = (
+    "headers_changed",
+    "reply_to_elsewhere",
+    "date_far_from_signing",
+    "signing_time_local",
+    "signing_time_future",
+    "sha1",
+    "no_extended_key_usage",
+    "no_extensions",
+    "address_in_subject",
+    "timestamped",
+    "timestamp_unusable",
+    "several_signers",
+    "nested_signature",
+    "first_contact",
+    "changed_key",
+    "list_copy",
+    "seen_before",
+    "impersonation",
+    "lookalike_domain",
+    "tag_words",
+    "revocation_from_cache",
+)
+"""Every code of a note, in the order in which people are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a reader, or a rule, may want to know beside the verdict; it never makes a verdict better."""
+
+    code: str
+    """Of `NOTES`."""
+    detail: str = ""
+    """Such as the name of the imitated agency; may hold a stranger's words: to be made harmless before it is shown."""
+
+    def __post_init__(self) -> None:
+        if self.code not in NOTES:
+            raise ValueError(f"unknown note {self.code!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class Judgment:
     """The whole answer about one message: the verdict, and the facts it was drawn from."""
 
@@ -188,3 +251,10 @@ class Judgment:
     """True only where header fields inside the signed part equal the outer ones (RFC 9788)."""
     author: Mailbox | None
     """The single mailbox of the single From field, None where there is no such thing."""
+    broken: tuple[Broken, ...] = ()
+    """Every condition that does not hold, in the order of the argument; empty for `Verified`."""
+    notes: tuple[Note, ...] = ()
+
+    def noted(self, code: str) -> bool:
+        """Return True if there is a note with this code."""
+        return any(each.code == code for each in self.notes)

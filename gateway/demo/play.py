@@ -188,7 +188,6 @@ class Play:
             at=dt.datetime.now(dt.UTC),
             untrusted=(),
             crls=(),
-            agency_of=lambda _: None,
         )
         return row_of(judgment.verdict).name
 

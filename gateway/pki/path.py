@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.verdict import ChainState
 from gateway.pki.constraints import mailbox_outside
+from gateway.pki.family import ANY_FAMILY
 from gateway.pki.graph import Path, Search
 from gateway.pki.pkix import Rules, fault_of, read_lists
 from gateway.pki.strength import weak_key
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.pki.certificate import Certificate
+    from gateway.pki.family import Family
 
 _MISSING: Final = frozenset({"no_revocation_data", "stale_revocation_data", "no_path", "path_too_complex"})
 """Reasons that more data, or less of it, could change."""
@@ -61,6 +63,11 @@ class TrustAnchors:
     anchors: tuple[Certificate, ...]
     intermediates: tuple[Certificate, ...]
     crls: tuple[bytes, ...]
+    families: tuple[Family, ...] = ()
+
+    def family_of(self, anchor: Certificate) -> Family:
+        """Return the family an anchor stands in; `ANY_FAMILY` where it stands in none."""
+        return next((each for each in self.families if anchor.fingerprint in each.anchors), ANY_FAMILY)
 
 
 @dataclass(frozen=True, slots=True)

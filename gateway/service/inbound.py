@@ -21,6 +21,7 @@ from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, rec
 from gateway.service.carriage import UNKNOWN_HOP, knows_hop, with_fields
 from gateway.service.kept import origin_of
 from gateway.service.recall import remember
+from gateway.smime.identity import identified
 from gateway.smime.verify import verify
 from gateway.tagging import tag
 
@@ -61,7 +62,7 @@ class Inbound:
         `received` holds the octets as they came: they are judged, and kept where the message is kept.
         """
         envelope = relayed.arrival.envelope
-        judgment = await self._judge(world, relayed, received)
+        judgment = await self._judge(world, relayed, received, opened)
         facts = await facts_of(world.policy, relayed, opened, judgment.author, judgment=judgment)
         record_facts(self._recorder, relayed.arrival.trace_id, facts)
         shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
@@ -105,7 +106,7 @@ class Inbound:
                     assert_never(decision)
         return tuple(consignments)
 
-    async def _judge(self, world: World, relayed: Relayed, message: Message) -> Judgment:
+    async def _judge(self, world: World, relayed: Relayed, message: Message, opened: Opened) -> Judgment:
         """Judge; large messages in a thread, so that hashing them does not stop other sessions."""
         judge = partial(
             verify,
@@ -115,9 +116,9 @@ class Inbound:
             at=relayed.arrival.at,
             untrusted=(),
             crls=(),
-            agency_of=world.agency_of,
         )
         judgment = await asyncio.to_thread(judge) if len(message) > WINDOW else judge()
+        judgment = identified(judgment, opened.header, world.who)
         facts: dict[str, Fact] = {
             "verdict": row_of(judgment.verdict).name,
             "reason": judgment.verdict.reason,

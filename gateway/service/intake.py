@@ -26,21 +26,21 @@ from gateway.service.senders import STRICT, Senders
 from gateway.tagging import strip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-    from gateway.config.model import TagSettings
+    from gateway.config.inbound import TagSettings
     from gateway.config.wishes import WishSettings
     from gateway.core.address import Mailbox
     from gateway.core.message import Message
     from gateway.core.queue import Consignment
     from gateway.core.received import Arrival, Client, Received
-    from gateway.pki.certificate import Certificate
     from gateway.pki.path import Revocation, TrustAnchors
     from gateway.policy.model import Policy
     from gateway.ports import Accounts, HandOver, KeyCatalog, RecipientChecks, Recorder
     from gateway.service.inbound import Inbound
     from gateway.service.outbound import Outbound
+    from gateway.smime.identity import Who
 
 _FAULT: Final = Reply.of(451, "4.3.0", "Lỗi tạm thời, xin gửi lại sau / temporary fault, please try again")
 _FULL: Final = Reply.of(452, "4.3.1", "Hết chỗ lưu tạm, xin gửi lại sau / out of storage, please try again")
@@ -56,7 +56,7 @@ class World:
     accounts: Accounts
     trust: TrustAnchors
     revocation: Revocation
-    agency_of: Callable[[Certificate], str | None]
+    who: Who
     tags: TagSettings
     senders: Senders = STRICT
     wishes: WishSettings | None = None

@@ -5,7 +5,8 @@ Nothing here raises and nothing fetches: what is missing or unexpected has its o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.cms.asn1 import CmsError, head
@@ -13,6 +14,7 @@ from gateway.cms.verify import check_signer
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
 from gateway.core.verdict import (
+    Broken,
     ChainState,
     Indeterminate,
     Invalid,
@@ -32,7 +34,7 @@ from gateway.smime.headers import headers_match, names_other_author, protected_h
 from gateway.smime.structure import FoundSignature, Structure, examine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from gateway.cms.verify import SignerInfo
@@ -72,7 +74,8 @@ class Trust:
     crls: tuple[bytes, ...]
     at: datetime
     revocation: Revocation
-    agency_of: Callable[[Certificate], str | None]
+    ocsps: tuple[bytes, ...] = ()
+    """Answers of responders (DER)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +155,12 @@ def _judge_signer(found: FoundSignature, signer: SignerInfo, digest: bytes, trus
         issuer=certificate.issuer,
         serial=certificate.serial,
         addresses=tuple(certificate.addresses),
-        agency=trust.agency_of(certificate),
+        agency=None,
         claimed_signing_time=signer.claimed_signing_time,
         algorithm=signer.algorithm_with(certificate),
         fingerprint=certificate.fingerprint,
+        san_addresses=tuple(certificate.san_addresses),
+        signature_digest=hashlib.sha256(signer.signature).hexdigest(),
     )
     return _Signed(shown, certificate, chain, signature, tuple(findings))
 
@@ -239,22 +244,25 @@ def _conclude(opened: Opened, results: Sequence[_Signed], findings: Sequence[Fin
         verdict = Unreadable("unjudged", signers)
     else:
         verdict = Verified("verified", tuple(_named(each, author) for each in signers), author)
-    return Judgment(verdict, _chain_state(results), signature, covers, covers and _headers_signed(opened), author)
+    ordered = sorted(findings, key=lambda each: each.condition)
+    return Judgment(
+        verdict,
+        _chain_state(results),
+        signature,
+        covers,
+        covers and _headers_signed(opened),
+        author,
+        broken=tuple(dict.fromkeys(Broken(each.condition, each.reason) for each in ordered)),
+    )
 
 
 def _named(signer: Signer, author: Mailbox) -> Signer:
     """Return the signer with its matching address in the form that compares equal (IDN, case)."""
-    addresses = tuple(author.key if _key(each) == author.key else each for each in signer.addresses)
-    return Signer(
-        signer.subject,
-        signer.issuer,
-        signer.serial,
-        addresses,
-        signer.agency,
-        signer.claimed_signing_time,
-        signer.algorithm,
-        signer.fingerprint,
-    )
+
+    def plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(author.key if _key(each) == author.key else each for each in addresses)
+
+    return replace(signer, addresses=plain(signer.addresses), san_addresses=plain(signer.san_addresses))
 
 
 def _key(address: str) -> str:
@@ -297,7 +305,7 @@ def verify(
     at: datetime,
     untrusted: Sequence[Certificate],
     crls: Sequence[bytes],
-    agency_of: Callable[[Certificate], str | None],
+    ocsps: Sequence[bytes] = (),
 ) -> Judgment:
     """Open and judge in one step; never raises.
 
@@ -306,7 +314,7 @@ def verify(
     """
     try:
         opened = open_message(message)
-        return judge(opened, Trust(trust, tuple(untrusted), tuple(crls), at, revocation, agency_of))
+        return judge(opened, Trust(trust, tuple(untrusted), tuple(crls), at, revocation, tuple(ocsps)))
     except InputError as error:  # condition 1
         return _unreadable(message, error.reason)
     except Exception:  # noqa: BLE001 - a bug of ours, or of a library on hostile octets, must end in a verdict
@@ -320,4 +328,6 @@ def _unreadable(message: Message, reason: str) -> Judgment:
         author = found if isinstance(found, Mailbox) else None
     except Exception:  # noqa: BLE001 - as above: the verdict stands, without an author
         author = None
-    return Judgment(Unreadable(reason), ChainState.NONE, SignatureState.NONE, False, False, author)
+    return Judgment(
+        Unreadable(reason), ChainState.NONE, SignatureState.NONE, False, False, author, broken=(Broken(1, reason),)
+    )

@@ -59,9 +59,7 @@ _TEMPLATE = template(_KEY)
 def judge(octets: bytes) -> None:
     """Read, judge and tag a message of a stranger: nobody knows our key, so nothing may come out verified."""
     message = Message.of(octets)
-    judgment = verify(
-        message, trust=_STRANGERS, revocation=Revocation.OFF, at=_NOW, untrusted=(), crls=(), agency_of=lambda _: None
-    )
+    judgment = verify(message, trust=_STRANGERS, revocation=Revocation.OFF, at=_NOW, untrusted=(), crls=())
     assert not isinstance(judgment.verdict, Verified)
     clean = strip(message, authserv_id="mail.songlam.example")
     tag(clean, judgment, agency=None, authserv_id="mail.songlam.example", subject="on", received_at=_NOW)
@@ -84,9 +82,7 @@ def sign(octets: bytes) -> None:
         )
     except ValueError:  # the boundary occurs inside: the gateway takes another
         return
-    judgment = verify(
-        finished, trust=_TRUST, revocation=Revocation.OFF, at=_NOW, untrusted=(), crls=(), agency_of=lambda _: None
-    )
+    judgment = verify(finished, trust=_TRUST, revocation=Revocation.OFF, at=_NOW, untrusted=(), crls=())
     if author_of(read_header(finished)) == author_of(read_header(Message.of(HEAD))):
         assert judgment.signature == "valid", judgment
 

@@ -22,7 +22,7 @@ from gateway.smime.sign import Left, content_digest, finish, prepare
 from gateway.smime.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from gateway.core.verdict import Judgment
 
@@ -156,7 +156,6 @@ def judged(
     at: dt.datetime = NOW,
     untrusted: Sequence[bytes] = (),
     crls: Sequence[bytes] = (),
-    agency_of: Callable[[Certificate], str | None] = lambda _: None,
 ) -> Judgment:
     """Judge a message against the shared authority."""
     anchors = trust or TrustAnchors((Certificate.load(authority().root),), (), ())
@@ -167,7 +166,6 @@ def judged(
         at=at,
         untrusted=tuple(Certificate.load(each) for each in untrusted),
         crls=crls,
-        agency_of=agency_of,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.agencies.registry import Registry
 from gateway.cms.algorithms import raw_sign
-from gateway.config.model import TagSettings
+from gateway.config.inbound import TagSettings
 from gateway.core.address import Mailbox
 from gateway.core.envelope import Envelope, Recipient
 from gateway.core.message import Message
@@ -18,6 +19,7 @@ from gateway.policy.schema import load_policy
 from gateway.ports import KeyKind
 from gateway.service.arrivals import open_arrival
 from gateway.service.intake import World
+from gateway.smime.identity import Who
 from support.letters import NOW, authority, lan, template
 
 if TYPE_CHECKING:
@@ -190,6 +192,18 @@ rules:
 """
 
 
+REGISTRY = Registry.load(
+    "agencies.yaml",
+    """
+agencies:
+  - id: so-y-te
+    name: Sở Y tế
+    english: Department of Health
+    domains: ["@soyte.songlam.example"]
+""",
+)
+
+
 def world(policy: str = SIGN.replace("IF_UNABLE", "refuse"), keys: ListedKeys | None = None) -> World:
     """Return a world that trusts the shared authority, without revocation."""
     return World(
@@ -198,7 +212,7 @@ def world(policy: str = SIGN.replace("IF_UNABLE", "refuse"), keys: ListedKeys | 
         accounts=NoAccounts(),
         trust=TrustAnchors((Certificate.load(authority().root),), (), ()),
         revocation=Revocation.OFF,
-        agency_of=lambda _: "Sở Y tế",
+        who=Who(REGISTRY, frozenset()),
         tags=TagSettings(authserv_id=HOSTNAME),
     )
 

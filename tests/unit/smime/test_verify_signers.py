@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.message import Message
 from gateway.core.verdict import (
     VERDICTS,
     ChainState,
@@ -27,9 +28,11 @@ from gateway.core.verdict import (
     row_of,
 )
 from gateway.demo.authority import Authority, Credential, shared_key
+from gateway.mime.fields import read_header
 from gateway.pki.certificate import Certificate
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.smime.argument import ARGUMENT, Finding, gravest
+from gateway.smime.identity import Who, identified
 from support.letters import (
     ASCII,
     BINH,
@@ -47,6 +50,7 @@ from support.letters import (
     signed,
     text_part,
 )
+from support.rooms import REGISTRY
 
 PART = text_part("Chuyen 5 trieu dong.")
 GOOD = ("verified", "verified")
@@ -199,12 +203,13 @@ def test_chain_and_signature_ignore_the_author() -> None:
 
 def test_signer_is_described() -> None:
     """What a reader is shown of the signer comes from the certificate, the agency from the registry."""
-    found = judged(good(), agency_of=lambda certificate: f"Agency of {certificate.common_name}")
+    message = Message.of(good())
+    found = identified(judged(message), read_header(message), Who(REGISTRY, frozenset()))
     (signer,) = found.verdict.signers
     assert "Hoàng Thị Lan" in signer.subject
     assert "CA phục vụ các cơ quan Nhà nước G2" in signer.issuer
     assert signer.addresses == (LAN,)
-    assert signer.agency == "Agency of Hoàng Thị Lan"
+    assert signer.agency == "Sở Y tế"
     assert signer.claimed_signing_time == NOW
     assert signer.fingerprint == Certificate.load(lan().certificate).fingerprint
 

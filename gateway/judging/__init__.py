@@ -1,0 +1,1 @@
+"""Judges inbound mail in processes that can be killed."""

@@ -1,0 +1,1 @@
+"""Colored tags in mailboxes of mail that passed the gateway by (IMAP)."""

@@ -1,0 +1,1 @@
+"""Fetches revocation data and missing certificates, and keeps them fresh."""
