@@ -6,6 +6,10 @@ Everything here names places that a stranger's certificate chose: whoever fetche
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Evidence:
     """OCSPResponse."""
     troubles: tuple[str, ...] = ()
     """"HOST: what went wrong", for logs."""
+    until: datetime | None = None
+    """When the first of it will be too old to be believed from a cache; None: what rests on it is not to be kept."""
 
 
 NOTHING_FOUND = Evidence()

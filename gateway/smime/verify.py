@@ -6,6 +6,7 @@ Nothing here raises and nothing fetches: what is missing or unexpected has its o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from gateway.cms.verify import SignerInfo
+    from gateway.cms.verify import SignedData, SignerInfo
     from gateway.core.message import Message
     from gateway.mime.fields import Header
     from gateway.pki.certificate import Certificate
+    from gateway.pki.path import PathAnswer
 
 _FAULTS: Final[dict[str, tuple[FindingKind, SignatureState]]] = {
     "weak_digest": (NotTrusted, SignatureState.INVALID),
@@ -76,6 +78,12 @@ class Trust:
     revocation: Revocation
     ocsps: tuple[bytes, ...] = ()
     """Answers of responders (DER)."""
+    path_of: PathOf | None = None
+    """Who answers condition 12 instead of `path_answer`: one that remembers its answers."""
+
+
+PathOf = Callable[["Certificate", "SignedData"], "PathAnswer"]
+"""Answers for a signer's certificate, and the SignedData it signed: more certificates and revocation lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +187,25 @@ def _path(certificate: Certificate, found: FoundSignature, trust: Trust) -> tupl
     if not trust.anchors.anchors:
         return ChainState.INDETERMINATE, "no_trust_anchors"
     assert found.data is not None  # noqa: S101 - the caller saw it
-    answer = validate(
+    answer = (
+        trust.path_of(certificate, found.data)
+        if trust.path_of is not None
+        else path_answer(certificate, found.data, trust)
+    )
+    return answer.state, answer.reason
+
+
+def path_answer(certificate: Certificate, data: SignedData, trust: Trust) -> PathAnswer:
+    """Return what path validation says of a signer's certificate, beside what came with its signature."""
+    return validate(
         certificate,
         trust=trust.anchors,
-        untrusted=(*found.data.certificates, *trust.untrusted),
-        crls=(*found.data.crls, *trust.crls),
+        untrusted=(*data.certificates, *trust.untrusted),
+        crls=(*data.crls, *trust.crls),
         at=trust.at,
         purpose=Purpose.EMAIL,
         revocation=trust.revocation,
     )
-    return answer.state, answer.reason
 
 
 def _author_findings(opened: Opened, results: Sequence[_Signed]) -> list[Finding]:
