@@ -27,6 +27,7 @@ from gateway.config.base import (
 )
 from gateway.config.inbound import TagSettings, TrustSettings, VerifySettings
 from gateway.config.keys import STATE_FILE, KeyFile, KeysRevocation
+from gateway.config.mailbox import MailboxSettings
 from gateway.config.memory import MemorySettings
 from gateway.config.senders import SenderSettings
 from gateway.config.wishes import WishSettings  # noqa: TC001 - the same
@@ -264,6 +265,8 @@ class Settings(Strict):
     """Who may send as whom beyond the lists of logins and sources, and what happens to mail that may not."""
     wishes: WishSettings | None = None
     """Subject words and a header field for senders; without it nobody's wish is asked for."""
+    mailbox: MailboxSettings | None = None
+    """Access to the mail store, for colored tags and copies of sent mail; without it neither happens."""
     memory: MemorySettings = MemorySettings()
     """How much of past mail is remembered, for `gateway policy replay`."""
     max_message_size: Annotated[int, Field(ge=65536)] = 35 * MEBI
