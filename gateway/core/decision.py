@@ -103,11 +103,21 @@ class Refuse:
     english: str
 
 
+class SubjectTag(StrEnum):
+    """Which verdicts show in the subject of delivered mail; the header fields tell each of them all the same."""
+
+    OFF = "off"
+    ON = "on"
+    BAD_ONLY = "bad_only"
+
+
 @dataclass(frozen=True, slots=True)
 class Deliver:
     """Deliver inbound mail with its tags."""
 
     carriage: Carriage = AS_ROUTED
+    subject: SubjectTag | None = None
+    """None: as the settings have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ class Quarantine:
 
 
 OutboundDecision = Sign | PassUnchanged | Hold | Refuse
-InboundDecision = Deliver | Quarantine | Refuse
+InboundDecision = Deliver | Hold | Quarantine | Refuse
 
 D_co = TypeVar("D_co", covariant=True)
 

@@ -13,8 +13,10 @@ from gateway.core.decision import Carriage
 from gateway.yamltext import Scalar, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.yamlcheck import Checker
-    from gateway.yamltext import Node
+    from gateway.yamltext import Entry, Node
 
 MAX_FIELDS: Final = 10
 FIELD_NAME: Final = r"[A-Za-z][A-Za-z0-9-]{0,63}"
@@ -27,12 +29,21 @@ CARRIAGE_KEYS: Final = ("add_header", "route")
 
 def read_carriage(checker: Checker, node: Node) -> Carriage | None:
     """Return the carriage in a section that holds nothing else; complains about an empty one."""
-    entries = checker.table(node, known=CARRIAGE_KEYS)
-    if entries is None:
-        return None
+    entries = travel_table(checker, node, CARRIAGE_KEYS)
+    return carriage_of(checker, entries) if entries is not None else None
+
+
+def travel_table(checker: Checker, node: Node, known: tuple[str, ...]) -> dict[str, Entry] | None:
+    """Return the entries of a section that says more than the word alone; complains about an empty one."""
+    entries = checker.table(node, known=known)
     if isinstance(node, Table) and not node.entries:
-        checker.complain(node.place, f"needs one of {', '.join(CARRIAGE_KEYS)}; without them write the word alone")
+        checker.complain(node.place, f"needs one of {', '.join(known)}; without them write the word alone")
         return None
+    return entries
+
+
+def carriage_of(checker: Checker, entries: Mapping[str, Entry]) -> Carriage | None:
+    """Return the carriage among the entries of a section; None after complaining."""
     fields = read_add_header(checker, entries["add_header"].node) if "add_header" in entries else ()
     hop = read_route(checker, entries["route"].node) if "route" in entries else None
     return Carriage(fields, hop) if fields is not None else None

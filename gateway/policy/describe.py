@@ -29,7 +29,8 @@ def describe(decision: OutboundDecision | InboundDecision) -> str:
         case PassUnchanged():
             return " ".join(("pass", *_carriage(decision.carriage)))
         case Deliver():
-            return " ".join(("deliver", *_carriage(decision.carriage)))
+            subject = () if decision.subject is None else (f"subject_tag={decision.subject.value}",)
+            return " ".join(("deliver", *subject, *_carriage(decision.carriage)))
         case Hold():
             return f"hold {_quoted(decision.reason)}"
         case Quarantine():

@@ -121,9 +121,11 @@ def rule_outbound(
     return _rule(policy.outbound, policy, facts, recipients, holds)
 
 
-def rule_inbound(policy: Policy, facts: Facts, recipients: Sequence[Mailbox]) -> tuple[Share[InboundDecision], ...]:
+def rule_inbound(
+    policy: Policy, facts: Facts, recipients: Sequence[Mailbox], *, holds: Holds = Holds.APPLY
+) -> tuple[Share[InboundDecision], ...]:
     """Return the shares of an inbound message; every index of `recipients` is in exactly one."""
-    return _rule(policy.inbound, policy, facts, recipients, Holds.APPLY)
+    return _rule(policy.inbound, policy, facts, recipients, holds)
 
 
 def _rule(

@@ -69,5 +69,6 @@ HINTS: Final = {
     "protect_headers": "Ký cả tiêu đề (RFC 9788) / sign copies of the header fields",
     "for_other_addresses": "Ký cho địa chỉ ngoài chứng thư: đa số phần mềm báo sai / most clients show it as broken",
     "add_header": "Thêm trường X-... / add header fields",
+    "subject_tag": "Nhãn trong tiêu đề: off, on, bad_only (chỉ tin xấu) / the tag in the subject",
     "route": "Tên chặng kế tiếp / name of another next hop",
 }

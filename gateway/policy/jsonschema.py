@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.core.decision import DateGap, IfUnable, KeyChoice, SignatureForm
+from gateway.core.decision import DateGap, IfUnable, KeyChoice, SignatureForm, SubjectTag
 from gateway.core.envelope import Direction
-from gateway.policy import carriage, files, levels, patterns, when
+from gateway.policy import carriage, files, levels, patterns, then, when
 from gateway.policy.hints import HINTS
-from gateway.policy.then import ACTIONS
 from gateway.yamlcheck import MAX_TEXT
 
 if TYPE_CHECKING:
@@ -75,15 +74,20 @@ def _then(direction: Direction) -> Schema:
     actions: dict[str, Schema] = {
         "sign": _table(_sign(levels.RULE_KEYS)),
         "pass": travel,
-        "deliver": travel,
+        "deliver": _table(_deliver(), least=1),
         "hold": reason,
         "quarantine": reason,
         "refuse": both,
     }
-    known = ACTIONS[direction]
+    known = then.ACTIONS[direction]
     words = [each for each in known if each in {"sign", "pass", "deliver"}]
     section = _table({key: actions[key] for key in known}, least=1)
     return {"anyOf": [{"enum": words}, {**section, "maxProperties": 1}]}
+
+
+def _deliver() -> dict[str, Schema]:
+    values = {"subject_tag": _words(SubjectTag), **_carriage(carriage.CARRIAGE_KEYS)}
+    return {key: values[key] for key in then.DELIVER_KEYS}
 
 
 def _sign(keys: Iterable[str]) -> dict[str, Schema]:

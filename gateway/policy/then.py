@@ -8,9 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.decision import Deliver, Hold, InboundDecision, OutboundDecision, PassUnchanged, Quarantine, Refuse
+from gateway.core.decision import (
+    Deliver,
+    Hold,
+    InboundDecision,
+    OutboundDecision,
+    PassUnchanged,
+    Quarantine,
+    Refuse,
+    SubjectTag,
+)
 from gateway.core.envelope import Direction
-from gateway.policy.carriage import read_carriage
+from gateway.policy.carriage import CARRIAGE_KEYS, carriage_of, read_carriage, travel_table
 from gateway.policy.levels import ALONE, RULE_KEYS, Levels, SignLevel, level_of, resolved
 from gateway.yamltext import Scalar, Table
 
@@ -23,9 +32,10 @@ if TYPE_CHECKING:
 Decision = OutboundDecision | InboundDecision
 ACTIONS: Final = {
     Direction.OUTBOUND: ("sign", "pass", "hold", "refuse"),
-    Direction.INBOUND: ("deliver", "quarantine", "refuse"),
+    Direction.INBOUND: ("deliver", "hold", "quarantine", "refuse"),
 }
 _BARE: Final[dict[str, Decision]] = {"pass": PassUnchanged(), "deliver": Deliver()}
+DELIVER_KEYS: Final = ("subject_tag", *CARRIAGE_KEYS)
 PROVINCE_ONLY: Final = ("route", "for_other_addresses")
 """What a rule in an agency's file may not say: which way mail goes, and whose name its key lends itself to."""
 
@@ -120,8 +130,15 @@ def _pass(checker: Checker, node: Node) -> PassUnchanged | None:
 
 
 def _deliver(checker: Checker, node: Node) -> Deliver | None:
-    carriage = read_carriage(checker, node)
-    return Deliver(carriage) if carriage is not None else None
+    entries = travel_table(checker, node, DELIVER_KEYS)
+    if entries is None:
+        return None
+    before = len(checker.mistakes)
+    word = checker.choice(entries["subject_tag"].node, tuple(SubjectTag)) if "subject_tag" in entries else None
+    carriage = carriage_of(checker, entries)
+    if carriage is None or len(checker.mistakes) > before:
+        return None
+    return Deliver(carriage, SubjectTag(word) if word is not None else None)
 
 
 def _hold(checker: Checker, node: Node) -> Hold | None:

@@ -6,10 +6,10 @@ A message must never look verified unless the judgment says so; a fault while ju
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, assert_never
 
-from gateway.core.decision import AS_ROUTED, Deliver, Quarantine, Refuse
+from gateway.core.decision import AS_ROUTED, Deliver, Hold, Quarantine, Refuse
 from gateway.core.envelope import Direction
 from gateway.core.events import Event, Stage
 from gateway.core.octets import WINDOW
@@ -17,6 +17,7 @@ from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.core.verdict import row_of
 from gateway.policy.engine import rule_inbound
+from gateway.policy.model import Holds
 from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings
 from gateway.service.carriage import UNKNOWN_HOP, knows_hop, with_fields
 from gateway.service.kept import origin_of
@@ -26,7 +27,9 @@ from gateway.smime.verify import verify
 from gateway.tagging import tag
 
 if TYPE_CHECKING:
-    from gateway.core.decision import Carriage
+    from collections.abc import Callable
+
+    from gateway.core.decision import Carriage, InboundDecision, Share, SubjectTag
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
     from gateway.core.message import Message
@@ -65,46 +68,62 @@ class Inbound:
         judgment = await self._judge(world, relayed, received, opened)
         facts = await facts_of(world.policy, relayed, opened, judgment.author, judgment=judgment)
         record_facts(self._recorder, relayed.arrival.trace_id, facts)
-        shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients))
+        holds = Holds.SKIP if relayed.again is Kind.RELEASED else Holds.APPLY
+        shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients), holds=holds)
         record_rulings(self._recorder, relayed.arrival.trace_id, shares)
         remember(self._memory, relayed, facts, shares)
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
         if refusals and len(refusals) == len(shares) and relayed.again is None:
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
+        tagged = cache(partial(self._tagged, world, relayed, opened.message, judgment))
+        consignments: list[Consignment] = []
+        for share in shares:
+            result = await self._consign_share(relayed, received, share, tagged)
+            if isinstance(result, Reply):
+                return result
+            consignments += result
+        return tuple(consignments)
+
+    async def _consign_share(
+        self,
+        relayed: Relayed,
+        received: Message,
+        share: Share[InboundDecision],
+        tagged: Callable[[SubjectTag | None], Message],
+    ) -> tuple[Consignment, ...] | Reply:
+        part = relayed.arrival.envelope.only(share.indexes)
+        decision = share.ruling.decision
+        match decision:
+            case Hold() | Quarantine() | Refuse() if relayed.again is Kind.RELEASED:  # an administrator's word counts
+                return await self._deliver(relayed, tagged(None), part, AS_ROUTED)
+            case Deliver():
+                return await self._deliver(relayed, tagged(decision.subject), part, decision.carriage)
+            case Hold():
+                return (self._kept(relayed, Kind.HELD, received, part, decision.reason),)
+            case Quarantine():
+                return (self._kept(relayed, Kind.QUARANTINED, received, part, decision.reason),)
+            case Refuse():
+                # handover row 3: other recipients were accepted, so this share cannot be refused any more
+                reason = f"refused {decision.english}"
+                return (self._kept(relayed, Kind.QUARANTINED, received, part, reason),)
+        assert_never(decision)
+
+    def _tagged(
+        self, world: World, relayed: Relayed, message: Message, judgment: Judgment, subject: SubjectTag | None
+    ) -> Message:
+        """Return the message with its marks; `subject` is what a rule says of the tag there."""
         agency = _agency(judgment)
-        tagged = tag(
-            opened.message,
+        found = tag(
+            message,
             judgment,
             agency=agency,
             authserv_id=world.tags.authserv_id,
-            subject=world.tags.subject,
+            subject=subject if subject is not None else world.tags.subject,
             received_at=relayed.arrival.at,
         )
-        added = len(tagged) - len(opened.message)
-        self._recorder.record(Event(Stage.TAGGED, relayed.arrival.trace_id, {"agency": agency, "added_octets": added}))
-        consignments: list[Consignment] = []
-        for share in shares:
-            part = envelope.only(share.indexes)
-            decision = share.ruling.decision
-            match decision:
-                case Quarantine() | Refuse() if relayed.again is Kind.RELEASED:
-                    result = await self._deliver(relayed, tagged, part, AS_ROUTED)
-                    if isinstance(result, Reply):
-                        return result
-                    consignments += result
-                case Deliver():
-                    result = await self._deliver(relayed, tagged, part, decision.carriage)
-                    if isinstance(result, Reply):
-                        return result
-                    consignments += result
-                case Quarantine():
-                    consignments.append(self._kept(relayed, received, part, decision.reason))
-                case Refuse():
-                    # handover row 3: other recipients were accepted, so this share cannot be refused any more
-                    consignments.append(self._kept(relayed, received, part, f"refused {decision.english}"))
-                case _:
-                    assert_never(decision)
-        return tuple(consignments)
+        facts: dict[str, Fact] = {"agency": agency, "added_octets": len(found) - len(message)}
+        self._recorder.record(Event(Stage.TAGGED, relayed.arrival.trace_id, facts))
+        return found
 
     async def _judge(self, world: World, relayed: Relayed, message: Message, opened: Opened) -> Judgment:
         """Judge; large messages in a thread, so that hashing them does not stop other sessions."""
@@ -147,8 +166,8 @@ class Inbound:
             consignments.append(self._consignment(relayed, Kind.DELIVER, name, *fit))
         return tuple(consignments)
 
-    def _kept(self, relayed: Relayed, message: Message, envelope: Envelope, reason: str) -> Consignment:
-        return self._consignment(relayed, Kind.QUARANTINED, "", message, envelope, reason)
+    def _kept(self, relayed: Relayed, kind: Kind, message: Message, envelope: Envelope, reason: str) -> Consignment:
+        return self._consignment(relayed, kind, "", message, envelope, reason)
 
     def _consignment(
         self, relayed: Relayed, kind: Kind, hop: str, message: Message, envelope: Envelope, reason: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final, Literal
 
+from gateway.core.decision import SubjectTag
 from gateway.core.message import Edit
 from gateway.core.verdict import Judgment, SignatureState, Verified, row_of
 from gateway.mime.fields import read_header
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from gateway.core.message import Message
 
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
-SubjectTags = Literal["off", "on", "bad_only"]
+SubjectTags = SubjectTag | Literal["off", "on", "bad_only"]
+"""As a rule or the settings choose it."""
 
 
 def tag(

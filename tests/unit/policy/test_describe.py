@@ -25,6 +25,7 @@ from gateway.core.decision import (
     Refuse,
     Sign,
     SignatureForm,
+    SubjectTag,
 )
 from gateway.policy.describe import describe, recalled, remembered
 from support.policies import FACTS, facts
@@ -53,6 +54,8 @@ ALL: list[tuple[OutboundDecision | InboundDecision, str]] = [
     (PassUnchanged(TRAVEL), 'pass add_header=X-A:"đi" route=out'),
     (Deliver(), "deliver"),
     (Deliver(TRAVEL), 'deliver add_header=X-A:"đi" route=out'),
+    (Deliver(subject=SubjectTag.BAD_ONLY), "deliver subject_tag=bad_only"),
+    (Deliver(TRAVEL, SubjectTag.OFF), 'deliver subject_tag=off add_header=X-A:"đi" route=out'),
     (Hold('chờ "duyệt"'), 'hold "chờ \\"duyệt\\""'),
     (Quarantine("x"), 'quarantine "x"'),
     (Refuse("không", "no"), 'refuse "không" "no"'),
@@ -81,6 +84,8 @@ def test_different_decisions_have_different_lines() -> None:
         replace(SIGN, carriage=Carriage((("X-A", "a"),))),
         replace(SIGN, carriage=Carriage((("X-A", "a"), ("X-B", "b")))),
         replace(SIGN, carriage=Carriage((), "a")),
+        Deliver(),
+        *(Deliver(subject=each) for each in SubjectTag),
         Refuse("a", "b"),
         Refuse('a" "b', "c"),
     ]

@@ -81,6 +81,9 @@ RIGHT = [
     outbound(then="{refuse: {vi: a, en: b}}"),
     inbound("{verdict: [invalid, unsigned], listener: inbound}", "{quarantine: {reason: x}}"),
     inbound("{agency: ax}", "{deliver: {add_header: {x-seen: b}}}"),
+    inbound("{agency: ax}", "{deliver: {subject_tag: off}}"),
+    inbound("{agency: ax}", "{deliver: {subject_tag: bad_only, add_header: {X-A: b}, route: r}}"),
+    inbound("{agency: ax}", "{hold: {reason: x}}"),
     "rules: [agencies]",
     "groups: {g: {mailboxes: ['@x.example']}}",
     "defaults: {}",
@@ -153,6 +156,11 @@ WRONG = [
     inbound("{login: x}"),
     inbound("{wish: sign}"),
     inbound("{verdict: ok}"),
+    inbound("{agency: ax}", "{deliver: {}}"),
+    inbound("{agency: ax}", "{deliver: {subject_tag: loud}}"),
+    inbound("{agency: ax}", "{deliver: {subject_tag: true}}"),
+    inbound("{agency: ax}", "{hold: {}}"),
+    outbound(then="{pass: {subject_tag: off}}"),
     inbound("{author: a@x.example}", "sign"),
     inbound("{author: a@x.example}", "pass"),
 ]
@@ -247,7 +255,7 @@ def test_every_key_has_a_hint_and_no_hint_is_left_over() -> None:
     """Whoever adds a key says in both languages what it is."""
     keys = {*files.TOP_KEYS, *files.RULE_KEYS, *files.GROUP_KEYS, *levels.RULE_KEYS, files.AGENCIES, "reason"}
     keys |= {each for direction in Direction for each in when.KEYS[direction]}
-    keys |= {"sign", "pass", "hold", "refuse", "deliver", "quarantine"}
+    keys |= {"sign", "pass", "hold", "refuse", "deliver", "quarantine", "subject_tag"}
     assert keys == hints.HINTS.keys()
 
 

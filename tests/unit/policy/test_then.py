@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.decision import Deliver, Hold, IfUnable, KeyChoice, PassUnchanged, Quarantine, Refuse, Sign
+from gateway.core.decision import (
+    Carriage,
+    Deliver,
+    Hold,
+    IfUnable,
+    KeyChoice,
+    PassUnchanged,
+    Quarantine,
+    Refuse,
+    Sign,
+    SubjectTag,
+)
 from gateway.core.envelope import Direction
 from gateway.policy.then import ACTIONS, Decision, read_decision
 from gateway.yamlcheck import Checker
@@ -40,6 +51,7 @@ def test_sign_with_one_named_key() -> None:
         ("hold: {reason: chờ duyệt}", Direction.OUTBOUND, Hold("chờ duyệt")),
         ("refuse: {vi: không, en: 'no'}", Direction.OUTBOUND, Refuse("không", "no")),
         ("deliver", Direction.INBOUND, Deliver()),
+        ("hold: {reason: chờ duyệt}", Direction.INBOUND, Hold("chờ duyệt")),
         ("quarantine: {reason: giả}", Direction.INBOUND, Quarantine("giả")),
         ("refuse: {vi: không, en: 'no'}", Direction.INBOUND, Refuse("không", "no")),
     ],
@@ -49,15 +61,35 @@ def test_actions_are_read(text: str, direction: Direction, expected: Decision) -
     assert read(text, direction) == (expected, [])
 
 
+@pytest.mark.parametrize("word", SubjectTag)
+def test_a_rule_chooses_the_tag_in_the_subject(word: SubjectTag) -> None:
+    """Alone or beside other fields; without it the settings choose."""
+    assert read(f"deliver: {{subject_tag: '{word}'}}", Direction.INBOUND) == (Deliver(subject=word), [])
+    assert read(f"deliver: {{subject_tag: {word}, route: noi-khac}}", Direction.INBOUND) == (
+        Deliver(Carriage((), "noi-khac"), word),
+        [],
+    )
+    assert read("deliver: {route: noi-khac}", Direction.INBOUND) == (Deliver(Carriage((), "noi-khac")), [])
+
+
+@pytest.mark.parametrize("text", ["none", "false", "[on]", "ON"])
+def test_no_other_word_for_the_subject(text: str) -> None:
+    """A word that is none of the three leaves no decision: mail is not tagged otherwise than somebody meant."""
+    found, mistakes = read(f"deliver: {{subject_tag: {text}, route: r}}", Direction.INBOUND)
+    assert found is None
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith("1:24: ")
+
+
 def test_no_action_of_the_other_direction() -> None:
-    """Outgoing mail is not delivered or quarantined, incoming mail not signed, passed or held."""
+    """Outgoing mail is not delivered or quarantined, incoming mail not signed or passed."""
     for text in ("deliver", "quarantine: {reason: x}"):
         assert read(text)[0] is None
-    for text in ("pass", "hold: {reason: x}", "sign: {key: personal, if_unable: hold}"):
+    for text in ("pass", "sign: {key: personal, if_unable: hold}"):
         found, mistakes = read(text, Direction.INBOUND)
         assert found is None
         assert mistakes
-    assert set(ACTIONS[Direction.OUTBOUND]) & set(ACTIONS[Direction.INBOUND]) == {"refuse"}
+    assert set(ACTIONS[Direction.OUTBOUND]) & set(ACTIONS[Direction.INBOUND]) == {"hold", "refuse"}
 
 
 @pytest.mark.parametrize(

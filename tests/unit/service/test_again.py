@@ -433,6 +433,22 @@ async def test_quarantined_mail_is_judged_now_and_tagged(tmp_path: Path) -> None
         assert not found.consignment.answered_for
 
 
+async def test_held_inbound_mail_goes_on_behind_the_rule_that_held_it(tmp_path: Path) -> None:
+    """An administrator let it go: what the next rule says is done, its way and its tag included."""
+    more = "  - {name: on, direction: inbound, then: {deliver: {subject_tag: off, route: archive}}}\n"
+    policy = POLICY.replace("then: {quarantine", "when: {form: clear_signed}\n    then: {hold")
+    async with running(tmp_path, policy + more) as desk:
+        await desk.put(
+            kept(signed(PLAIN, lan()), OURS_TO, origin=Origin("inbound", "", "192.0.2.7"), place=tmp_path, **INBOUND)
+        )
+        await desk.counted(deliver=1)
+        (found,) = await desk.delivered()
+        assert found.consignment.hop == "archive"
+        header = read_header(found.consignment.message)
+        assert decode_text(header.all("x-gateway-verdict")[0].value).startswith("verified")
+        assert "xác thực" not in decode_text(header.all("subject")[0].value)
+
+
 async def test_undeliverable_mail_is_tagged_once(tmp_path: Path) -> None:
     """What was delivered in part has our marks already: they are taken off and made anew, and traced once."""
     async with running(tmp_path) as desk:

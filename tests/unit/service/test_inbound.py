@@ -121,6 +121,32 @@ async def test_quarantine_keeps_the_octets_that_came() -> None:
     assert not consignment.answered_for
 
 
+HOLD = DELIVER.replace(
+    "rules:\n", "rules:\n  - {name: wait, direction: inbound, then: {hold: {reason: chờ duyệt}}}\n", 1
+)
+
+
+async def test_mail_is_held_as_it_came() -> None:
+    """Held for an administrator: the client's octets, nobody answered for."""
+    policy = HOLD.replace("inbound, then: {hold", "inbound, when: {form: plain}, then: {hold")
+    (consignment,) = delivered(await consigned(PLAIN, policy=policy))
+    assert (consignment.kind, consignment.reason, consignment.hop) == (Kind.HELD, "chờ duyệt", "")
+    assert consignment.message.octets() == PLAIN
+    assert not consignment.answered_for
+
+
+async def test_each_recipient_has_the_subject_that_its_rule_says() -> None:
+    """Two domains, two options: two messages, each with all its fields; the settings speak where no rule does."""
+    then = "then: {deliver: {subject_tag: off}}"
+    rule = f"  - {{name: quiet, direction: inbound, when: {{recipient: '{OTHER}'}}, {then}}}"
+    message = signed(PLAIN, lan())
+    sent = delivered(await consigned(message, CLERK, OTHER, policy=DELIVER.replace("rules:\n", f"rules:\n{rule}\n", 1)))
+    found = {str(each.envelope.recipients[0].mailbox): each.message for each in sent}
+    assert field(found[CLERK], "subject") == f"[Đã xác thực: Sở Y tế] {field(found[OTHER], 'subject')}"
+    assert "xác thực" not in field(found[OTHER], "subject")
+    assert field(found[OTHER], "x-gateway-verdict").startswith("verified")
+
+
 REFUSE = (
     f"rules:\n  - {{name: no, direction: inbound, when: {{recipient: '{CLERK}'}}, "
     "then: {refuse: {vi: Cấm, en: Forbidden}}}\n" + DELIVER.removeprefix("rules:\n")
