@@ -5,7 +5,7 @@ This module must never open a file, and nothing here may interpret what the octe
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 WINDOW: Final = 256 * 1024
 """Octets moved at a time when a large body is scanned, hashed or sent."""
@@ -20,6 +20,15 @@ class Source(Protocol):
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the octets of the half-open range, clipped to what exists."""
+        ...
+
+
+@runtime_checkable
+class FileBacked(Protocol):
+    """A `Source` whose octets are an open file from its first octet on: a place to look for one that is passed on."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, which stays open while anybody holds the source."""
         ...
 
 

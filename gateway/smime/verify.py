@@ -29,6 +29,7 @@ from gateway.core.verdict import (
 )
 from gateway.mime.entity import parse
 from gateway.mime.fields import AuthorDefect, author_of, read_header
+from gateway.pki.needs import Needs
 from gateway.pki.path import Purpose, Revocation, TrustAnchors, validate
 from gateway.smime.argument import Finding, FindingKind, gravest, verdict_of
 from gateway.smime.headers import headers_match, names_other_author, protected_header
@@ -117,6 +118,12 @@ def _digests(found: FoundSignature) -> tuple[bytes, ...]:
             except ValueError:  # an algorithm hashlib does not know: check_signer names it
                 known[signer.digest] = b""
     return tuple(known[signer.digest] for signer in found.data.signers)
+
+
+def needs_of(opened: Opened, trust: Trust) -> Needs:
+    """Return what would have to be fetched before the signers' paths can be judged; never raises."""
+    del opened, trust  # nothing is known of paths yet
+    return Needs()
 
 
 def judge(opened: Opened, trust: Trust) -> Judgment:
@@ -333,12 +340,13 @@ def verify(
         opened = open_message(message)
         return judge(opened, Trust(trust, tuple(untrusted), tuple(crls), at, revocation, tuple(ocsps)))
     except InputError as error:  # condition 1
-        return _unreadable(message, error.reason)
+        return unreadable(message, error.reason)
     except Exception:  # noqa: BLE001 - a bug of ours, or of a library on hostile octets, must end in a verdict
-        return _unreadable(message, "internal_fault")
+        return unreadable(message, "internal_fault")
 
 
-def _unreadable(message: Message, reason: str) -> Judgment:
+def unreadable(message: Message, reason: str) -> Judgment:
+    """Return the judgment of a message that could not be judged; never raises."""
     author: Mailbox | None = None
     try:
         found = author_of(read_header(message))

@@ -193,6 +193,10 @@ class FileBody:
     def __len__(self) -> int:
         return self._length
 
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
     def read(self, start: int, stop: int) -> bytes:
         """Return the octets of the half-open range, clipped to what exists; raises `OSError` if the disk fails."""
         blocks: list[bytes] = []
