@@ -1,6 +1,6 @@
 """Mailboxes that are watched and written to by IMAP (RFC 9051, RFC 4314): a login for all of them, with few rights.
 
-Whoever holds this login reads the mail of everybody listed: it must never be able to delete, and never travels in clear.
+Whoever holds this login reads the mail of everybody listed: it must not be able to delete, nor travel in the clear.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _login(text: str) -> str:
 
 def _folder(text: str) -> str:
     if not text.isascii() or not text.isprintable() or not text or set('%*"\\') & set(text):
-        raise ValueError('a folder\'s name is printable ASCII without % * " and \\')
+        raise ValueError("a folder's name is printable ASCII without % * \" and \\")
     return text
 
 

@@ -67,6 +67,7 @@ IMPURE: Final = frozenset(
 EXCUSED: Final = {("pki/pkix.py", "logging")}
 """Silences the library it speaks to, and logs nothing itself."""
 SPOKEN_TO_IN: Final = {
+    "aioimaplib": {"mailbox"},
     "aiosmtpd": {"smtp"},
     "argon2": {"smtp"},
     "asn1crypto": {"cms", "pki"},
