@@ -92,6 +92,12 @@ class PathAnswer:
     reason: str
     path: tuple[Certificate, ...]
     """Anchor first; where there is none, as far as the path was found, its uppermost certificate first."""
+    family: Family = ANY_FAMILY
+    """Of the path's anchor."""
+    until: datetime | None = None
+    """When the first thing that the answer rests on ends; None: it is not to be kept."""
+    notes: tuple[str, ...] = ()
+    """Codes of `core.verdict.NOTES`: allowances of the family that were used."""
 
 
 def validate(  # noqa: PLR0913 - the inputs of RFC 5280 6.1.1, each by its name
@@ -104,12 +110,14 @@ def validate(  # noqa: PLR0913 - the inputs of RFC 5280 6.1.1, each by its name
     purpose: Purpose,
     revocation: Revocation,
     policies: PolicyInputs = ANY_POLICY,
+    ocsps: Sequence[bytes] = (),
 ) -> PathAnswer:
     """Return whether a path from an anchor to the leaf holds at a time (aware); never raises.
 
     `untrusted` and `crls` may come from a stranger: their number is the caller's to bound, the work on them is bounded
     here. The answer of several candidate paths is the best of them, but a leaf that one of them calls revoked stays so.
     """
+    del ocsps  # not looked at yet
     try:
         return _validate(_Question(leaf, trust, untrusted, crls, at, purpose, revocation, policies))
     except Exception:  # noqa: BLE001 - parsers and the library raise what a hostile certificate makes them raise
