@@ -19,7 +19,7 @@ demo: setup ## a throw-away province, five messages through the real gateway, th
 	@$(RUN)gateway demo
 
 test: packages-test setup check ## style, types, layers, and every test with real peers
-	$(RUN)pytest --cov --cov-report=term:skip-covered -q
+	$(RUN)pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered -q
 
 setup: packages-demo $(VENV)/.locked ## the Python environment from the lock file
 

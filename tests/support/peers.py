@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 PACKAGES: Final = "postfix dovecot-imapd dovecot-lmtpd swaks libnet-ssleay-perl"
 POLL: Final = 0.02
 """Seconds between two looks at something that is awaited."""
-_PORTS: Final = range(20_000, 32_000)
-"""Below the range that the kernel takes source ports from, so that nobody gets one between the look and the use."""
+_WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_PORTS: Final = range(20_000 + 3_000 * _WORKER, 23_000 + 3_000 * _WORKER)
+"""Below the range that the kernel takes source ports from, so that nobody gets one between the look and the use; each
+process that runs tests has its own part of it."""
 _START: Final = 30.0
 """Seconds in which a peer must be up, on a machine that is busy with other things."""
 _taken: set[int] = set()

@@ -167,7 +167,7 @@ def test_a_message_too_big_for_the_next_hop(place: Path, mail_store: Dovecot) ->
             finished, limit = map(int, re.findall(r"\d{6}", sent.refusal)[:2])
             assert len(large) < finished < len(large) + 20_000
             assert limit == 200_000
-            assert submit(running, f"nho@{OUTSIDE}").accepted
+            assert submit(running, f"vua-du@{OUTSIDE}").accepted
     assert mail_store.count(f"to@{OUTSIDE}") == 0
 
 
