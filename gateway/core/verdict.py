@@ -115,11 +115,24 @@ class Replayed(_Verdict):
     """A signature seen before on another message."""
 
 
+LESSER: Final = ("same_agency", "successor_domain", "delegate", "headers_changed", "sha1", "list_copy")
+"""Every reason for which a good signature is less than `Verified`; each has words of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedLesser(_Verdict):
-    """By a delegate, the same agency's mailbox, or a successor domain; or what reached us differs in a harmless way."""
+    """By a delegate, the same agency's mailbox, or a successor domain; or what reached us differs in a harmless way.
+
+    Every other condition holds: exactly one is excused, and `reason` says which (`LESSER`).
+    """
 
     author: Mailbox | None = None
+
+    def __post_init__(self) -> None:
+        if self.reason not in LESSER:
+            raise ValueError(f"there is no lesser state {self.reason!r}")
+        if self.author is None or not self.signers:
+            raise ValueError("VerifiedLesser needs an author and a signer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +267,13 @@ class Judgment:
     broken: tuple[Broken, ...] = ()
     """Every condition that does not hold, in the order of the argument; empty for `Verified`."""
     notes: tuple[Note, ...] = ()
+
+    @property
+    def covers(self) -> str:
+        """What good signatures cover of what is shown: "all", "part", or "none" where there is no such signature."""
+        if self.covers_everything_shown:
+            return "all"
+        return "part" if self.signature is SignatureState.VALID else "none"
 
     def noted(self, code: str) -> bool:
         """Return True if there is a note with this code."""

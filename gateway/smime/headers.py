@@ -75,6 +75,24 @@ def headers_match(outer: Header, inner: Header) -> bool:
     return all(_texts(outer, name) == _texts(inner, name) for name in names)
 
 
+def changed_fields(outer: Header, payload: Entity) -> tuple[str, ...]:
+    """Return the names of the shown fields that are other ones outside than the signer protected inside.
+
+    RFC 9788 (`hp`) protects all fields there are: what stands outside only was added later, but for Date, which a
+    submission server may add. Its drafts, and a message/rfc822 as payload, protect what they repeat.
+    """
+    inner = protected_header(payload)
+    if inner is None:
+        return ()
+    every = "hp" in payload.parameters
+    found = []
+    for name in _SHOWN:
+        added = every and name != "date" and bool(outer.all(name))
+        if (inner.all(name) or added) and _texts(outer, name) != _texts(inner, name):
+            found.append(name)
+    return tuple(found)
+
+
 def _texts(header: Header, name: str) -> list[str]:
     return sorted(" ".join(decode_text(field.value).split()) for field in header.all(name))
 

@@ -5,7 +5,6 @@ Only structure is looked at here, never a key. Every count an attacker chooses i
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ from gateway.mime.fields import MimeError
 from gateway.mime.parameters import read_parameters
 from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
+from gateway.smime.beside import attached, places, why_partial, why_unsigned
 from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of, walk
 
 if TYPE_CHECKING:
@@ -85,6 +85,14 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Nested:
+    """A signature inside what is signed: content, whoever made it; `data` is None where it could not be opened."""
+
+    data: SignedData | None
+    content: Message
+
+
+@dataclass(frozen=True, slots=True)
 class FoundSignature:
     """One signature: its CMS (None if it could not be opened) and the octets it is about."""
 
@@ -92,6 +100,8 @@ class FoundSignature:
     content: Message
     layers: tuple[Layer, ...]
     """What is signed; then, where that is a signature again, what is signed inside, and so on."""
+    nested: Nested | None = None
+    """The next signature inwards, as in a message that is triple wrapped (RFC 2634 1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +201,8 @@ def _open_clear(message: Message, entity: Entity) -> tuple[FoundSignature, list[
         findings.append(Finding(7, Invalid, "not_data"))
     if data.content is not None:  # condition 8
         findings.append(Finding(8, Invalid, "content_twice"))
-    layers = tuple(_layers(message, children[0], findings))
-    return FoundSignature(data, content, layers), findings
+    layers, nested = _layers(message, children[0], findings)
+    return FoundSignature(data, content, layers, nested), findings
 
 
 def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list[Finding]]:
@@ -210,8 +220,8 @@ def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list
         findings.append(Finding(7, Invalid, "not_data"))
     content = Message.of(data.content)
     shown = _as_lines(data.content)
-    layers = tuple(_layers(shown, parse(shown), findings))
-    return FoundSignature(data, content, layers), findings
+    layers, nested = _layers(shown, parse(shown), findings)
+    return FoundSignature(data, content, layers, nested), findings
 
 
 def _as_lines(octets: bytes) -> Message:
@@ -225,23 +235,26 @@ def _unopened(error: CmsError | MimeError) -> Finding:
     return Finding(7, Unreadable if error.reason in _LIMITS else Invalid, error.reason)
 
 
-def _layers(message: Message, entity: Entity, findings: list[Finding]) -> Iterator[Layer]:
-    """Yield what is signed, layer by layer inwards; adds findings of conditions 1, 5 and 6."""
+def _layers(message: Message, entity: Entity, findings: list[Finding]) -> tuple[tuple[Layer, ...], Nested | None]:
+    """Return what is signed, layer by layer inwards, and the next signature; adds findings of conditions 1, 5 and 6."""
+    layers: list[Layer] = []
+    nested: Nested | None = None
     for _ in range(_MOST_LAYERS):
-        yield Layer(message, entity)
+        layers.append(Layer(message, entity))
         if _has_bare_line_end(message.read(entity.start, entity.body)):  # condition 1
             findings.append(Finding(1, Unreadable, "bare_line_end"))
         if any(each.media_type in {"message/external-body", "message/partial"} for each in walk(entity)):
             findings.append(Finding(5, Partial, "content_elsewhere"))  # condition 5
         if any(form_of(message, each) in _SEALED_FORMS for each in _shown(entity)):  # condition 6
             findings.append(Finding(6, Encrypted, "encrypted_inside"))
-            return
-        form = form_of(message, entity)
-        inner = _next_layer(message, entity, form)
+            return tuple(layers), nested
+        inner = _next_layer(message, entity, form_of(message, entity))
         if inner is None:
-            return
-        message, entity = inner
+            return tuple(layers), nested
+        message, entity, found = inner
+        nested = nested or found
     findings.append(Finding(1, Unreadable, "too_many_layers"))
+    return tuple(layers), nested
 
 
 def _shown(entity: Entity) -> Iterator[Entity]:
@@ -251,13 +264,16 @@ def _shown(entity: Entity) -> Iterator[Entity]:
         current = waiting.pop()
         yield current
         if current.media_type.startswith("multipart/"):
-            waiting.extend(child for child in reversed(current.children) if not _attached(child))
+            waiting.extend(child for child in reversed(current.children) if not attached(child))
 
 
-def _next_layer(message: Message, entity: Entity, form: Form) -> tuple[Message, Entity] | None:
-    """Return what a signature inside a signature is about; the inner signature itself is not judged."""
+def _next_layer(message: Message, entity: Entity, form: Form) -> tuple[Message, Entity, Nested] | None:
+    """Return what a signature inside a signature is about, and that signature."""
     if form is Form.CLEAR_SIGNED:
-        return (message, entity.children[0]) if entity.children else None
+        if not entity.children:
+            return None
+        first = entity.children[0]
+        return message, first, Nested(_inner_cms(message, entity), message.slice(first.start, first.stop))
     if form is not Form.OPAQUE_SIGNED:
         return None
     try:
@@ -267,7 +283,18 @@ def _next_layer(message: Message, entity: Entity, form: Form) -> tuple[Message, 
     if data.content is None:
         return None
     shown = _as_lines(data.content)
-    return shown, parse(shown)
+    return shown, parse(shown), Nested(data, Message.of(data.content))
+
+
+def _inner_cms(message: Message, entity: Entity) -> SignedData | None:
+    signature = next((each for each in entity.children[1:2] if each.media_type in SIGNATURE_TYPES), None)
+    if signature is None:
+        return None
+    try:
+        data = open_signed(decode_body(message, signature, limit=_SIGNATURE_OCTETS))
+    except (CmsError, MimeError):
+        return None
+    return data if data.content is None else None
 
 
 def _blank(message: Message, span: tuple[int, int] | None) -> bool:
@@ -288,55 +315,16 @@ def _harmless(message: Message, span: tuple[int, int] | None) -> bool:
 
 def _below(message: Message, top: Entity) -> Structure:
     """Condition 2 for a message whose top is no signature: look for signatures that cover parts of it."""
-    places = list(_places(message, top))
-    if len(places) > _MOST_SIGNATURES:
+    found = list(places(message, top))
+    if len(found) > _MOST_SIGNATURES:
         return Structure((), (Finding(1, Unreadable, "too_many_signatures"),))
-    if not places:
-        attached = any(_is_signature(each) for each in walk(top))
-        reason = "signed_inside_attachment" if attached else "no_signature"
-        return Structure((), (Finding(2, Unsigned, reason),))
+    if not found:
+        return Structure((), (Finding(2, Unsigned, why_unsigned(top)),))
     signatures, findings = [], []
-    for parents, entity in places:
-        found, faults = _open(message, entity, form_of(message, entity))
-        signatures.append(found)
+    for place in found:
+        signature, faults = _open(message, place.entity, form_of(message, place.entity))
+        signatures.append(signature)
         findings += [each for each in faults if each.kind not in {Encrypted, Unsigned}]
-        findings.append(Finding(2, Partial, _why_partial(parents, entity, len(places))))
+        reason = "two_signed_parts" if len(found) > 1 else why_partial(message, top, place)
+        findings.append(Finding(2, Partial, reason))
     return Structure(tuple(signatures), tuple(findings))
-
-
-def _is_signature(entity: Entity) -> bool:
-    return entity.media_type == "multipart/signed" or entity.media_type in CMS_TYPES | SIGNATURE_TYPES
-
-
-def _places(message: Message, top: Entity) -> Iterator[tuple[tuple[Entity, ...], Entity]]:
-    """Yield signatures that are shown as part of this message, each with its parents; attachments are not."""
-    waiting: list[tuple[tuple[Entity, ...], Entity]] = [((), top)]
-    while waiting:
-        parents, entity = waiting.pop()
-        if entity is not top and entity.media_type in CMS_TYPES | {"multipart/signed"}:
-            if form_of(message, entity) in {Form.CLEAR_SIGNED, Form.OPAQUE_SIGNED} and not _attached(entity):
-                yield parents, entity
-            continue
-        if entity.media_type.startswith("multipart/"):
-            waiting.extend(((*parents, entity), child) for child in reversed(entity.children))
-
-
-def _attached(entity: Entity) -> bool:
-    field = entity.header.first("content-disposition")
-    return field is not None and re.match(rb"\s*attachment\b", field.value, re.IGNORECASE) is not None
-
-
-def _why_partial(parents: tuple[Entity, ...], entity: Entity, signatures: int) -> str:
-    """Return what kind of unsigned content stands beside the signed part."""
-    if signatures > 1:
-        return "two_signed_parts"
-    kinds = {each.media_type for each in parents}
-    if "multipart/alternative" in kinds:
-        return "alternative_to_signed"
-    if "multipart/related" in kinds:
-        return "related_to_signed"
-    first = len(parents) == 1 and parents[0].children[0] is entity
-    footers = parents[0].children[1:]
-    if first and all(each.media_type == "text/plain" for each in footers):
-        return "footer_outside" if footers else "wrapped"
-    return "text_before_signed" if not first else "part_beside_signed"

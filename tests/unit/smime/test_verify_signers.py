@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.core.message import Message
 from gateway.core.verdict import (
     VERDICTS,
+    Broken,
     ChainState,
     Encrypted,
     Indeterminate,
@@ -305,24 +306,54 @@ def test_protected_header_that_matches() -> None:
     assert judged(clear(inside(*folded), lan())).headers_signed
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda message: message.replace(b"Subject: =?", b"Subject: [x] =?", 1),
-        lambda message: message.replace(b"To: Nguyen", b"To: Tran", 1),
-        lambda message: b"Reply-To: thief@x.example\r\n" + message,
-        lambda message: b"Cc: thief@x.example\r\n" + message,
-        lambda message: message.replace(b"08:29:00", b"18:29:00", 1),
-        lambda message: message.replace(b"<2026.17@", b"<2026.18@", 1),
-    ],
-)
-def test_outer_header_was_changed(change: object) -> None:
-    """A changed, added or replaced outer field is not signed; the content still is."""
+CHANGES = {
+    "subject": lambda message: message.replace(b"Subject: =?", b"Subject: [x] =?", 1),
+    "subject taken away": lambda message: message.replace(b"Subject: ", b"X-Subject: ", 1),
+    "to": lambda message: message.replace(b"To: Nguyen", b"To: Tran", 1),
+    "reply-to": lambda message: b"Reply-To: thief@x.example\r\n" + message,
+    "cc": lambda message: b"Cc: thief@x.example\r\n" + message,
+    "sender": lambda message: b"Sender: thief@x.example\r\n" + message,
+    "date": lambda message: message.replace(b"08:29:00", b"08:59:00", 1),
+    "from": lambda message: message.replace(b"From: =?UTF-8?Q?Ho=C3=A0ng", b"From: =?UTF-8?Q?S=E1=BA=BFp", 1),
+}
+
+
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_outer_header_was_changed(change: str) -> None:
+    """Condition 16: a shown field that is not what the signer protected is told, and what it says is not signed."""
     message = clear(inside(*FIELDS), lan())
     assert judged(message).headers_signed
-    found = judged(change(message))  # type: ignore[operator]
+    changed = CHANGES[change](message)  # type: ignore[no-untyped-call]
+    found = judged(changed)
+    assert changed != message
+    assert (row_of(found.verdict).name, found.verdict.reason) == ("verified_lesser", "headers_changed")
+    assert not found.headers_signed
+    assert found.broken == (Broken(16, "headers_changed"),)
+    (note,) = found.notes
+    assert (note.code, note.detail) == ("headers_changed", change.partition(" ")[0])
+
+
+def test_other_message_id_than_the_protected_one() -> None:
+    """Nobody sees a Message-ID, and servers replace it: the header is not signed, but nothing shown is changed."""
+    message = clear(inside(*FIELDS), lan()).replace(b"<2026.17@", b"<2026.18@", 1)
+    found = judged(message)
     assert row_of(found.verdict).name == "verified"
     assert not found.headers_signed
+
+
+def test_drafts_of_protected_headers_protect_what_they_repeat() -> None:
+    """Condition 16: before RFC 9788 programs repeated the Subject only; what they left out was not taken back."""
+    subject = [each for each in FIELDS if each.startswith(b"Subject")]
+    message = clear(inside(*subject, hp=b'; protected-headers="v1"'), lan())
+    assert told(message) == GOOD
+    assert told(b"Cc: a@x.example\r\n" + message) == GOOD
+    assert told(message.replace(b"Subject: =?", b"Subject: [x] =?", 1)) == ("verified_lesser", "headers_changed")
+
+
+def test_changed_header_of_somebody_else_stays_a_mismatch() -> None:
+    """The graver verdict wins: copies inside a stranger's good signature prove nothing of the author."""
+    message = b"Cc: a@x.example\r\n" + clear(inside(*FIELDS), binh())
+    assert told(message)[0] == "signer_mismatch"
 
 
 @pytest.mark.parametrize("hp", [b'; hp="clear"', b'; protected-headers="v1"', b""])

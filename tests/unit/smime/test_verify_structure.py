@@ -31,6 +31,9 @@ from support.letters import (
 PART = text_part("Chuyen 5 trieu dong.")
 EVIL = text_part("Chuyen 500 trieu dong.")
 HTML = text_part('<img src="cid:x">', subtype="html")
+ENCODED_MARKUP = b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64_lines(
+    b"<iframe src=cid:letter>"
+)
 PROTOCOL = b'protocol="application/pkcs7-signature"'
 
 
@@ -85,11 +88,22 @@ def test_mailing_list_footer() -> None:
     ("build", "reason"),
     [
         (lambda inner: multipart("mixed", EVIL, inner), "text_before_signed"),
-        (lambda inner: multipart("mixed", inner, text_part("<b>x</b>", subtype="html")), "part_beside_signed"),
+        (lambda inner: multipart("mixed", inner, text_part("<b>x</b>", subtype="html")), "markup_beside_signed"),
+        (lambda inner: multipart("mixed", text_part("<style>", subtype="html"), inner), "markup_beside_signed"),
+        (lambda inner: multipart("mixed", inner, b"Content-Type: image/png\r\n\r\nx"), "part_beside_signed"),
+        (
+            lambda inner: multipart("mixed", text_part('<img src="mid:x@y/z">', subtype="html"), inner),
+            "fetched_by_unsigned",
+        ),
+        (lambda inner: multipart("mixed", ENCODED_MARKUP, inner), "fetched_by_unsigned"),
         (lambda inner: multipart("alternative", inner, EVIL), "alternative_to_signed"),
         (lambda inner: multipart("alternative", EVIL, inner), "alternative_to_signed"),
         (
             lambda inner: multipart("related", text_part('<img src="cid:x">', subtype="html"), inner),
+            "fetched_by_unsigned",
+        ),
+        (
+            lambda inner: multipart("related", text_part("<b>x</b>", subtype="html"), inner),
             "related_to_signed",
         ),
         (lambda inner: multipart("mixed", multipart("related", EVIL, inner, boundary="r"), EVIL), "related_to_signed"),
@@ -122,8 +136,8 @@ def test_opaque_below_the_top_is_partial() -> None:
 def test_forwarded_signed_message_says_nothing_of_its_forwarder() -> None:
     """A signed message/rfc822 inside an unsigned message leaves it unsigned (M4)."""
     forwarded = b"Content-Type: message/rfc822\r\n\r\n" + outer()
-    assert told(mail(multipart("mixed", EVIL, forwarded))) == ("unsigned", "signed_inside_attachment")
-    assert told(mail(forwarded)) == ("unsigned", "signed_inside_attachment")
+    assert told(mail(multipart("mixed", EVIL, forwarded))) == ("unsigned", "signed_message_inside")
+    assert told(mail(forwarded)) == ("unsigned", "signed_message_inside")
 
 
 def test_signed_mail_with_forwarded_mail_inside_is_verified() -> None:
