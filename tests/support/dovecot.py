@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from support.peers import POLL, PeerError, child, free_port, need, short_directory, wait_until_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NOBODY: Final = 65534
 """The user and group that mail belongs to."""
@@ -159,8 +159,8 @@ def _octets(imap: imaplib.IMAP4, number: int) -> bytes:
 
 
 @contextmanager
-def dovecot() -> Iterator[Dovecot]:
-    """Run an instance until the context ends."""
+def dovecot(more: Callable[[Path], str] | None = None) -> Iterator[Dovecot]:
+    """Run an instance until the context ends; `more` writes further files and returns further settings."""
     need("dovecot", root=True)
     if not Path("/usr/lib/dovecot/lmtp").exists() or not Path("/usr/lib/dovecot/imap").exists():
         need("dovecot-imapd and dovecot-lmtpd")
@@ -181,6 +181,7 @@ def dovecot() -> Iterator[Dovecot]:
                 imap=mail.imap_port,
                 lmtp=mail.lmtp_port,
             )
+            + (more(directory) if more is not None else "")
         )
         with child(("dovecot", "-F", "-c", str(config)), output=directory / "out") as process:
             places = (mail.lmtp_port, str(mail.lmtp_path), mail.imap_port)

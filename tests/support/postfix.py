@@ -147,14 +147,20 @@ def postfix(
     refused: Mapping[str, str] | None = None,
     tls: tuple[Path, Path] | None = None,
     size: int = 64 * 2**20,
+    header_checks: Path | None = None,
 ) -> Iterator[Postfix]:
-    """Run an instance until the context ends; with `tls` (certificate and key, PEM) it offers STARTTLS."""
+    """Run an instance until the context ends; with `tls` (certificate and key, PEM) it offers STARTTLS.
+
+    `header_checks` is a table that Postfix applies to all mail, kind regexp.
+    """
     need("postfix", "postqueue", root=True)
     with short_directory("pf-") as directory:
         chosen = port or free_port()
         mta = Postfix(directory, chosen)
         _lay_out(directory)
         _configure(mta, routes, hostname=hostname, refused=refused or {}, tls=tls, size=size)
+        if header_checks is not None:
+            _amend(directory / "etc/main.cf", f"header_checks = regexp:{header_checks}\n")
         command = (str(_DAEMONS / "master"), "-c", str(directory / "etc"), "-d")
         with child(command, output=directory / "master.out") as process:
             wait_until_up(process, "Postfix", (chosen,), directory / "master.out", directory / "log")
@@ -174,6 +180,12 @@ def _lay_out(directory: Path) -> None:
         (directory / "queue" / name).chmod(mode)
     (directory / "data").mkdir(mode=0o700)
     shutil.chown(directory / "data", "postfix", "postfix")
+
+
+def _amend(file: Path, line: str) -> None:
+    """Add to a file of settings, which stays old."""
+    file.write_text(file.read_text() + line)
+    os.utime(file, (_LONG_AGO, _LONG_AGO))
 
 
 def _configure(
