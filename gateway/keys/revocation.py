@@ -20,9 +20,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from gateway.config.trust import read_crls
 from gateway.core.errors import SetupError
 from gateway.core.verdict import ChainState
+from gateway.pki.crl import read_lists
 from gateway.pki.graph import subject_key
 from gateway.pki.path import Purpose, Revocation, validate
-from gateway.pki.pkix import read_lists
 
 if TYPE_CHECKING:
     import datetime as dt

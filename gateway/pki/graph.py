@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from asn1crypto import x509 as asn1_x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
+from cryptography.exceptions import UnsupportedAlgorithm
 
+from gateway.pki.signature import made_by
 from gateway.pki.strength import costly_key
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Found:
     """ "unknown_root", "bad_certificate_signature", "name_mismatch", "path_too_complex" or "no_path"."""
     longest: Path
     """As far as it got where no anchor was reached."""
+    open_ends: tuple[Certificate, ...] = ()
+    """Where it stopped because nobody above was there: more material could lead on from these."""
 
 
 @lru_cache(maxsize=512)
@@ -78,31 +80,20 @@ def name_key(name: bytes) -> str | bytes:
 
 def signed_by(child: Certificate, issuer: Certificate) -> bool:
     """Return whether the issuer's key made the child's signature, whatever the names say."""
-    key, parsed = issuer.public_key, child.parsed
-    if key is None or costly_key(key) or not _algorithms_agree(child.der):
+    parsed = child.parsed
+    if issuer.public_key is None or costly_key(issuer.public_key) or not _algorithms_agree(child.der):
         return False
     try:
-        parameters = parsed.signature_algorithm_parameters
-        match key:
-            case rsa.RSAPublicKey() if isinstance(parameters, padding.PKCS1v15 | padding.PSS):
-                digest = parsed.signature_hash_algorithm
-                if digest is None:
-                    return False
-                key.verify(parsed.signature, parsed.tbs_certificate_bytes, parameters, digest)
-            case ec.EllipticCurvePublicKey() if isinstance(parameters, ec.ECDSA):
-                key.verify(parsed.signature, parsed.tbs_certificate_bytes, parameters)
-            case (
-                ed25519.Ed25519PublicKey()
-                | mldsa.MLDSA44PublicKey()
-                | mldsa.MLDSA65PublicKey()
-                | mldsa.MLDSA87PublicKey()
-            ):
-                key.verify(parsed.signature, parsed.tbs_certificate_bytes)
-            case _:
-                return False
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        parameters, digest = parsed.signature_algorithm_parameters, parsed.signature_hash_algorithm
+    except (UnsupportedAlgorithm, ValueError, TypeError):
         return False
-    return True
+    return made_by(
+        issuer.public_key,
+        signature=parsed.signature,
+        octets=parsed.tbs_certificate_bytes,
+        parameters=parameters,
+        digest=digest,
+    )
 
 
 def _algorithms_agree(der: bytes) -> bool:
@@ -144,6 +135,7 @@ class Search:
         """Return the candidate paths of a leaf, shortest first (breadth first: no deep bag hides a short way)."""
         found: list[Path] = []
         longest: Path = (leaf,)
+        open_ends: dict[Certificate, None] = {}
         waiting: deque[Path] = deque([(leaf,)])
         for _ in range(_MAX_STEPS):
             if not waiting or len(found) >= MAX_CANDIDATES:
@@ -161,11 +153,14 @@ class Search:
                     waiting.append((issuer, *path))
                 else:
                     self._notes.add("path_too_complex")
-            if not onward and path[0].self_issued and self._verifies(path[0], path[0]):
-                self._notes.add("unknown_root")
+            if not onward:
+                if path[0].self_issued and self._verifies(path[0], path[0]):
+                    self._notes.add("unknown_root")
+                else:
+                    open_ends.setdefault(path[0])
         if waiting and not found:
             self._notes.add("path_too_complex")
-        return Found(tuple(found[:MAX_CANDIDATES]), self._dead_end(), longest)
+        return Found(tuple(found[:MAX_CANDIDATES]), self._dead_end(), longest, tuple(open_ends))
 
     def _dead_end(self) -> str:
         for note in ("unknown_root", "bad_certificate_signature", "name_mismatch", "path_too_complex"):

@@ -6,8 +6,9 @@ Decisions that RFC 5280 leaves to us:
 - Anchors must be in date, and the path length and names their own certificate allows are kept.
 - A path that ends at a self-signed certificate nobody pinned has definitively failed ("unknown_root"); one whose next
   issuer is not there has not ("no_path"): more material could complete it.
-- `SOFT` believes any revocation list it has, and misses none it has not; a list past its next update clears nobody.
+- `SOFT` believes any revocation data it has, and misses none it has not; data past its next update clears nobody.
 - Weak keys and digests fail here, whatever the library thinks of them.
+- What a family of anchors may be believed for only narrows: it is asked when everything else of a path holds.
 
 Nothing here fetches, and nothing here raises: what cannot be judged is INDETERMINATE, never VALID.
 """
@@ -19,11 +20,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.verdict import ChainState
+from gateway.pki.bounds import too_complex
 from gateway.pki.constraints import mailbox_outside
+from gateway.pki.crl import read_lists
 from gateway.pki.family import ANY_FAMILY
+from gateway.pki.fitness import Purpose, allowances_used, family_fault, unfit
 from gateway.pki.graph import Path, Search
-from gateway.pki.pkix import Rules, fault_of, read_lists
-from gateway.pki.strength import weak_key
+from gateway.pki.pkix import Rules, fault_of
+from gateway.pki.revocation import AtHand, RevocationState, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,15 +38,7 @@ if TYPE_CHECKING:
 
 _MISSING: Final = frozenset({"no_revocation_data", "stale_revocation_data", "no_path", "path_too_complex"})
 """Reasons that more data, or less of it, could change."""
-
-
-class Purpose(StrEnum):
-    """What the certificate is to be good for."""
-
-    EMAIL = "email"
-    """Signing mail: emailProtection, anyExtendedKeyUsage or no such extension, and a key usage for signatures."""
-    ANY = "any"
-    """No question about usages."""
+__all__ = ["ANY_POLICY", "PathAnswer", "PolicyInputs", "Purpose", "Revocation", "TrustAnchors", "validate"]
 
 
 class Revocation(StrEnum):
@@ -114,12 +110,12 @@ def validate(  # noqa: PLR0913 - the inputs of RFC 5280 6.1.1, each by its name
 ) -> PathAnswer:
     """Return whether a path from an anchor to the leaf holds at a time (aware); never raises.
 
-    `untrusted` and `crls` may come from a stranger: their number is the caller's to bound, the work on them is bounded
-    here. The answer of several candidate paths is the best of them, but a leaf that one of them calls revoked stays so.
+    `untrusted`, `crls` and `ocsps` (OCSPResponses, DER) may come from a stranger: their number is the caller's to
+    bound, the work on them is bounded here. The answer of several candidate paths is the best of them, but a leaf that
+    one of them calls revoked stays so.
     """
-    del ocsps  # not looked at yet
     try:
-        return _validate(_Question(leaf, trust, untrusted, crls, at, purpose, revocation, policies))
+        return _validate(_Question(leaf, trust, untrusted, crls, ocsps, at, purpose, revocation, policies))
     except Exception:  # noqa: BLE001 - parsers and the library raise what a hostile certificate makes them raise
         return PathAnswer(ChainState.INDETERMINATE, "path_fault", (leaf,))
 
@@ -130,6 +126,7 @@ class _Question:
     trust: TrustAnchors
     untrusted: Sequence[Certificate]
     crls: Sequence[bytes]
+    ocsps: Sequence[bytes]
     at: datetime
     purpose: Purpose
     revocation: Revocation
@@ -138,66 +135,87 @@ class _Question:
 
 def _validate(question: _Question) -> PathAnswer:
     leaf, trust = question.leaf, question.trust
-    fault = _unfit(question)
+    fault = unfit(leaf, question.purpose)
     if fault is not None:
         return _answer(fault, (leaf,))
     if leaf in trust.anchors:
-        return _answer(_out_of_date(leaf, question.at), (leaf,))
-    search = Search(trust.anchors, trust.intermediates, question.untrusted, at=question.at)
-    found = search.run(leaf)
+        return _pinned_leaf(question)
+    found = Search(trust.anchors, trust.intermediates, question.untrusted, at=question.at).run(leaf)
     if not found.candidates:
         return _answer(found.dead_end, found.longest)
-    rules = _rules(question)
-    bag = (*trust.intermediates, *question.untrusted)
+    off = question.revocation is Revocation.OFF
+    lists = () if off else read_lists(trust.crls, question.crls, at=question.at)
+    at_hand = AtHand(lists, () if off else tuple(question.ocsps))
     answers: list[PathAnswer] = []
     for path in found.candidates:
-        fault = fault_of(path, rules, bag)
-        if fault is None and question.purpose is Purpose.EMAIL and mailbox_outside(path):
-            fault = "name_constraints"
-        answer = _answer(fault, path)
+        answer = _judged(question, path, at_hand)
         if answer.state is ChainState.VALID or answer.reason == "revoked":
             return answer
         answers.append(answer)
     return next((each for each in answers if each.state is ChainState.INDETERMINATE), answers[0])
 
 
-def _unfit(question: _Question) -> str | None:
-    """Return what is wrong with the leaf whoever issued it."""
-    leaf = question.leaf
-    if leaf.public_key is None:
-        return "unknown_key"
-    if weak_key(leaf.public_key):
-        return "weak_key"
-    if question.purpose is Purpose.EMAIL:
-        if not leaf.for_email:
-            return "not_for_email"
-        if not leaf.for_signatures:
-            return "not_for_signatures"
-    return None
-
-
-def _out_of_date(leaf: Certificate, at: datetime) -> str | None:
+def _pinned_leaf(question: _Question) -> PathAnswer:
+    leaf, at = question.leaf, question.at
+    family = question.trust.family_of(leaf)
     if at < leaf.not_before:
-        return "not_yet_valid"
-    return "expired" if at > leaf.not_after else None
+        fault: str | None = "not_yet_valid"
+    else:
+        fault = "expired" if at > leaf.not_after else family_fault(leaf, family, question.purpose)
+    return _answer(fault, (leaf,), family, leaf.not_after, allowances_used(leaf, question.purpose))
+
+
+def _judged(question: _Question, path: Path, at_hand: AtHand) -> PathAnswer:
+    family, leaf = question.trust.family_of(path[0]), question.leaf
+    notes = allowances_used(leaf, question.purpose)
+    fault = "path_too_complex" if too_complex(path) else fault_of(path, _rules(question))
+    if fault is None and question.purpose is not Purpose.ANY and mailbox_outside(path):
+        fault = "name_constraints"
+    if fault is not None:
+        return _answer(fault, path, family, None, notes)
+    until: datetime | None = min(each.not_after for each in path)
+    if question.revocation is not Revocation.OFF:
+        fault, until = _revocation(question, path, at_hand, until)
+    return _answer(fault or family_fault(leaf, family, question.purpose), path, family, until, notes)
+
+
+def _revocation(
+    question: _Question, path: Path, at_hand: AtHand, until: datetime | None
+) -> tuple[str | None, datetime | None]:
+    """Return what revocation data make of the path, and until when what they say holds."""
+    bag = (*question.trust.intermediates, *question.untrusted)
+    states = statuses(path, at_hand, bag, at=question.at)
+    found = {each.state for each in states}
+    if states[-1].state is RevocationState.REVOKED:
+        return "revoked", None
+    if RevocationState.REVOKED in found:
+        return "issuer_revoked", None
+    if found != {RevocationState.GOOD}:
+        if question.revocation is Revocation.SOFT:
+            return None, None  # what comes later may say otherwise
+        return ("stale_revocation_data" if RevocationState.STALE in found else "no_revocation_data"), None
+    return None, min(each for each in (until, *(one.until for one in states)) if each is not None)
 
 
 def _rules(question: _Question) -> Rules:
-    off = question.revocation is Revocation.OFF
-    lists = () if off else read_lists((*question.trust.crls, *question.crls), at=question.at)
+    inputs = question.policies
     return Rules(
         at=question.at,
-        demand=question.revocation is Revocation.HARD,
-        lists=lists,
-        policies=question.policies.policies,
-        require_explicit=question.policies.require_explicit,
-        inhibit_mapping=question.policies.inhibit_mapping,
-        inhibit_any=question.policies.inhibit_any,
+        policies=inputs.policies,
+        require_explicit=inputs.require_explicit,
+        inhibit_mapping=inputs.inhibit_mapping,
+        inhibit_any=inputs.inhibit_any,
     )
 
 
-def _answer(fault: str | None, path: Path) -> PathAnswer:
+def _answer(
+    fault: str | None,
+    path: Path,
+    family: Family = ANY_FAMILY,
+    until: datetime | None = None,
+    notes: tuple[str, ...] = (),
+) -> PathAnswer:
     if fault is None:
-        return PathAnswer(ChainState.VALID, "valid", path)
+        return PathAnswer(ChainState.VALID, "valid", path, family, until, notes)
     state = ChainState.INDETERMINATE if fault in _MISSING else ChainState.INVALID
-    return PathAnswer(state, fault, path)
+    return PathAnswer(state, fault, path, family, None, notes)

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
+    from gateway.pki.certificate import Certificate
+
 MIN_RSA_BITS: Final = 2048
 MAX_RSA_BITS: Final = 8192
 _MAX_EXPONENT_BITS: Final = 64
@@ -43,6 +45,15 @@ def weak_key(public_key: PublicKeyTypes | None) -> bool:
         case ed25519.Ed25519PublicKey():
             return False
     return not isinstance(public_key, tuple(_ML_DSA))
+
+
+def weak_signature(certificate: Certificate) -> bool:
+    """Return whether the certificate is signed over a digest that can be forged."""
+    try:
+        digest = certificate.parsed.signature_hash_algorithm
+    except Exception:  # noqa: BLE001 - unknown algorithms raise several kinds
+        return True
+    return digest is not None and digest.name not in STRONG_DIGESTS
 
 
 def key_text(public_key: PublicKeyTypes | None) -> str:
