@@ -1,6 +1,6 @@
 """The policy files of a directory: the province's own, and one for each delegated agency (`agencies/ID.yaml`).
 
-Must never load a policy whose rules name a next hop or listener that does not exist: such a rule would fail on mail.
+Must never load a policy whose rules name a next hop, a listener or a family of anchors that does not exist.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.agencies.registry import Registry
     from gateway.config.model import Settings
     from gateway.core.address import Mailbox
+    from gateway.core.verdict import Signer
     from gateway.policy.directory import Directory
     from gateway.policy.model import Policy
 
@@ -34,7 +35,11 @@ class RegistryDirectory:
         self._domains = frozenset(domains)
         self._ids = frozenset(each.id for each in registry.agencies)
         mailboxes = {key: agency.id for key, agency in registry.by_mailbox.items()}
-        whole = json.dumps([mailboxes, sorted(self._ids), sorted(self._domains)], sort_keys=True)
+        certificates = {key: agency.id for key, agency in registry.by_fingerprint.items()}
+        subjects = sorted((str(each), agency.id) for known in registry.by_subject.values() for each, agency in known)
+        whole = json.dumps(
+            [mailboxes, certificates, subjects, sorted(self._ids), sorted(self._domains)], sort_keys=True
+        )
         self.digest = hashlib.sha256(whole.encode()).hexdigest()
 
     def knows(self, agency: str) -> bool:
@@ -44,6 +49,11 @@ class RegistryDirectory:
     def agency_of(self, mailbox: Mailbox) -> str | None:
         """Return the id of the agency that has the mailbox, by itself or by its domain."""
         agency = self._registry.agency_of_mailbox(mailbox)
+        return agency.id if agency is not None else None
+
+    def agency_of_signer(self, signer: Signer) -> str | None:
+        """Return the id of the agency that a signer's certificate names."""
+        agency = self._registry.agency_of(signer)
         return agency.id if agency is not None else None
 
     def is_local(self, mailbox: Mailbox) -> bool:
@@ -74,10 +84,11 @@ def read_policies(path: Path, directory: Directory, settings: Settings) -> Polic
 
 
 def loose_ends(policy: Policy, settings: Settings) -> Iterator[str]:
-    """Yield a line for each next hop and listener that an active rule names and nobody has set up."""
+    """Yield a line for each hop, listener and family of anchors that an active rule names and nobody has set up."""
     known: Mapping[str, set[str]] = {
         "hop": {each.name for each in settings.hops},
         "listener": {each.name for each in settings.listeners},
+        "family": {each.name for each in settings.trust.families},
     }
     for each in policy.mentions:
         if each.kind in known and each.name not in known[each.kind]:

@@ -6,6 +6,7 @@ configuration it takes everything but keys, logins and, for mail that a case mak
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from dataclasses import replace
@@ -19,7 +20,7 @@ from gateway.cms.algorithms import default_scheme, raw_sign
 from gateway.cms.sign import SigningTemplate
 from gateway.config.load import parse_settings
 from gateway.config.model import ListenerKind
-from gateway.core.address import domain_key
+from gateway.core.address import Mailbox, domain_key
 from gateway.core.errors import SetupError
 from gateway.demo.authority import Authority, shared_key
 from gateway.demo.play import signed, tampered
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from gateway.cli.case_mail import Mail
     from gateway.cli.cases import Surroundings
     from gateway.config.model import Settings
-    from gateway.core.address import Mailbox
+    from gateway.core.verdict import Signer
     from gateway.demo.authority import Credential
     from gateway.policy.model import Policy
     from gateway.ports import SigningKey
@@ -165,6 +166,14 @@ class PaperDirectory:
         """Return the first agency that has the mailbox, by itself or by its domain."""
         keys = {mailbox.key, f"@{domain_key(mailbox.domain)}"}
         return next((agency for agency, known in self._agencies if not keys.isdisjoint(known)), None)
+
+    def agency_of_signer(self, signer: Signer) -> str | None:
+        """Return the agency that has every mailbox of the certificate."""
+        found: set[str | None] = set()
+        for each in signer.san_addresses or signer.legacy_addresses:
+            with contextlib.suppress(ValueError):
+                found.add(self.agency_of(Mailbox.parse(each)))
+        return found.pop() if len(found) == 1 else None
 
     def is_local(self, mailbox: Mailbox) -> bool:
         """Return True if the mailbox's domain is one of the file's."""

@@ -24,6 +24,8 @@ PATTERN_KEYS: Final = frozenset({"author", "reverse_path", "recipient"})
 PER_RECIPIENT: Final = frozenset({"recipient", "recipient_is", "recipient_agency"})
 CONTENT_KEYS: Final = frozenset({"has", "attachment_type", "attachment_name", "link_host", "marking"})
 """Conditions for which somebody must read the body."""
+FINDING_KEYS: Final = frozenset({"note", "family", "signer_agency", "headers", "boundary"})
+"""Conditions on what was found of an incoming message beside its verdict."""
 FIELD: Final = "header "
 """Before the lower-case name of a header field: the key of its texts."""
 

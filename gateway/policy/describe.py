@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from gateway.core.address import NULL_PATH, Mailbox, NullPath
 from gateway.core.contents import NOTHING, Attachment, Contents, Marking, Wish
 from gateway.core.decision import Deliver, Hold, PassUnchanged, Quarantine, Refuse, Sign
+from gateway.policy.findings import NOTHING_FOUND, Findings
 from gateway.policy.model import Facts, authors_keys, senders_keys
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def remembered(facts: Facts) -> dict[str, Plain]:
         "wish": facts.wish.value if facts.wish is not None else None,
         "fields": {name: list[Any](texts) for name, texts in sorted(facts.fields.items())},
         "contents": None if contents is NOTHING else _contents(contents),
+        "findings": None if facts.verdict is None else _findings(facts.findings),
     }
 
 
@@ -95,8 +97,21 @@ def _contents(contents: Contents) -> dict[str, Plain]:
     }
 
 
+def _findings(findings: Findings) -> dict[str, Plain]:
+    return {
+        "notes": list[Any](sorted(findings.notes)),
+        "families": list[Any](sorted(findings.families)),
+        "agencies": list[Any](sorted(findings.agencies)),
+        "headers_signed": findings.headers_signed,
+        "boundary": list[Any](sorted(findings.boundary)),
+    }
+
+
 def recalled(plain: Mapping[str, Any]) -> Facts:
-    """Return the facts that `remembered` wrote down; raises `ValueError` for anything else."""
+    """Return the facts that `remembered` wrote down; raises `ValueError` for anything else.
+
+    Records of before there were findings have none: see `lacks_findings`.
+    """
     try:
         author = Mailbox.parse(plain["author"]) if plain["author"] is not None else None
         path = Mailbox.parse(plain["reverse_path"]) if plain["reverse_path"] is not None else NULL_PATH
@@ -110,6 +125,7 @@ def recalled(plain: Mapping[str, Any]) -> Facts:
             wish=Wish(plain["wish"]) if plain["wish"] is not None else None,
             fields={name: tuple(texts) for name, texts in plain["fields"].items()},
             contents=_recalled_contents(plain["contents"]),
+            findings=_recalled_findings(plain.get("findings")),
             **{name: plain[name] for name in _NAMED},
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -125,3 +141,20 @@ def _recalled_contents(plain: Mapping[str, Any] | None) -> Contents:
         frozenset(map(Marking, plain["markings"])),
         plain["complete"],
     )
+
+
+def _recalled_findings(plain: Mapping[str, Any] | None) -> Findings:
+    if plain is None:
+        return NOTHING_FOUND
+    return Findings(
+        notes=frozenset(plain["notes"]),
+        families=frozenset(plain["families"]),
+        agencies=frozenset(plain["agencies"]),
+        headers_signed=plain["headers_signed"],
+        boundary=frozenset(plain["boundary"]),
+    )
+
+
+def lacks_findings(plain: Mapping[str, Any]) -> bool:
+    """Return True for what was remembered of incoming mail before findings were."""
+    return plain["verdict"] is not None and plain.get("findings") is None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from gateway.core.address import Mailbox
+    from gateway.core.verdict import Signer
 
 PLACES: Final = ("inside", "other_agency", "outside")
 """Where a recipient of outbound mail is, see `place_of`."""
@@ -30,6 +31,10 @@ class Directory(Protocol):
         """Return the id of the agency that has the mailbox, by itself or by its domain."""
         ...
 
+    def agency_of_signer(self, signer: Signer) -> str | None:
+        """Return the id of the agency that a signer's certificate names; its path was found good before."""
+        ...
+
     def is_local(self, mailbox: Mailbox) -> bool:
         """Return True if mail for the mailbox comes in through this gateway."""
         ...
@@ -45,6 +50,10 @@ class Nobody:
         return False
 
     def agency_of(self, mailbox: Mailbox) -> str | None:  # noqa: ARG002 - as `Directory` has it
+        """Never any."""
+        return None
+
+    def agency_of_signer(self, signer: Signer) -> str | None:  # noqa: ARG002 - as `Directory` has it
         """Never any."""
         return None
 

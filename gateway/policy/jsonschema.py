@@ -143,8 +143,11 @@ def _conditions(direction: Direction) -> dict[str, Schema]:
     return {
         **{key: _some({"anyOf": [*_special(word), _matching(_PATTERN)]}) for key, word in when.ADDRESSES.items()},
         **{key: _some(_words(words)) for key, words in when.CHOICES.items()},
-        **{key: {"type": "boolean"} for key in when.FLAGS},
-        **{key: _some(_TEXT) for key in ("login", "listener", "group", "agency", "recipient_agency")},
+        **{key: {"type": "boolean"} for key in (*when.FLAGS, when.SIGNED_HEADERS)},
+        **{
+            key: _some(_TEXT)
+            for key in ("login", "listener", "group", "agency", "recipient_agency", "signer_agency", "family")
+        },
         "attachment_type": _some(_matching(when.MEDIA_TYPE)),
         "attachment_name": _some(pattern),
         "link_host": _some(_matching(r"(\*\.)?[^@*\s]+")),

@@ -12,15 +12,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from gateway.core.address import Mailbox
+from gateway.core.boundary import NOTHING_SAID
 from gateway.core.contents import NOTHING, Contents, Marking, Wish
 from gateway.core.verdict import VERDICTS, row_of
 from gateway.policy.directory import NOBODY
+from gateway.policy.findings import NOTHING_FOUND, Findings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from gateway.core.address import ReversePath
+    from gateway.core.boundary import BoundaryResults
     from gateway.core.decision import InboundDecision, OutboundDecision
     from gateway.core.envelope import Direction
     from gateway.core.verdict import Judgment
@@ -120,6 +123,8 @@ class Facts:
     """Read only where `Policy.asks_contents`."""
     wish: Wish | None = None
     """What the sender asks for; only ever set for authenticated senders."""
+    findings: Findings = NOTHING_FOUND
+    """For inbound mail."""
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Texts of the header fields some rule asks for (`Policy.asks_fields`), by lower-case name, decoded and folded."""
 
@@ -137,11 +142,16 @@ class Facts:
         size: int,
         at: datetime,
         judgment: Judgment | None = None,
+        boundary: BoundaryResults = NOTHING_SAID,
+        directory: Directory = NOBODY,
         contents: Contents = NOTHING,
         wish: Wish | None = None,
         fields: Mapping[str, tuple[str, ...]] = NO_FIELDS,
     ) -> Facts:
-        """Return the facts of one message, in the form rules compare them in; `fields` are decoded texts."""
+        """Return the facts of one message, in the form rules compare them in; `fields` are decoded texts.
+
+        `directory` says whose a signer's certificate is.
+        """
         return cls(
             author=author,
             author_keys=authors_keys(author),
@@ -157,6 +167,7 @@ class Facts:
             at=at,
             contents=contents,
             wish=wish,
+            findings=Findings.of(judgment, boundary, directory) if judgment is not None else NOTHING_FOUND,
             fields={name.lower(): tuple(map(folded, texts)) for name, texts in fields.items()},
         )
 
@@ -223,7 +234,7 @@ class Mention:
     """A name in an active rule that stands for something outside the policy: whoever knows it checks that it exists."""
 
     kind: str
-    """ "hop", "listener" or "key"."""
+    """ "hop", "listener", "family" or "key"."""
     name: str
     place: str
     """FILE:LINE:COLUMN of the rule."""
@@ -245,6 +256,8 @@ class Policy:
     """Member (key of a mailbox, "@domain" or "@*.domain", or "login:" and a login) -> names of its groups."""
     asks_contents: bool = False
     """True if an active rule asks about attachments, links or markings; else nobody has to read the body."""
+    asks_findings: bool = False
+    """True if an active rule asks about notes, families, signers' agencies, signed header fields or the boundary."""
     asks_fields: frozenset[str] = frozenset()
     """Lower-case names of the header fields that active rules ask for."""
     mentions: tuple[Mention, ...] = ()

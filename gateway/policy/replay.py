@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.core.address import Mailbox
 from gateway.core.contents import NOTHING
 from gateway.core.envelope import Direction
-from gateway.policy.describe import describe, recalled
+from gateway.policy.describe import describe, lacks_findings, recalled
 from gateway.policy.engine import rule_inbound, rule_outbound
 
 if TYPE_CHECKING:
@@ -130,5 +130,7 @@ def _unanswered(policy: Policy, plain: Any, facts: Facts) -> Iterator[str]:
     """Yield what the draft asks for and nobody looked at when the message came."""
     if policy.asks_contents and facts.contents is NOTHING:
         yield "contents"
+    if policy.asks_findings and lacks_findings(plain):
+        yield "findings"
     known = plain["fields"].keys()
     yield from (f"header {name}" for name in sorted(policy.asks_fields - known))

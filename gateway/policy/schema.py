@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from gateway.core.decision import Sign
 from gateway.core.envelope import Direction
 from gateway.core.errors import SetupError
-from gateway.policy.conditions import CONTENT_KEYS, FIELD, Among, Dates, covers, keys_asked, reach
+from gateway.policy.conditions import CONTENT_KEYS, FIELD, FINDING_KEYS, Among, Dates, covers, keys_asked, reach
 from gateway.policy.directory import NOBODY
 from gateway.policy.engine import DEFAULT_INBOUND, DEFAULT_OUTBOUND, plan
 from gateway.policy.files import File, Marker, Shared
@@ -164,6 +164,7 @@ def _policy(rules: Sequence[Rule[Decision]], loading: _Loading, directory: Direc
         directory=directory,
         groups=loading.groups(),
         asks_contents=not asked.isdisjoint(CONTENT_KEYS),
+        asks_findings=not asked.isdisjoint(FINDING_KEYS),
         asks_fields=frozenset(each.removeprefix(FIELD) for each in asked if each.startswith(FIELD)),
         mentions=mentions,
         warnings=(*loading.unused(rules), *_lent(active)),
@@ -199,8 +200,8 @@ def _mentions(rule: Rule[Decision]) -> Iterator[Mention]:
     if carriage is not None and carriage.hop is not None:
         yield Mention("hop", carriage.hop, rule.place)
     for key, values in keys_asked(rule.conditions):
-        if key == "listener":
-            yield from (Mention("listener", each, rule.place) for each in sorted(values))
+        if key in {"listener", "family"}:
+            yield from (Mention(key, each, rule.place) for each in sorted(values))
 
 
 def _lent(rules: Iterable[Rule[Decision]]) -> Iterator[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.core.address import Mailbox
     from gateway.core.contents import Contents
     from gateway.policy.directory import Directory
+    from gateway.policy.findings import Findings
     from gateway.policy.model import Facts
 
 VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
@@ -60,6 +61,7 @@ class View:
             "recipient_is": _NONE,
             "recipient_agency": _NONE,
             **_content_sets(facts.contents),
+            **_finding_sets(facts.findings),
         }
         names = tuple(folded(each.name) for each in facts.contents.attachments)
         return cls(sets, facts.subject, facts.size, at, facts.fields, names)
@@ -106,6 +108,16 @@ def _content_sets(contents: Contents) -> dict[str, frozenset[str]]:
         "attachment_type": frozenset({*types, *(f"{each.partition('/')[0]}/*" for each in types)}),
         "link_host": frozenset(key for host in contents.links for key in _host_keys(host)),
         "marking": frozenset(each.value for each in contents.markings),
+    }
+
+
+def _finding_sets(findings: Findings) -> dict[str, frozenset[str]]:
+    return {
+        "note": findings.notes,
+        "family": findings.families,
+        "signer_agency": findings.agencies,
+        "headers": frozenset(("signed",)) if findings.headers_signed else _NONE,
+        "boundary": findings.boundary,
     }
 
 

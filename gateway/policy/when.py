@@ -15,6 +15,7 @@ from gateway.core.contents import UNKNOWN_HOST
 from gateway.core.envelope import Direction
 from gateway.policy.conditions import AllOf, Among, AnyOf, Hours, LargerThan, Matches, Not, SubjectContains
 from gateway.policy.directory import NOBODY, PLACES
+from gateway.policy.findings import BOUNDARY_WORDS, NOTE_WORDS
 from gateway.policy.model import FORMS, MARKINGS, NO_AUTHOR, NULL_SENDER, TRAITS, VERDICT_NAMES, WISHES, folded
 from gateway.policy.patterns import Budget
 from gateway.policy.texts import read_globs, read_header_patterns, read_subject_patterns
@@ -33,6 +34,8 @@ CHOICES: Final = {
     "form": FORMS,
     "traits": TRAITS,
     "verdict": VERDICT_NAMES,
+    "note": NOTE_WORDS,
+    "boundary": BOUNDARY_WORDS,
     "marking": MARKINGS,
     "wish": WISHES,
     "recipient_is": PLACES,
@@ -41,6 +44,7 @@ CHOICES: Final = {
 """Conditions whose values are words of a list."""
 FLAGS: Final = ("attachment", "signed_pdf", "link", "partly_read")
 """Conditions that are true or false."""
+SIGNED_HEADERS: Final = "signed_headers"
 ADDRESSES: Final = {"author": NO_AUTHOR, "reverse_path": NULL_SENDER, "recipient": None}
 """Conditions on mailboxes, each with its special word."""
 _BOTH: Final = (
@@ -68,7 +72,7 @@ _BOTH: Final = (
 )
 KEYS: Final = {
     Direction.OUTBOUND: (*_BOTH, "login", "wish", "recipient_is"),
-    Direction.INBOUND: (*_BOTH, "verdict"),
+    Direction.INBOUND: (*_BOTH, "verdict", "note", "family", "signer_agency", SIGNED_HEADERS, "boundary"),
 }
 SIZE: Final = r"([0-9]{1,12}) ?(KiB|MiB|GiB)"
 MEDIA_TYPE: Final = r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,126}/([A-Za-z0-9][A-Za-z0-9.+_-]{0,126}|\*)"
@@ -112,13 +116,19 @@ def _condition(checker: Checker, entry: Entry, scope: Scope) -> Condition | None
             return _any(_TEXTS[entry.key](checker, entry.node, scope.patterns))
         case "author" | "reverse_path" | "recipient":
             return _patterns(checker, entry, scope)
-        case "group" | "agency" | "recipient_agency":
+        case "group" | "agency" | "recipient_agency" | "signer_agency":
             return _names(checker, entry, scope)
         case "attachment" | "signed_pdf" | "link" | "partly_read":
-            flag, wanted = checker.flag(entry.node), Among("has", frozenset((entry.key,)))
-            return None if flag is None else wanted if flag else Not(wanted)
+            return _flag(checker, entry.node, Among("has", frozenset((entry.key,))))
+        case "signed_headers":
+            return _flag(checker, entry.node, Among("headers", frozenset(("signed",))))
         case _:
             return _VALUES.get(entry.key, _words)(checker, entry)
+
+
+def _flag(checker: Checker, node: Node, wanted: Among) -> Condition | None:
+    flag = checker.flag(node)
+    return None if flag is None else wanted if flag else Not(wanted)
 
 
 def _branch(checker: Checker, node: Node, scope: Scope) -> Condition | None:
@@ -134,7 +144,7 @@ def _any(found: tuple[Matches, ...]) -> Condition | None:
 
 
 def _words(checker: Checker, entry: Entry) -> Among | None:
-    """Read logins and listeners as they stand; others from their lists."""
+    """Read logins, listeners and families as they stand; others from their lists."""
     texts = checker.texts(entry.node)
     choices = CHOICES.get(entry.key)
     for text, place in texts:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import NullPath
+from gateway.core.boundary import NOTHING_SAID
 from gateway.core.contents import NOTHING
 from gateway.core.events import Event, Stage
 from gateway.core.message import Edit, Message
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from gateway.config.wishes import WishSettings
     from gateway.core.address import Mailbox
+    from gateway.core.boundary import BoundaryResults
     from gateway.core.contents import Contents, Wish
     from gateway.core.decision import Share
     from gateway.core.envelope import Envelope
@@ -128,6 +130,7 @@ async def facts_of(
     *,
     wish: Wish | None = None,
     judgment: Judgment | None = None,
+    boundary: BoundaryResults = NOTHING_SAID,
 ) -> Facts:
     """Return all that this policy may see of a message; what no rule asks for is not read.
 
@@ -147,6 +150,8 @@ async def facts_of(
         size=len(opened.message),
         at=arrival.at,
         judgment=judgment,
+        boundary=boundary,
+        directory=policy.directory,
         contents=await _contents(opened) if policy.asks_contents else NOTHING,
         wish=wish,
         fields=asked,

@@ -10,13 +10,16 @@ import datetime as dt
 import sys
 import time
 import timeit
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox
 from gateway.policy.engine import rule_outbound
 from gateway.policy.model import Facts
 from gateway.policy.schema import AgencyFile, load_policy
 from support.policies import Marks
+
+if TYPE_CHECKING:
+    from gateway.core.verdict import Signer
 
 AGENCIES: Final = 400
 ROUNDS: Final = 2000
@@ -33,6 +36,9 @@ class Hundreds:
     def agency_of(self, mailbox: Mailbox) -> str | None:
         head, _, rest = mailbox.domain.partition(".")
         return head if rest == "tinh.example" else None
+
+    def agency_of_signer(self, signer: Signer) -> str | None:
+        return self.agency_of(Mailbox.parse(signer.san_addresses[0])) if signer.san_addresses else None
 
     def is_local(self, mailbox: Mailbox) -> bool:
         return mailbox.domain.endswith("tinh.example")

@@ -37,6 +37,7 @@ from gateway.yamltext import Items, Place, Table, plain, read_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gateway.core.verdict import Signer
     from gateway.yamltext import Document, Node
 
 TOP = Path(__file__).parents[2]
@@ -59,6 +60,9 @@ class Province:
 
     def agency_of(self, mailbox: Mailbox) -> str | None:
         return "so-y-te" if mailbox.domain == "soyte.songlam.example" else None
+
+    def agency_of_signer(self, signer: Signer) -> str | None:
+        return self.agency_of(Mailbox.parse(signer.san_addresses[0])) if signer.san_addresses else None
 
     def is_local(self, mailbox: Mailbox) -> bool:
         return mailbox.domain.endswith("songlam.example")

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import strategies as st
 
 from gateway.core.address import NULL_PATH, Mailbox
+from gateway.core.boundary import BoundaryResults
 from gateway.core.contents import Attachment, Contents, Wish
 from gateway.core.decision import Hold, OutboundDecision
 from gateway.core.envelope import Direction
+from gateway.core.verdict import ChainState, Judgment, Note, SignatureState, Signer, Verified
 from gateway.policy.conditions import (
     AllOf,
     Among,
@@ -67,6 +69,19 @@ def facts(**changed: Any) -> Facts:
     return Facts.of(**given)
 
 
+def signer(address: str, *, family: str | None = None) -> Signer:
+    """Return a signer whose certificate names one mailbox."""
+    return Signer("CN=Lan", "CN=CA", "01", (address,), None, None, "RSA", "ab" * 32, (address,), family)
+
+
+def judged(*notes: str, family: str | None = None, headers: bool = False, address: str = "a@x.example") -> Judgment:
+    """Return the judgment of a verified message with these notes."""
+    author = Mailbox.parse(address)
+    verdict = Verified("verified", (signer(address, family=family),), author)
+    noted = tuple(Note(each) for each in notes)
+    return Judgment(verdict, ChainState.VALID, SignatureState.VALID, True, headers, author, notes=noted)
+
+
 def view(recipient: Mailbox | None = None, **changed: Any) -> View:
     """Return what conditions see of a message, for one recipient."""
     return seen_of(facts(**changed), recipient)
@@ -84,6 +99,9 @@ class Town:
         if mailbox.key == "a@example":
             return "ay"
         return {"x.example": "ax", "y.x.example": "ay"}.get(mailbox.domain)
+
+    def agency_of_signer(self, signer: Signer) -> str | None:
+        return self.agency_of(Mailbox.parse(signer.san_addresses[0])) if signer.san_addresses else None
 
     def is_local(self, mailbox: Mailbox) -> bool:
         return mailbox.domain.endswith(("x.example", "test"))
@@ -135,6 +153,11 @@ SIMPLE: Final[st.SearchStrategy[Condition]] = st.one_of(
     _among("wish", ("sign", "decline")),
     _among("has", ("attachment", "link", "partly_read")),
     _among("day", ("wed", "thu")),
+    _among("note", ("impersonation", "tag_words")),
+    _among("family", ("gov", "doi-tac")),
+    _among("signer_agency", ("ax", "ay")),
+    _among("headers", ("signed",)),
+    _among("boundary", ("spf_pass", "spf_fail", "dmarc_fail")),
     st.frozensets(WORDS, min_size=1, max_size=2).map(SubjectContains),
     WORDS.map(lambda word: Matches("subject", expression(f"^{word}"))),
     st.integers(0, 3).map(LargerThan),
@@ -163,6 +186,18 @@ FACTS: Final = st.builds(
     size=st.integers(0, 4),
     at=st.datetimes(dt.datetime(2026, 3, 2), dt.datetime(2026, 3, 6), timezones=st.just(dt.UTC)),  # noqa: DTZ001 - as asked
     wish=st.none() | st.sampled_from(Wish),
+    judgment=st.none()
+    | st.builds(
+        judged,
+        st.sampled_from(["impersonation", "tag_words"]),
+        family=st.sampled_from([None, "gov", "doi-tac"]),
+        headers=st.booleans(),
+        address=st.sampled_from(["a@x.example", "a@y.x.example", "b@z.test"]),
+    ),
+    boundary=st.builds(
+        BoundaryResults, spf=st.sampled_from([None, "pass", "fail"]), dmarc=st.sampled_from([None, "fail"])
+    ),
+    directory=st.just(TOWN),
     contents=st.builds(
         Contents,
         attachments=st.sampled_from([(), (Attachment("Đơn.PDF", "application/pdf", 9, signed_pdf=True),)]),

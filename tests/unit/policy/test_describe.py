@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 
+from gateway.core.boundary import BoundaryResults
 from gateway.core.contents import Attachment, Contents, Marking, Wish
 from gateway.core.decision import (
     Carriage,
@@ -28,7 +29,8 @@ from gateway.core.decision import (
     SubjectTag,
 )
 from gateway.policy.describe import describe, recalled, remembered
-from support.policies import FACTS, facts
+from gateway.policy.findings import Findings
+from support.policies import FACTS, TOWN, facts, judged
 
 if TYPE_CHECKING:
     from gateway.policy.model import Facts
@@ -104,6 +106,9 @@ def test_every_fact_comes_back() -> None:
         author=None,
         fields={"X-App": ("MỘT CỬA",)},
         wish=Wish.DECLINE,
+        judgment=judged("first_contact", "tag_words", family="gov", headers=True),
+        boundary=BoundaryResults(spf="pass", dkim="neutral", dmarc="fail"),
+        directory=TOWN,
         contents=Contents(
             (Attachment("Đơn.pdf", "application/pdf", 7, signed_pdf=True),),
             frozenset({"x.example"}),
@@ -111,12 +116,20 @@ def test_every_fact_comes_back() -> None:
             complete=False,
         ),
     )
+    assert message.findings == Findings(
+        frozenset({"first_contact", "tag_words"}),
+        frozenset({"gov"}),
+        frozenset({"ax"}),
+        headers_signed=True,
+        boundary=frozenset({"spf_pass", "dkim_neutral", "dmarc_fail"}),
+    )
     assert message.fields == {"x-app": ("một cửa",)}
     assert recalled(json.loads(json.dumps(remembered(message)))) == message
 
 
 @pytest.mark.parametrize(
-    "spoilt", [{"author": 7}, {"at": None}, {"wish": "perhaps"}, {"contents": []}, {"author": "x"}]
+    "spoilt",
+    [{"author": 7}, {"at": None}, {"wish": "perhaps"}, {"contents": []}, {"findings": {"notes": []}}, {"author": "x"}],
 )
 def test_anything_else_is_refused(spoilt: dict[str, object]) -> None:
     """A store of another version must not be read as something it is not."""

@@ -93,7 +93,7 @@ def test_the_words_for_nobody_are_no_mailboxes() -> None:
 
 
 def test_a_judgment_becomes_its_name() -> None:
-    """Of a judgment only the verdict's name reaches a policy."""
+    """Of a verdict only its name reaches a policy; what else was found is in `findings`."""
     judgment = Judgment(
         Unsigned("none"),
         ChainState.NONE,
@@ -123,5 +123,6 @@ def test_facts_hold_nothing_else() -> None:
         "at",
         "contents",
         "wish",
+        "findings",
         "fields",
     }

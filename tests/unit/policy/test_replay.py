@@ -12,7 +12,7 @@ from gateway.policy.describe import describe, remembered
 from gateway.policy.engine import rule_outbound
 from gateway.policy.replay import EXAMPLES, replay
 from gateway.policy.schema import load_policy
-from support.policies import LAN, MAI, facts
+from support.policies import LAN, MAI, facts, judged
 
 OLD: Final = """\
 rules:
@@ -81,6 +81,18 @@ def test_what_was_not_written_down_is_said() -> None:
     known = past(2, contents=Contents(), fields={"X-Loai": ("b",)})
     found = replay(asking, (past(1), known))
     assert dict(found.unanswered) == {"contents": 1, "header x-loai": 1}
+
+
+def test_mail_of_before_there_were_findings_cannot_answer() -> None:
+    """It was remembered without notes and families: a draft that asks for them is told so, and nothing else is."""
+    draft = policy(OLD.replace("then: deliver", "when: {note: tag_words}, then: deliver"))
+    now = replace(
+        past(), direction=Direction.INBOUND, rulings=(), facts=remembered(facts(judgment=judged("tag_words")))
+    )
+    before = replace(now, facts={key: value for key, value in now.facts.items() if key != "findings"})
+    assert dict(replay(draft, (now, before, past())).unanswered) == {"findings": 1}
+    assert dict(replay(policy(), (before,)).unanswered) == {}
+    assert replay(policy(), (before,)).unreadable == 0
 
 
 def test_a_record_of_another_version_is_never_called_unchanged() -> None:

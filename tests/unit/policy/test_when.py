@@ -71,10 +71,46 @@ def test_every_verdict_can_be_named() -> None:
     assert found == (among("verdict", *(row.name for row in VERDICTS)),)
 
 
+FOUND = {"note", "family", "signer_agency", "signed_headers", "boundary"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("note: [impersonation, tag_words]", among("note", "impersonation", "tag_words")),
+        ("family: gov", among("family", "gov")),
+        ("signed_headers: true", among("headers", "signed")),
+        ("signed_headers: false", Not(among("headers", "signed"))),
+        ("boundary: [spf_fail, dmarc_fail]", among("boundary", "spf_fail", "dmarc_fail")),
+    ],
+)
+def test_what_was_found_can_be_asked(text: str, expected: Condition) -> None:
+    """Of incoming mail only."""
+    assert read(text, Direction.INBOUND) == ((expected,), [])
+    assert read(text)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("note: impersonate", "1:7: unknown word 'impersonate'; note knows: headers_changed, "),
+        ("boundary: spf", "1:11: unknown word 'spf'; boundary knows: spf_fail, "),
+        ("boundary: spf_hardfail", "1:11: unknown word 'spf_hardfail'"),
+        ("signer_agency: so-y-te", "1:16: no agency in the registry has the id 'so-y-te'"),
+        ("signed_headers: 'yes'", "1:17: must be true or false"),
+        ("family: 7", "1:9: must be text"),
+    ],
+)
+def test_what_nothing_can_be_found_as_is_a_mistake(text: str, mistake: str) -> None:
+    """A rule that waits for a word nobody says would protect nobody."""
+    (found,) = read(text, Direction.INBOUND)[1]
+    assert found.startswith(mistake)
+
+
 def test_a_direction_knows_only_what_it_can_know() -> None:
     """Outgoing mail has no verdict and incoming mail no login: such a rule would never match."""
     one_way = set(KEYS[Direction.OUTBOUND]) ^ set(KEYS[Direction.INBOUND])
-    assert one_way == {"login", "wish", "recipient_is", "verdict"}
+    assert one_way == {"login", "wish", "recipient_is", "verdict", *FOUND}
     assert read("verdict: verified")[1] == ["1:1: unknown key 'verdict'"]
     assert read("wish: sign", Direction.INBOUND)[1] == ["1:1: unknown key 'wish'"]
     assert read("not: {verdict: verified}")[1] == ["1:7: unknown key 'verdict'"]
