@@ -39,11 +39,13 @@ COMMANDS: Final = {
     "queue release": ("gateway.cli.queue", "release"),
     "queue delete": ("gateway.cli.queue", "delete"),
     "canary": ("gateway.cli.canary", "canary"),
+    "mailbox watch": ("gateway.cli.mailbox", "watch"),
 }
 """Command -> module and function; "GROUP WORD" is a command of a group."""
 GROUPS: Final = {
     "keys": "Khóa ký: xem, tạm ngừng ngay, cho dùng lại / signing keys: see them, stop one at once, let it sign again.",
     "queue": "Hàng đợi: xem, cho đi, xóa thư bị giữ / the queue: see, release and delete mail that is kept.",
+    "mailbox": "Hộp thư: nhãn màu cho thư không qua cổng / colored tags for mail that passed the gateway by.",
     "policy": "Quy định thư: kiểm tra, giải thích, thử, áp dụng / mail policies: check, explain, try out, apply.",
 }
 """Group -> what it is about."""

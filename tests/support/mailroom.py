@@ -4,6 +4,8 @@ with mailroom() as mail:                    # a support.dovecot.Dovecot, Pigeonh
     deliver(mail, LAN, message)             # by LMTP, as the gateway does
     append(mail, LAN, message, "$Forged")   # by IMAP, as the owner
     flags_of(mail, LAN)                     # the keywords of each message in INBOX
+
+What is tested is what an administrator copies.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ def session(mail: Dovecot, user: str, password: str = PASSWORD) -> Iterator[imap
 
 
 def flags_of(mail: Dovecot, user: str, folder: str = "INBOX") -> list[frozenset[str]]:
-    """Return the flags of each message, oldest first; \\Recent is left out."""
+    """Return the flags of each message, oldest first, without that of being recent."""
     with session(mail, user) as imap:
         kind, _ = imap.select(folder, readonly=True)
         if kind != "OK":

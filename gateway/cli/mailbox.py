@@ -1,0 +1,53 @@
+"""`gateway mailbox watch`: colored tags for mail that passed the gateway by, until a signal ends it.
+
+Exit codes: 0 as asked, 2 the set-up or the call is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotation
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.app.mailboxes import watch_of
+from gateway.cli.call import DEFAULT_CONFIG, stop
+from gateway.config.load import load_settings
+from gateway.core.errors import SetupError
+from gateway.record.logs import configure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.address import Mailbox
+    from gateway.mailbox.watch import Watch
+
+
+def watch(
+    config: Annotated[Path, typer.Option("--config", help="The configuration file (YAML).")] = DEFAULT_CONFIG,
+    check: Annotated[bool, typer.Option("--check", help="Read everything, say what is wrong, and stop.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Watch the listed mailboxes and set colored tags, by the seal or by our own judgment, until SIGTERM."""
+    try:
+        settings = load_settings(config)
+        configure(settings.log_level)
+        made, mailboxes = watch_of(settings)
+    except SetupError as error:
+        stop(2, *error.mistakes)
+    if check:
+        sys.stdout.write(f"{len(mailboxes)} mailbox(es)\n")
+        return
+    asyncio.run(_watch(made, mailboxes))
+
+
+async def _watch(made: Watch, mailboxes: Sequence[Mailbox]) -> None:
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(made.run(mailboxes))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
