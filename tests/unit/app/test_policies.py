@@ -11,6 +11,7 @@ from gateway.app.policies import RegistryDirectory, directory_of, read_policies
 from gateway.config.load import parse_settings
 from gateway.core.address import Mailbox
 from gateway.core.errors import SetupError
+from support.policies import signer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,38 @@ def test_the_digest_of_a_directory_names_its_answers() -> None:
         RegistryDirectory(Registry.empty(), ["a.example"]).digest,
     }
     assert len(found) == 3
+
+
+MORE = "agencies:\n  - {id: so-y-te, name: Sở Y tế, domains: ['@yte.example']}\n  - {id: bv, name: Bệnh viện, OTHER}\n"
+
+
+def test_whose_a_certificate_is_belongs_to_the_answers() -> None:
+    """Rules ask which agency signed: another list of certificates or subjects is another policy."""
+    others = (
+        "mailboxes: [x@bv.example]",
+        f"fingerprints: [{'ab' * 32}]",
+        f"fingerprints: [{'cd' * 32}]",
+        "subjects: [{organization: BV, domain: a.example}]",
+        "subjects: [{organization: BV, domain: b.example}]",
+    )
+    found = [RegistryDirectory(Registry.load("a.yaml", MORE.replace("OTHER", each)), ()) for each in others]
+    assert len({each.digest for each in found}) == len(others)
+    assert [each.agency_of_signer(signer("lan@yte.example")) for each in found[:2]] == ["so-y-te", "bv"]
+    assert found[0].agency_of_signer(signer("lan@noi-khac.example")) is None
+
+
+def test_a_rule_for_a_family_that_nobody_set_up_is_a_mistake(place: Path) -> None:
+    """A misspelled family would let nobody's mail pass, or set nobody's apart."""
+    (place / "policies/05.yaml").write_text(
+        "rules:\n  - {name: x, direction: inbound, when: {not: {family: [gov, gvo]}}, then: deliver}\n",
+        encoding="utf-8",
+    )
+    families = "trust: {families: [{name: gov, vi: Công vụ, en: Government}]}\n"
+    settings = parse_settings("gateway.yaml", SETTINGS + families, directory=place)
+    with pytest.raises(SetupError) as caught:
+        read_policies(place / "policies", directory_of(settings, REGISTRY), settings)
+    where = f"{place}/policies/05.yaml:2:12"
+    assert caught.value.mistakes == (f"{where}: the rule names the family 'gvo', which is not set up (known: gov)",)
 
 
 def test_a_rule_for_what_is_not_set_up_is_a_mistake(place: Path) -> None:
