@@ -146,7 +146,7 @@ def _by_issuer(trust: TrustAnchors, certificates: Chain, at: dt.datetime) -> str
 
 def _path(trust: TrustAnchors, certificates: Chain, at: dt.datetime, revocation: Revocation) -> PathAnswer:
     leaf, *chain = certificates
-    return validate(leaf, trust=trust, untrusted=chain, crls=(), at=at, purpose=Purpose.EMAIL, revocation=revocation)
+    return validate(leaf, trust=trust, untrusted=chain, crls=(), at=at, purpose=Purpose.OWN_KEY, revocation=revocation)
 
 
 def _named(state: _State, certificates: Chain) -> bool:

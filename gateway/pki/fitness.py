@@ -27,7 +27,7 @@ class Purpose(StrEnum):
     EMAIL = "email"
     """Signing mail: emailProtection, anyExtendedKeyUsage or no such extension, and a key usage for signatures."""
     OWN_KEY = "own_key"
-    """Signing mail of our own: the same usages, under a family for our own keys."""
+    """Signing mail of our own: the same usages, under a family for our own keys, or for mail."""
     TIMESTAMPS = "timestamps"
     """Signing timestamp tokens: timeStamping as the only usage, and critical."""
     ANY = "any"
@@ -35,9 +35,9 @@ class Purpose(StrEnum):
 
 
 _USES: Final = {
-    Purpose.EMAIL: Use.MAIL,
-    Purpose.OWN_KEY: Use.OWN_KEYS,
-    Purpose.TIMESTAMPS: Use.TIMESTAMPS,
+    Purpose.EMAIL: frozenset({Use.MAIL}),
+    Purpose.OWN_KEY: frozenset({Use.OWN_KEYS, Use.MAIL}),
+    Purpose.TIMESTAMPS: frozenset({Use.TIMESTAMPS}),
 }
 _MAIL: Final = frozenset({Purpose.EMAIL, Purpose.OWN_KEY})
 
@@ -67,7 +67,7 @@ def family_fault(leaf: Certificate, family: Family, purpose: Purpose) -> str | N
     """
     if purpose is Purpose.ANY:
         return None
-    if _USES[purpose] not in family.uses:
+    if not _USES[purpose] & family.uses:
         return "family_use"
     if purpose in _MAIL and not all(family.speaks_for(_domain(each)) for each in leaf.addresses):
         return "family_domain"

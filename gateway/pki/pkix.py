@@ -63,10 +63,10 @@ class Rules:
     """What a path is judged by."""
 
     at: datetime
-    policies: tuple[str, ...]
-    require_explicit: bool
-    inhibit_mapping: bool
-    inhibit_any: bool
+    policies: tuple[str, ...] = ()
+    require_explicit: bool = False
+    inhibit_mapping: bool = False
+    inhibit_any: bool = False
 
 
 def fault_of(path: Path, rules: Rules) -> str | None:
