@@ -73,8 +73,8 @@ def session(mail: Dovecot, user: str, password: str = PASSWORD) -> Iterator[imap
 def flags_of(mail: Dovecot, user: str, folder: str = "INBOX") -> list[frozenset[str]]:
     """Return the flags of each message, oldest first, without that of being recent."""
     with session(mail, user) as imap:
-        kind, _ = imap.select(folder, readonly=True)
-        if kind != "OK":
+        kind, (count,) = imap.select(folder, readonly=True)
+        if kind != "OK" or count == b"0":
             return []
         _, data = imap.fetch("1:*", "(FLAGS)")
         texts = (each if isinstance(each, bytes) else each[0] for each in data if each is not None)
