@@ -140,17 +140,17 @@ def plain(node: Node) -> Plain:
             return {each.key: plain(each.node) for each in node.entries}
 
 
-def read_yaml(name: str, text: str) -> Document:
+def read_yaml(name: str, text: str, *, most_characters: int = MAX_CHARACTERS, most_nodes: int = MAX_NODES) -> Document:
     """Return the one document in `text`; raises `SetupError` where reading cannot go on."""
-    if len(text) > MAX_CHARACTERS:
-        raise SetupError(f"{name}:1:1: the file is longer than {MAX_CHARACTERS} characters")
+    if len(text) > most_characters:
+        raise SetupError(f"{name}:1:1: the file is longer than {most_characters} characters")
     text = text.removeprefix("\ufeff")
     hidden = _BIDI.search(text)
     if hidden is not None:
         # "Trojan Source" (CVE-2021-42574): such characters show a reviewer another text than the one that counts
         place = _place_of(text, hidden.start())
         raise SetupError(f"{name}:{place.line}:{place.column}: holds an invisible direction control character")
-    reader = _Reader(name)
+    reader = _Reader(name, most_nodes)
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
             reader.take(event)
@@ -210,8 +210,9 @@ class _Open:
 class _Reader:
     """Builds the tree from events."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, most_nodes: int) -> None:
         self.name = name
+        self._most_nodes = most_nodes
         self.root: Node | None = None
         self.mistakes: list[str] = []
         self._open: list[_Open] = []
@@ -308,8 +309,8 @@ class _Reader:
         if len(self._open) + built.height > MAX_DEPTH:
             raise _Stop(place, _TOO_DEEP)
         self._nodes += 1
-        if frame.weight > MAX_NODES or self._nodes > MAX_NODES:
-            raise _Stop(place, f"more than {MAX_NODES} values, those repeated by aliases included")
+        if frame.weight > self._most_nodes or self._nodes > self._most_nodes:
+            raise _Stop(place, f"more than {self._most_nodes} values, those repeated by aliases included")
         node = built.node
         if not frame.mapping:
             frame.nodes.append(node)

@@ -7,85 +7,36 @@ which anybody may bear, and never choose between two agencies: where a certifica
 from __future__ import annotations
 
 import contextlib
-import re
-import unicodedata
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final
 
+from gateway.agencies.model import Agency, Claims, Kind, Roll, Subject, Succession, folded, organizations
+from gateway.agencies.reading import read_roll
+from gateway.agencies.watch import Watch
 from gateway.core.address import Mailbox
-from gateway.yamlcheck import Checker
 from gateway.yamltext import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from gateway.yamltext import Entry, Node, Place
+    from gateway.agencies.model import Named
 
-K = TypeVar("K")
+__all__ = ["Agency", "Found", "Registry", "Subject"]
 
-MAX_AGENCIES: Final = 5000
-MAX_NAME: Final = 100
-"""Characters of a name: it stands in subjects."""
-_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_KEYS: Final = ("id", "name", "english", "mailboxes", "domains", "subjects", "fingerprints")
-_CLAIMS: Final = _KEYS[3:]
-_SUBJECT_KEYS: Final = ("organization", "unit", "domain")
-_UNFIT: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_SQUARE: Final = re.compile(r"[\[\]\u3010\u3011\uff3b\uff3d]")
-_ESCAPE: Final = re.compile(r"\\(.)")
-_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
-_ATTRIBUTE: Final = re.compile(r"(?:^|, )(O|OU)=((?:[^\\,]|\\.)*)")
-"""An attribute of a subject as `Certificate.subject` writes it: what would look like another one is escaped there."""
-
-
-class Named(Protocol):
-    """What the registry reads of a certificate."""
-
-    @property
-    def san_addresses(self) -> tuple[str, ...]:
-        """Mailboxes of its subjectAltName."""
-        ...
-
-    @property
-    def legacy_addresses(self) -> tuple[str, ...]:
-        """Mailboxes of the subject itself."""
-        ...
-
-    @property
-    def subject(self) -> str:
-        """The subject as text, special characters escaped (RFC 4514 2.4)."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the DER, hexadecimal, lower case."""
-        ...
+_MOST_CHARACTERS: Final = 8 * 1024 * 1024
+_MOST_NODES: Final = 400_000
+"""The administrator's own file: 5,000 agencies have more values than a policy file may."""
 
 
 @dataclass(frozen=True, slots=True)
-class Agency:
-    """One agency; `name` is Vietnamese, NFC."""
+class Found:
+    """An agency and why it is the one, as a stable word and what was compared."""
 
-    id: str
-    name: str
-    english: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """O and OU values as they are compared (NFC, case folded; None asks nothing), good at one mail domain only.
-
-    "SỞ Y TẾ" alone is the name of a department in every province: the certificate must also name a mailbox there.
-    """
-
-    organization: str | None
-    unit: str | None
-    domain: str
-
-    def __str__(self) -> str:
-        parts = (("O", self.organization), ("OU", self.unit))
-        return ", ".join(f"{kind}={value}" for kind, value in parts if value is not None) + f" at @{self.domain}"
+    agency: Agency
+    by: str
+    """fingerprint, mailbox, domain, successor, subject, or former_name."""
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,186 +47,172 @@ class Registry:
     by_mailbox: Mapping[str, Agency]
     """By `Mailbox.key`, and by "@domain" for every other mailbox there."""
     by_subject: Mapping[str, tuple[tuple[Subject, Agency], ...]]
-    """By domain."""
+    """By domain and folded O or OU, as "domain O=value"; former names included."""
     by_fingerprint: Mapping[str, Agency]
+    by_id: Mapping[str, Agency]
+    successions: Mapping[str, Succession]
+    """By old domain."""
+    roll: Roll
+    watch: Watch
+    """What imitations of these agencies are known by."""
 
     @classmethod
     def empty(cls) -> Registry:
         """Return the registry that knows nobody."""
-        return cls((), MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
+        return cls.of(Roll())
 
     @classmethod
     def load(cls, name: str, text: str) -> Registry:
-        """Return the registry in a file; raises one `SetupError` with every mistake as file:line:column."""
-        checker = Checker(read_yaml(name, text))
-        reader = _Reader(checker)
-        reader.read()
-        checker.finish()
-        subjects: dict[str, tuple[tuple[Subject, Agency], ...]] = {}
-        for subject, (agency, _) in reader.subjects.items():
-            subjects[subject.domain] = (*subjects.get(subject.domain, ()), (subject, agency))
+        """Return the registry in a YAML file; raises one `SetupError` with every mistake as file:line:column."""
+        document = read_yaml(name, text, most_characters=_MOST_CHARACTERS, most_nodes=_MOST_NODES)
+        return cls.of(read_roll(document))
+
+    @classmethod
+    def of(cls, roll: Roll) -> Registry:
+        """Return the registry of a roll that was found right."""
+        successions = {each.old: each for each in roll.successions}
+        mailboxes: dict[str, Agency] = {}
+        subjects: dict[str, list[tuple[Subject, Agency]]] = {}
+        fingerprints: dict[str, Agency] = {}
+        for claims in roll.claims:
+            mailboxes.update(dict.fromkeys(claims.mailboxes, claims.agency))
+            mailboxes.update(dict.fromkeys((f"@{each}" for each in claims.domains), claims.agency))
+            fingerprints.update(dict.fromkeys(claims.fingerprints, claims.agency))
+            for subject in (*claims.subjects, *_former(claims, roll.successions)):
+                subjects.setdefault(_place(subject), []).append((subject, claims.agency))
         return cls(
-            tuple(reader.agencies),
-            MappingProxyType({key: agency for key, (agency, _) in reader.mailboxes.items()}),
-            MappingProxyType(subjects),
-            MappingProxyType({key: agency for key, (agency, _) in reader.fingerprints.items()}),
+            tuple(each.agency for each in roll.claims),
+            MappingProxyType(mailboxes),
+            MappingProxyType({key: tuple(each) for key, each in subjects.items()}),
+            MappingProxyType(fingerprints),
+            MappingProxyType({each.agency.id: each.agency for each in roll.claims}),
+            MappingProxyType(successions),
+            roll,
+            Watch.of(roll),
         )
 
     def agency_of_mailbox(self, mailbox: Mailbox) -> Agency | None:
-        """Return the agency that has this mailbox: by itself, else by its domain."""
+        """Return the agency that has this mailbox: by itself, else by its domain, else by the domain's successor."""
+        found = self.found_by_mailbox(mailbox)
+        return found.agency if found is not None else None
+
+    def found_by_mailbox(self, mailbox: Mailbox) -> Found | None:
+        """Return the agency that has this mailbox, and why."""
         key = mailbox.key
-        return self.by_mailbox.get(key) or self.by_mailbox.get(f"@{key.rpartition('@')[2]}")
+        found = self._claimed(key)
+        if found is not None:
+            return found
+        local, _, domain = key.rpartition("@")
+        succession = self.successions.get(domain)
+        if succession is None or key in succession.not_for:
+            return None
+        moved = self._claimed(f"{local}@{succession.new}")
+        return Found(moved.agency, "successor", f"{key} -> {moved.detail}") if moved is not None else None
+
+    def _claimed(self, key: str) -> Found | None:
+        agency = self.by_mailbox.get(key)
+        if agency is not None:
+            return Found(agency, "mailbox", key)
+        domain = key[key.rfind("@") :]
+        agency = self.by_mailbox.get(domain)
+        return Found(agency, "domain", domain) if agency is not None else None
 
     def agency_of(self, certificate: Named) -> Agency | None:
-        """Return the agency of a certificate that was found good: by fingerprint, then mailboxes, then O and OU.
+        """Return the agency of a certificate that was found good, as `found_by_certificate` finds it."""
+        found = self.found_by_certificate(certificate)
+        return found.agency if found is not None else None
+
+    def found_by_certificate(self, certificate: Named) -> Found | None:
+        """Return the agency of a certificate and why: by fingerprint, then mailboxes, then O and OU, former names too.
 
         Addresses in the subject count only where the subjectAltName has none (RFC 8550 3).
         """
-        pinned = self.by_fingerprint.get(certificate.fingerprint) if self.by_fingerprint else None
+        fingerprint = certificate.fingerprint
+        pinned = self.by_fingerprint.get(fingerprint) if self.by_fingerprint else None
         if pinned is not None:
-            return pinned
+            return Found(pinned, "fingerprint", fingerprint)
         mailboxes = tuple(_mailboxes(certificate.san_addresses or certificate.legacy_addresses))
-        found = {agency for each in mailboxes if (agency := self.agency_of_mailbox(each)) is not None}
+        found = [hit for each in mailboxes if (hit := self.found_by_mailbox(each)) is not None]
         if not found:
-            found = self._by_subject(certificate, mailboxes)
-        return found.pop() if len(found) == 1 else None
+            found = list(self._by_subject(certificate, mailboxes))
+        return found[0] if len({each.agency.id for each in found}) == 1 else None
 
     def agency_name(self, certificate: Named) -> str | None:
         """Return the name of the certificate's agency, as `agency_of` finds it."""
         agency = self.agency_of(certificate)
         return agency.name if agency is not None else None
 
-    def _by_subject(self, certificate: Named, mailboxes: Iterable[Mailbox]) -> set[Agency]:
-        domains = {each.key.rpartition("@")[2] for each in mailboxes} & self.by_subject.keys()
-        if not domains:
-            return set()
-        values: dict[str, set[str | None]] = {"O": {None}, "OU": {None}}
-        for match in _ATTRIBUTE.finditer(certificate.subject):
-            values[match[1]].add(_folded(_ESCAPE.sub(r"\1", match[2])))
-        return {
-            agency
-            for domain in domains
-            for subject, agency in self.by_subject[domain]
-            if subject.organization in values["O"] and subject.unit in values["OU"]
-        }
+    def same_agency(self, certificate: Named, author: Mailbox) -> Agency | None:
+        """Return the agency that both the certificate and the author's mailbox belong to, None where that is not one.
+
+        A unit is another agency than its parent: whoever signs for the one does not sign for the other.
+        """
+        agency = self.agency_of(certificate)
+        theirs = self.agency_of_mailbox(author) if agency is not None else None
+        return agency if agency is not None and theirs is not None and agency.id == theirs.id else None
+
+    def succeeds(self, address: Mailbox, author: Mailbox) -> bool:
+        """Return True if the two are one mailbox under an old domain and the one that took it over, either way round.
+
+        The local part is the same, and not somebody else's in the new domain.
+        """
+        (local, _, first), (other, _, second) = address.key.rpartition("@"), author.key.rpartition("@")
+        if local != other or first == second:
+            return False
+        for old, new in ((first, second), (second, first)):
+            succession = self.successions.get(old)
+            if succession is not None and succession.new == new:
+                return f"{local}@{old}" not in succession.not_for
+        return False
+
+    def kin(self, one: Agency, other: Agency) -> bool:
+        """Return True if one is the other, or a unit inside it at any depth; a commune is no unit of its district."""
+        return other.id in self._upward(one) or one.id in self._upward(other)
+
+    def _upward(self, agency: Agency) -> set[str]:
+        found: set[str] = set()
+        above: Agency | None = agency
+        while above is not None and above.id not in found:
+            found.add(above.id)
+            inside = above.kind is Kind.DON_VI and above.parent is not None
+            above = self.by_id.get(above.parent or "") if inside else None
+        return found
+
+    def _by_subject(self, certificate: Named, mailboxes: Iterable[Mailbox]) -> Iterator[Found]:
+        if not self.by_subject:
+            return
+        values = organizations(certificate.subject)
+        for domain in {each.key.rpartition("@")[2] for each in mailboxes}:
+            for kind, named in values.items():
+                for value in named:
+                    for subject, agency in self.by_subject.get(f"{domain} {kind}={value}", ()):
+                        if subject.organization in {None, *values["O"]} and subject.unit in {None, *values["OU"]}:
+                            former = any(folded(each) == value for each in agency.former)
+                            yield Found(agency, "former_name" if former else "subject", str(subject))
 
 
-def _folded(text: str) -> str:
-    """Return the form in which names are compared: composed, case folded, and composed again."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+def _place(subject: Subject) -> str:
+    """Return where a subject is looked for: by its unit where it has one, since few agencies share that."""
+    kind, value = ("OU", subject.unit) if subject.unit is not None else ("O", subject.organization)
+    return f"{subject.domain} {kind}={value}"
+
+
+def _former(claims: Claims, successions: Iterable[Succession]) -> Iterator[Subject]:
+    """Yield what certificates say that bear a former name: as O or OU, in the agency's domains and those before them.
+
+    Two agencies may have had one name, where a third was divided among them: such a certificate then names neither.
+    """
+    if not claims.agency.former:
+        return
+    domains = claims.mail_domains
+    before = {each.old for each in successions if each.new in domains}
+    for domain in sorted(domains | before):
+        for name in claims.agency.former:
+            yield Subject(folded(name), None, domain)
+            yield Subject(None, folded(name), domain)
 
 
 def _mailboxes(addresses: Iterable[str]) -> Iterator[Mailbox]:
     for each in addresses:
         with contextlib.suppress(ValueError):
             yield Mailbox.parse(each)
-
-
-class _Reader:
-    """Reads the file, noting who claimed what and where."""
-
-    def __init__(self, checker: Checker) -> None:
-        self._checker = checker
-        self._ids: dict[str, Place] = {}
-        self.agencies: list[Agency] = []
-        self.mailboxes: dict[str, tuple[Agency, Place]] = {}
-        self.subjects: dict[Subject, tuple[Agency, Place]] = {}
-        self.fingerprints: dict[str, tuple[Agency, Place]] = {}
-
-    def read(self) -> None:
-        """Read everything; mistakes are with the checker."""
-        top = self._checker.table(self._checker.root, known=("agencies",), required=("agencies",))
-        nodes = self._checker.items(top["agencies"].node) if top is not None else ()
-        if len(nodes) > MAX_AGENCIES:
-            self._checker.complain(nodes[MAX_AGENCIES].place, f"more than {MAX_AGENCIES} agencies")
-        for node in nodes[:MAX_AGENCIES]:
-            self._agency(node)
-
-    def _agency(self, node: Node) -> None:
-        entries = self._checker.table(node, known=_KEYS, required=("id", "name"))
-        if entries is None:
-            return
-        identifier, name = self._id(entries["id"]), self._name(entries["name"].node)
-        english = self._name(entries["english"].node) if "english" in entries else None
-        if not entries.keys() & set(_CLAIMS):
-            self._checker.complain(node.place, f"nothing can be found by it: needs one of {', '.join(_CLAIMS)}")
-        agency = Agency(identifier or "", name or "", english)
-        self.agencies.append(agency)
-        self._claims(entries, agency)
-
-    def _id(self, entry: Entry) -> str | None:
-        identifier = self._checker.text(entry.node)
-        if identifier is None:
-            return None
-        if not _ID.fullmatch(identifier):
-            text = "an id has lower-case letters, digits, . - and _ only, at most 63"
-            self._checker.complain(entry.node.place, text)
-            return None
-        first = self._ids.setdefault(identifier, entry.node.place)
-        if first is not entry.node.place:
-            text = f"an agency with the id {identifier!r} is already at {self._checker.place(first)}"
-            self._checker.complain(entry.node.place, text)
-        return identifier
-
-    def _name(self, node: Node) -> str | None:
-        text = self._checker.text(node)
-        if text is None:
-            return None
-        name = unicodedata.normalize("NFC", text)
-        if len(name) > MAX_NAME or any(unicodedata.category(each) in _UNFIT for each in name):
-            what = f"a name has at most {MAX_NAME} characters, none of them invisible"
-            self._checker.complain(node.place, what)
-            return None
-        if _SQUARE.search(name):
-            self._checker.complain(node.place, "a name has no square brackets: they end a subject tag")
-            return None
-        return name
-
-    def _claims(self, entries: Mapping[str, Entry], agency: Agency) -> None:
-        checker = self._checker
-        for text, place in checker.texts(entries["mailboxes"].node) if "mailboxes" in entries else ():
-            mailbox = checker.mailbox(text, place)
-            if mailbox is not None:
-                self._claim(self.mailboxes, mailbox, f"mailbox {mailbox}", agency, place)
-        for text, place in checker.texts(entries["domains"].node) if "domains" in entries else ():
-            if not text.startswith("@"):
-                checker.complain(place, f'a domain is written with its at sign: "@{text[:80].rpartition("@")[2]}"')
-                continue
-            domain = checker.domain(text[1:], place)
-            if domain is not None:
-                self._claim(self.mailboxes, f"@{domain}", f"domain @{domain}", agency, place)
-        for text, place in checker.texts(entries["fingerprints"].node) if "fingerprints" in entries else ():
-            fingerprint = text.replace(":", "").replace(" ", "").lower()
-            if not _FINGERPRINT.fullmatch(fingerprint):
-                checker.complain(place, "must be a SHA-256 fingerprint: 64 hexadecimal digits")
-                continue
-            self._claim(self.fingerprints, fingerprint, f"certificate {fingerprint[:16]}...", agency, place)
-        for node in checker.items(entries["subjects"].node) if "subjects" in entries else ():
-            subject = self._subject(node)
-            if subject is not None:
-                self._claim(self.subjects, subject, f"subject {subject}", agency, node.place)
-
-    def _subject(self, node: Node) -> Subject | None:
-        checker = self._checker
-        entries = checker.table(node, known=_SUBJECT_KEYS, required=("domain",))
-        if entries is None:
-            return None
-        place = entries["domain"].node.place
-        text = checker.text(entries["domain"].node)
-        domain = checker.domain(text.removeprefix("@"), place) if text is not None else None
-        values = {key: checker.text(entries[key].node) for key in ("organization", "unit") if key in entries}
-        if not values:
-            checker.complain(node.place, "needs organization (O) or unit (OU)")
-        if not values or domain is None or None in values.values():
-            return None
-        folded = {key: _folded(value) for key, value in values.items() if value is not None}
-        return Subject(folded.get("organization"), folded.get("unit"), domain)
-
-    def _claim(self, taken: dict[K, tuple[Agency, Place]], key: K, what: str, agency: Agency, place: Place) -> None:
-        first = taken.get(key)
-        if first is None:
-            taken[key] = (agency, place)
-            return
-        owner, there = first
-        whose = f"agency {owner.id!r}" if owner is not agency else "this agency"
-        self._checker.complain(place, f"{what} is already claimed by {whose} at {self._checker.place(there)}")

@@ -108,7 +108,7 @@ def mistakes(text: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("", "a.yaml:1:1: must be a section with keys (agencies)"),
+        ("", "a.yaml:1:1: must be a section with keys (agencies, successors, protected, official)"),
         ("agencies: []", "a.yaml:1:11: must be a list with at least one item"),
         ("agencies: [{id: a, name: A}]", "a.yaml:1:12: nothing can be found by it: needs one of mailboxes"),
         ("agencies: [{name: A, mailboxes: a@b.example}]", "a.yaml:1:12: key 'id' is missing"),
