@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_DISPUTED: Final = re.compile(r"=\?|[@<>,;:\\].*@")
+"""In an address: an encoded word, or in its local part what ends one."""
 _NAME: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
 
 
@@ -161,7 +164,9 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
 
     `From :` with blanks before the colon is a From field to some mail clients and none to others (RFC 5322 4.5.2): it
     counts as one, and as malformed. A malformed line anywhere in the header makes the author undecidable, because
-    clients disagree on what such a line is.
+    clients disagree on what such a line is; so do a control character that an encoded word hides, at which some end the
+    text, an encoded word in the address itself, which some decode (Mailsploit), and a quoted local part that holds what
+    ends an address for others (espoofer).
     """
     fields = header.all("from")
     if not fields:
@@ -176,7 +181,11 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
         return AuthorDefect.MALFORMED
     if not found:
         return AuthorDefect.NO_MAILBOX
-    return found[0].mailbox if len(found) == 1 else AuthorDefect.SEVERAL_MAILBOXES
+    if len(found) > 1:
+        return AuthorDefect.SEVERAL_MAILBOXES
+    mailbox = found[0].mailbox
+    disputed = _CONTROL.search(decode_text(fields[0].value)) is not None or _DISPUTED.search(str(mailbox))
+    return AuthorDefect.MALFORMED if disputed else mailbox
 
 
 def mailboxes(value: bytes) -> tuple[Named, ...]:

@@ -11,9 +11,10 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox
-from gateway.core.verdict import NOTES, Note, SignatureState
+from gateway.core.verdict import NOTES, Note, NotTrusted, SignatureState
 from gateway.mime.dates import date_of
 from gateway.mime.fields import decode_text
+from gateway.smime.argument import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +34,8 @@ def remarks(header: Header, author: Mailbox | None, results: Sequence[Judged], a
     """Yield the notes about signers and header; `at` is the time (aware) that they are judged at."""
     if len(results) > 1:
         yield Note("several_signers", str(len(results)))
-    if any(each.sha1 for each in results):
+    weak = [each.sha1 for each in results if Finding(11, NotTrusted, "weak_digest") in each.findings]
+    if weak and all(weak):  # of digests that are older still, there is nothing to say
         yield Note("sha1")
     for code in dict.fromkeys(code for each in results if each.answer is not None for code in each.answer.notes):
         yield Note(code)

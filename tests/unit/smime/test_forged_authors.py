@@ -7,7 +7,7 @@ from functools import lru_cache
 import pytest
 from cryptography import x509
 
-from gateway.core.verdict import SignatureState, row_of
+from gateway.core.verdict import Note, SignatureState, row_of
 from gateway.demo.authority import Credential, shared_key
 from gateway.pki.path import TrustAnchors
 from support.letters import (
@@ -90,6 +90,68 @@ def test_forged_author(field: bytes) -> None:
     """Lan's good signature, and another author for at least one reader (Cyrillic letters in the last two)."""
     own = HEAD.split(b"\r\n", maxsplit=1)[0]
     assert verdict(honest().replace(own, field, 1)) in {"signer_mismatch", "unreadable"}
+
+
+OWN_FORGERIES = [
+    b"From: =?utf-8?Q?hoang=2Elan=40soyte=2Esonglam=2Eexample=00?= <ke.trom@hopthu.example>",
+    b"From: =?utf-8?B?aG9hbmcubGFuQHNveXRlLnNvbmdsYW0uZXhhbXBsZQo=?= <ke.trom@hopthu.example>",
+    b'From: "=?utf-8?Q?hoang=2Elan=40soyte=2Esonglam=2Eexample=0D=0A?=" <ke.trom@hopthu.example>',
+    b"From: ke.trom@hopthu.example (=?utf-8?Q?hoang=2Elan=40soyte=2Esonglam=2Eexample=00?=)",
+    b"From: <hoang.lan@soyte.songlam.example:ke.trom@hopthu.example>",
+    b"From: <@soyte.songlam.example:ke.trom@hopthu.example>",
+    b"From: hoang.lan@soyte.songlam.example\r\n\t<ke.trom@hopthu.example>",
+    b"From: hoang.lan@soyte.songlam.example,ke.trom@hopthu.example",
+    b"From: hoang.lan@soyte.songlam.example:ke.trom@hopthu.example;",
+    b"FROM: ke.trom@hopthu.example\r\nfROM: hoang.lan@soyte.songlam.example",
+    b"FROM: ke.trom@hopthu.example\r\nFROM\t : hoang.lan@soyte.songlam.example",
+    b"From: ke.trom@hopthu.example\r\nFrom\xe2\x80\x8b: hoang.lan@soyte.songlam.example",
+]
+
+
+@pytest.mark.parametrize("field", OWN_FORGERIES)
+def test_own_signature_under_a_name_that_ends_early(field: bytes) -> None:
+    """The thief signs as himself, and some readers show Lan's mailbox as the author's (Mailsploit)."""
+    head = HEAD[HEAD.index(b"\r\n") :]
+    assert verdict(clear(PART, thief(), head=b"From: " + THIEF.encode() + head)) == "verified"
+    assert verdict(clear(PART, thief(), head=field + head)) in {"signer_mismatch", "unreadable"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "=?utf-8?Q?hoang.lan=40soyte.songlam.example=00?=@hopthu.example",
+        '"hoang.lan@soyte.songlam.example"@hopthu.example',
+        '"hoang.lan@soyte.songlam.example,"@hopthu.example',
+        '"<hoang.lan>"@hopthu.example',
+    ],
+)
+def test_mailbox_that_reads_as_another_though_it_is_certified(address: str) -> None:
+    """A careless authority certifies what some readers take for Lan's mailbox: nobody is the author then."""
+    own = authority().issue("x", address, key=shared_key("p256", 60))
+    found = judged(clear(PART, own, head=b"From: " + address.encode() + HEAD[HEAD.index(b"\r\n") :]))
+    assert (row_of(found.verdict).name, found.verdict.reason) == ("signer_mismatch", "malformed_from")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b'From: "hoang.lan@soyte.songlam.example" <ke.trom@hopthu.example>',
+        b'From: "hoang.lan@soyte.songlam.example"\r\n <ke.trom@hopthu.example>',
+        b"From: =?utf-8?Q?hoang=2Elan=40soyte=2Esonglam=2Eexample?= <ke.trom@hopthu.example>",
+        b"From: =?utf-8?B?aG9hbmcubGFuQHNveXRlLnNvbmdsYW0uZXhhbXBsZQ==?= <ke.trom@hopthu.example>",
+        b'From: "Lan <hoang.lan@soyte.songlam.example>" <ke.trom@hopthu.example>',
+        b"From: ke.trom@hopthu.example (hoang.lan@soyte.songlam.example)",
+        "From: hoang.lan\uff20soyte.songlam.example <ke.trom@hopthu.example>".encode(),
+    ],
+)
+def test_display_name_that_is_another_mailbox_is_told(field: bytes) -> None:
+    """Who signs as himself is verified as himself; that his display name is Lan's mailbox is noted."""
+    found = judged(clear(PART, thief(), head=field + HEAD[HEAD.index(b"\r\n") :]))
+    assert row_of(found.verdict).name == "verified"
+    assert str(found.author) == THIEF
+    assert Note("impersonation", LAN) in found.notes
+    own = field.replace(b"ke.trom@hopthu.example", LAN.encode())
+    assert not judged(clear(PART, lan(), head=own + HEAD[HEAD.index(b"\r\n") :])).noted("impersonation")
 
 
 @pytest.mark.parametrize(
