@@ -1,0 +1,203 @@
+"""Servers that hang, lie about their length, never end or lead elsewhere; names that lead inside; the mail goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.pki.needs import NOTHING_FOUND, Needs
+from support.asking import BESIDE, LEAF, ROOT, asking, settings, status
+from support.peers import free_port
+from support.responder import drip, endless, hang, ocsp_answer, page, redirect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.responder import Site
+
+CRL = ROOT.revocation_list()
+GOOD = ocsp_answer(LEAF, ROOT)
+
+
+@pytest.mark.parametrize("page_of_trouble", [hang, drip])
+async def test_a_server_that_hangs_or_drips(tmp_path: Path, site: Site, page_of_trouble: object) -> None:
+    """One answer takes the time limit at most, however busily it trickles."""
+    site.pages["/a.crl"] = page_of_trouble  # type: ignore[assignment]
+    async with asking(tmp_path, settings(site)) as found:
+        begun = time.monotonic()
+        evidence = await found.gather(status(lists=(site.url("/a.crl"),)))
+        assert time.monotonic() - begun < 0.9
+    assert (evidence.crls, evidence.troubles) == ((), (f"{site.name}: no_answer_in_time",))
+
+
+async def test_a_gigabyte_is_cut_off(tmp_path: Path, site: Site) -> None:
+    """No more is read than the settings allow, whether or not the length is told; nothing is kept."""
+    site.pages["/a.crl"] = endless
+    site.pages["/b.crl"] = page(CRL, Content_Length="1073741824")
+    async with asking(tmp_path, settings(site, max_octets=65536, timeout=5, patience=5)) as found:
+        evidence = await found.gather(status(lists=(site.url("/a.crl"), site.url("/b.crl"))))
+    assert evidence.troubles == (f"{site.name}: too_large",)
+    assert site.sent < 32 * 2**20, "what the sockets hold at most"
+
+
+async def test_a_bomb_is_not_unpacked(tmp_path: Path, site: Site) -> None:
+    """Compression is not asked for, and not taken."""
+    site.pages["/a.crl"] = page(gzip.compress(bytes(2**20)), Content_Encoding="gzip")
+    site.pages["/b.crl"] = page(gzip.compress(CRL), Content_Encoding="gzip")
+    async with asking(tmp_path, settings(site)) as found:
+        evidence = await found.gather(status(lists=(site.url("/a.crl"), site.url("/b.crl"))))
+    assert (evidence.crls, evidence.troubles) == ((), (f"{site.name}: compressed",))
+
+
+async def test_a_redirect_is_not_followed(tmp_path: Path, site: Site) -> None:
+    """Neither to the cloud's own addresses nor to the next page of the same site."""
+    site.pages["/a.crl"] = redirect("http://169.254.169.254/latest/meta-data/")
+    site.pages["/b.crl"] = redirect(site.url("/c.crl"))
+    site.pages["/c.crl"] = page(CRL)
+    async with asking(tmp_path, settings(site)) as found:
+        evidence = await found.gather(status(lists=(site.url("/a.crl"), site.url("/b.crl"))))
+    assert evidence.troubles == (f"{site.name}: redirect",)
+    assert site.asked["/c.crl"] == 0
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_a_listed_name_that_leads_inside(tmp_path: Path, site: Site, host: str) -> None:
+    """The address counts, not the name: without a listed network nothing private is connected to, nothing is sent."""
+    site.pages["/a.crl"] = page(CRL)
+    needs = status(lists=(f"http://{host}:{site.port}/a.crl",))
+    async with asking(tmp_path, settings(site, hosts=[f"{host}:{site.port}"], private_networks=[])) as found:
+        evidence = await found.gather(needs)
+    assert evidence.troubles == (f"{host}:{site.port}: not_a_public_address",)
+    assert site.asked == {}
+    async with asking(tmp_path, settings(site, hosts=[f"{host}:{site.port}"])) as found:
+        assert (await found.gather(needs)).crls == (CRL,)
+
+
+async def test_a_proxy_of_the_environment_is_not_used(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would connect wherever it likes."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    site.pages["/a.crl"] = page(CRL)
+    async with asking(tmp_path, settings(site)) as found:
+        assert (await found.gather(status(lists=(site.url("/a.crl"),)))).crls == (CRL,)
+
+
+async def test_a_site_that_is_down_costs_two_messages_at_most(tmp_path: Path, site: Site) -> None:
+    """After two troubles in a row it is left alone for a while: mail must not wait for it again and again."""
+    site.pages["/a"] = hang
+    needs = [status(lists=(site.url("/a"),), about=ROOT.issue(f"{number}")) for number in range(12)]
+    async with asking(tmp_path, settings(site, timeout=0.2)) as found:
+        begun = time.monotonic()
+        for each in needs:
+            assert (await found.gather(each)).crls == ()
+        assert time.monotonic() - begun < 0.8
+    assert site.asked["/a"] == 2
+
+
+async def test_all_servers_down(tmp_path: Path, site: Site) -> None:
+    """Many messages at once end in bounded time with nothing, each told what was in the way."""
+    dead = free_port()
+    hosts = [f"127.0.0.1:{dead}", site.name]
+    site.pages["/ocsp"] = hang
+    needs = [
+        status(ocsp=(site.url("/ocsp"),), lists=(f"http://127.0.0.1:{dead}/{number}.crl",), about=ROOT.issue("x"))
+        for number in range(60)
+    ]
+    async with asking(tmp_path, settings(site, hosts=hosts)) as found:
+        begun = time.monotonic()
+        evidence = await asyncio.gather(*map(found.gather, needs))
+        assert time.monotonic() - begun < 2.5
+    assert all((each.ocsps, each.crls, each.until) == ((), (), None) and each.troubles for each in evidence)
+
+
+async def test_a_hanging_responder_does_not_keep_the_lists_away(tmp_path: Path, site: Site) -> None:
+    """They are got while it hangs, and are enough."""
+    site.pages["/ocsp"] = hang
+    site.pages["/a.crl"] = page(CRL)
+    async with asking(tmp_path, settings(site, timeout=3, patience=1)) as found:
+        evidence = await found.gather(status(ocsp=(site.url("/ocsp"),), lists=(site.url("/a.crl"),)))
+    assert evidence.crls == (CRL,)
+
+
+async def test_what_comes_late_serves_the_next_message(tmp_path: Path, site: Site) -> None:
+    """Nobody waits longer than the patience, and the work is not lost."""
+
+    def slowly(site: Site, handler: object, body: bytes) -> None:
+        site.ended.wait(0.5)
+        page(CRL)(site, handler, body)  # type: ignore[arg-type]
+
+    site.pages["/a.crl"] = slowly
+    needs = status(lists=(site.url("/a.crl"),))
+    async with asking(tmp_path, settings(site, timeout=3, patience=0.2)) as found:
+        begun = time.monotonic()
+        first = await found.gather(needs)
+        assert time.monotonic() - begun < 0.4
+        assert first.troubles == ("patience: ended before an answer came",)
+        await asyncio.sleep(0.6)
+        assert (await found.gather(needs)).crls == (CRL,)
+    assert site.asked == {"/a.crl": 1}
+
+
+async def test_an_impatient_message_does_not_stop_the_others(tmp_path: Path, site: Site) -> None:
+    """A client that goes away cancels its own waiting only."""
+
+    def slowly(site: Site, handler: object, body: bytes) -> None:
+        site.ended.wait(0.3)
+        page(GOOD)(site, handler, body)  # type: ignore[arg-type]
+
+    site.pages["/ocsp"] = slowly
+    needs = status(ocsp=(site.url("/ocsp"),))
+    async with asking(tmp_path, settings(site, timeout=3, patience=2)) as found:
+        first = asyncio.create_task(found.gather(needs))
+        second = asyncio.create_task(found.gather(needs))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        assert (await second).ocsps == (GOOD,)
+    assert site.asked == {"/ocsp": 1}
+
+
+async def test_a_hundred_messages_are_one_request(tmp_path: Path, site: Site) -> None:
+    """Whoever needs the same at the same time shares one download; the next one takes it from the cache."""
+    site.pages["/a.crl"] = page(CRL)
+    site.pages["/ocsp"] = page(GOOD)
+    needs = [status(ocsp=(site.url("/ocsp"),)), status(lists=(site.url("/a.crl"),), about=BESIDE)] * 50
+    async with asking(tmp_path, settings(site)) as found:
+        evidence = await asyncio.gather(*map(found.gather, needs))
+        await found.gather(needs[0])
+    assert {each.crls or each.ocsps for each in evidence} == {(CRL,), (GOOD,)}
+    assert site.asked == {"/a.crl": 1, "/ocsp": 1}
+
+
+async def test_strangers_issuers_do_not_take_the_turns_of_lists(tmp_path: Path, site: Site) -> None:
+    """Whoever sends mail can name many places of a listed host that is slow; lists of others are still got."""
+    site.pages["/a.crl"] = page(CRL)
+    for number in range(64):
+        site.pages[f"/{number}"] = hang
+    async with asking(tmp_path, settings(site, timeout=5, patience=5)) as found:
+        flood = [
+            asyncio.create_task(found.gather(Needs(issuers=tuple(site.url(f"/{each * 8 + n}") for n in range(8)))))
+            for each in range(8)
+        ]
+        await asyncio.sleep(0.1)
+        begun = time.monotonic()
+        assert (await found.gather(status(lists=(site.url("/a.crl"),)))).crls == (CRL,)
+        assert time.monotonic() - begun < 1
+        assert sum(site.asked.values()) - 1 <= 2, "two at a time of one site"
+        for each in flood:
+            each.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
+
+
+async def test_before_the_start_nothing_is_found(tmp_path: Path, site: Site) -> None:
+    """No fault, and no request."""
+    from gateway.revocation.fetching import Revocation  # noqa: PLC0415 - the one test that does not start it
+    from support.asking import Clock  # noqa: PLC0415 - as above
+
+    found = Revocation(settings(site), tmp_path, Clock())
+    assert await found.gather(status(lists=(site.url("/a.crl"),))) == NOTHING_FOUND
+    assert site.asked == {}
