@@ -5,8 +5,8 @@ Nothing below the header block may change, and no mark of ours may say "verified
 
 from __future__ import annotations
 
-from gateway.tagging.forged import strip
+from gateway.tagging.forged import Stripped, strip, stripped
 from gateway.tagging.marks import tag
 from gateway.tagging.sentences import words
 
-__all__ = ["strip", "tag", "words"]
+__all__ = ["Stripped", "strip", "stripped", "tag", "words"]

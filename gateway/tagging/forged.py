@@ -7,50 +7,68 @@ hidden in a line that is no field. All other octets stay, and everything below t
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.message import Edit
 from gateway.mime.fields import read_header
 from gateway.mime.words import encode_text, fold
+from gateway.tagging.names import ARC_RESULTS_KEY, ODD_LINE_END, OUR_PREFIX, RESULTS_KEY, SENDER_KEY, is_ours
 from gateway.tagging.reading import seen
-from gateway.tagging.results import NAME, claims_ours
+from gateway.tagging.results import claims_any
 from gateway.tagging.subjects import cleaned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gateway.core.message import Message
     from gateway.mime.fields import Header
 
-SENDER_FIELD: Final = "X-Verified-Sender"
-VERDICT_FIELD: Final = "X-Gateway-Verdict"
-_SENDER: Final = SENDER_FIELD.lower()
-_RESULTS: Final = NAME.lower()
-_OUR_PREFIX: Final = "x-gateway-"
 _MAX_NAME: Final = 400
 """Octets in which the name of a field must end, whatever is hidden in it."""
 _LINE_END: Final = re.compile(rb"\r\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What one reader or another takes for the end of a line."""
-_ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _ORPHANS: Final = re.compile(rb"(?:[ \t][^\r\n]*(?:\r\n|[\r\n]|\Z))+")
 _LAST_LINE_END: Final = re.compile(_LINE_END.pattern.join((rb"(?:", rb")\Z")))
 
 
-def strip(message: Message, *, authserv_id: str) -> Message:
-    """Return the message without anything that passes for a mark of ours; raises `MimeError` over a limit.
+@dataclass(frozen=True, slots=True)
+class Stripped:
+    """A message without forged marks, and how many of each kind there were."""
+
+    message: Message
+    removed: Mapping[str, int]
+    """Kind ("our_field", "results", "subject_tag", "hidden_line", "orphan") -> how many, of those that there were."""
+
+
+def strip(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> Message:
+    """Return the message of `stripped`."""
+    return stripped(message, authserv_id=authserv_id, others=others).message
+
+
+def stripped(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> Stripped:
+    """Take out everything that passes for a mark of ours; raises `MimeError` over a limit.
 
     Removed are our own fields, results in our name or in nobody's, tags of ours in subjects (only then is a subject
-    written anew), and continuation lines above the first field, which would continue a field of ours.
+    written anew), and continuation lines above the first field, which would continue a field of ours. `others` are
+    names of servers that this message cannot have passed: results that bear them go as well.
     """
     header = read_header(message)
     section = message.read(0, header.stop)
     if b"\r\n" not in section and (end := section.find(b"\n\n")) >= 0:
         section = section[: end + 1]  # a file with bare line feeds: what stands below is its body to every reader
-    cuts, rewritten = _in_fields(section, header, authserv_id)
-    if len(section) != sum(len(each.raw) for each in header.fields) or _ODD_LINE_END.search(section):
-        cuts += _in_lines(section, header, (*cuts, *((each.start, each.stop) for each in rewritten)), authserv_id)
-    return message.splice((*_removals(section, cuts, rewritten), *rewritten)) if cuts or rewritten else message
+    names = (authserv_id, *others)
+    removed: Counter[str] = Counter()
+    cuts, rewritten = _in_fields(section, header, names, removed)
+    if len(section) != sum(len(each.raw) for each in header.fields) or ODD_LINE_END.search(section):
+        done = (*cuts, *((each.start, each.stop) for each in rewritten))
+        for start, stop, kind in _in_lines(section, header, done, names):
+            cuts.append((start, stop))
+            removed[kind] += 1
+    if not cuts and not rewritten:
+        return Stripped(message, {})
+    return Stripped(message.splice((*_removals(section, cuts, rewritten), *rewritten)), dict(removed))
 
 
 def orphans(section: bytes) -> int:
@@ -59,28 +77,36 @@ def orphans(section: bytes) -> int:
     return match.end() if match is not None else 0
 
 
-def _in_fields(section: bytes, header: Header, ours: str) -> tuple[list[tuple[int, int]], list[Edit]]:
+def _in_fields(
+    section: bytes, header: Header, names: Sequence[str], removed: Counter[str]
+) -> tuple[list[tuple[int, int]], list[Edit]]:
     """Return where fields stand that everybody reads as ours, and the edits that write subjects anew."""
     cuts: list[tuple[int, int]] = []
     rewritten: list[Edit] = []
     for field in header.fields:
         if field.stop > len(section):
             break
-        ours_by_name = field.key == _SENDER or field.key.startswith(_OUR_PREFIX)
-        if ours_by_name or (field.key == _RESULTS and claims_ours(field.value, ours)):
+        if is_ours(field.key):
             cuts.append((field.start, field.stop))
+            removed["our_field"] += 1
+        elif field.key in (RESULTS_KEY, ARC_RESULTS_KEY) and claims_any(field.key, field.value, names):
+            cuts.append((field.start, field.stop))
+            removed["results"] += 1
         elif field.key == "subject":
             text = cleaned(field.value)
             if text is not None:
                 rewritten.append(Edit(field.start, field.stop, fold(field.name, encode_text(text))))
+                removed["subject_tag"] += 1
     return cuts, rewritten
 
 
-def _in_lines(section: bytes, header: Header, done: Sequence[tuple[int, int]], ours: str) -> Iterator[tuple[int, int]]:
+def _in_lines(
+    section: bytes, header: Header, done: Sequence[tuple[int, int]], names: Sequence[str]
+) -> Iterator[tuple[int, int, str]]:
     """Yield where lines stand that only some readers take for a field of ours; `done` is dealt with already."""
     above = orphans(section)
     if above:
-        yield 0, above
+        yield 0, above, "orphan"
     known = {each.start for each in header.fields}
     waiting = deque(sorted(done))
     for start, stop in _loose_fields(section):
@@ -88,8 +114,8 @@ def _in_lines(section: bytes, header: Header, done: Sequence[tuple[int, int]], o
             waiting.popleft()
         if start < above or start in known or (waiting and waiting[0][0] <= start):
             continue
-        if _passes_for_ours(section[start:stop], ours):
-            yield start, stop
+        if _passes_for_ours(section[start:stop], names):
+            yield start, stop, "hidden_line"
 
 
 def _loose_fields(section: bytes) -> Iterator[tuple[int, int]]:
@@ -103,15 +129,18 @@ def _loose_fields(section: bytes) -> Iterator[tuple[int, int]]:
         yield begin, len(section)
 
 
-def _passes_for_ours(line: bytes, ours: str) -> bool:
+def _passes_for_ours(line: bytes, names: Sequence[str]) -> bool:
     """Return True if the line, with whatever hides in its name left out, is a field that could mislead."""
     name, colon, _ = seen(line[:_MAX_NAME].decode("utf-8", "ignore")).partition(":")
     if not colon:
         return False
     value = _LINE_END.sub(b" ", line.partition(b":")[2]).strip(b" \t")
-    if name == seen(_SENDER) or name.startswith(seen(_OUR_PREFIX)):
+    if name == seen(SENDER_KEY) or name.startswith(seen(OUR_PREFIX)):
         return True
-    return (name == seen(_RESULTS) and claims_ours(value, ours)) or (name == "subject" and cleaned(value) is not None)
+    results = next((each for each in (RESULTS_KEY, ARC_RESULTS_KEY) if name == seen(each)), None)
+    if results is not None:
+        return claims_any(results, value, names)
+    return name == "subject" and cleaned(value) is not None
 
 
 def _removals(section: bytes, cuts: Sequence[tuple[int, int]], rewritten: Sequence[Edit]) -> Iterator[Edit]:

@@ -1,32 +1,38 @@
-"""Puts our marks on judged mail: three fields above everything, and a tag in front of the subject (RFC 8601, RFC 2047).
+"""Puts our marks on judged mail: fields above everything, and a tag in front of the subject (RFC 8601, RFC 2047).
 
 Only a `Verified` verdict may bring `X-Verified-Sender` and the words of a verified tag. The body never changes.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
+from gateway.core.address import domain_key
+from gateway.core.boundary import NOTHING_SAID, BoundaryResults
 from gateway.core.decision import SubjectTag
 from gateway.core.message import Edit
-from gateway.core.verdict import Judgment, SignatureState, Verified, row_of
+from gateway.core.verdict import Judgment, Verified
 from gateway.mime.fields import read_header
-from gateway.mime.words import encode_text, fold
-from gateway.tagging.forged import SENDER_FIELD, VERDICT_FIELD, orphans
-from gateway.tagging.results import code, results_field
-from gateway.tagging.sentences import HEADERS_UNSIGNED, VERIFIED, subject_words, verified_name, words
+from gateway.tagging.facts import boundary_field, reason_field, sender_field, signer_fields, verdict_field
+from gateway.tagging.forged import orphans
+from gateway.tagging.results import results_field
+from gateway.tagging.seal import sealed
+from gateway.tagging.sentences import subject_words
 from gateway.tagging.subjects import put_before, tag_alone
 
 if TYPE_CHECKING:
-    from gateway.core.message import Message
+    import datetime as dt
+    from collections.abc import Sequence
 
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
+    from gateway.core.message import Message
+    from gateway.pki.family import Family
+    from gateway.tagging.seal import Sealing
+
 SubjectTags = SubjectTag | Literal["off", "on", "bad_only"]
 """As a rule or the settings choose it."""
 
 
-def tag(
+def tag(  # noqa: PLR0913 - one argument for each thing that is told
     message: Message,
     judgment: Judgment,
     *,
@@ -34,41 +40,30 @@ def tag(
     authserv_id: str,
     subject: SubjectTags,
     received_at: dt.datetime,
+    boundary: BoundaryResults = NOTHING_SAID,
+    families: Sequence[Family] = (),
+    seal: Sealing | None = None,
 ) -> Message:
     """Return the message with our marks; `message` must come from `strip`. Raises `MimeError` over a limit.
 
-    `agency` names the signers' agency where the registry knows it; `received_at` is aware. Octets of other fields stay,
-    continuation lines above the first field excepted: they would continue ours.
+    `agency` names the signers' agency where the registry knows it; `received_at` is aware; `families` are those whose
+    names may be shown. Octets of other fields stay, continuation lines above the first field excepted: they would
+    continue ours. With `seal` nothing may be changed afterwards; whoever has still to add fields calls `sealed` later.
     """
     header = read_header(message)
-    fields = results_field(judgment.verdict, header, authserv_id) + _verdict_field(judgment, agency, received_at)
-    if isinstance(judgment.verdict, Verified):
-        name = verified_name(judgment.verdict, agency)
-        fields += fold(SENDER_FIELD, encode_text(f"{VERIFIED}: {name}"))
+    verdict, ours = judgment.verdict, domain_key(authserv_id)
+    fields = results_field(verdict, header, authserv_id)
+    fields += verdict_field(judgment, agency, authserv_id=ours, at=received_at)
+    if isinstance(verdict, Verified):
+        fields += sender_field(verdict, agency, families, authserv_id=ours, at=received_at)
+    fields += signer_fields(judgment, families) + reason_field(judgment, agency) + boundary_field(boundary)
     text = _subject_words(judgment, agency, subject)
     # every subject there is: readers disagree on which of two they show
     subjects = [put_before(each, text) for each in header.all("subject")] if text is not None else []
     if text is not None and not subjects:
         fields += tag_alone(text)
-    return message.splice((Edit(0, orphans(message.read(0, header.stop)), fields), *subjects))
-
-
-def _verdict_field(judgment: Judgment, agency: str | None, received_at: dt.datetime) -> bytes:
-    """Return our own field: for programs up to the parenthesis, in which people read the Vietnamese text."""
-    verdict = judgment.verdict
-    vietnamese, _ = words(judgment, agency)
-    if not judgment.headers_signed and judgment.signature is not SignatureState.NONE:
-        vietnamese = f"{vietnamese} {HEADERS_UNSIGNED}"
-    parts = (
-        row_of(verdict).name,
-        f"reason={code(verdict.reason)}",
-        f"chain={judgment.chain.value}",
-        f"signature={judgment.signature.value}",
-        f"covers={'all' if judgment.covers_everything_shown else 'part'}",
-        f"headers={'signed' if judgment.headers_signed else 'unsigned'}",
-        f"at={received_at.astimezone(_VIETNAM).isoformat(timespec='seconds')}",
-    )
-    return fold(VERDICT_FIELD, "; ".join(parts).encode("ascii") + b" (" + encode_text(vietnamese) + b")")
+    marked = message.splice((Edit(0, orphans(message.read(0, header.stop)), fields), *subjects))
+    return sealed(marked, seal) if seal is not None else marked
 
 
 def _subject_words(judgment: Judgment, agency: str | None, subject: SubjectTags) -> str | None:

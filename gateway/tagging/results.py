@@ -1,6 +1,7 @@
-"""Authentication-Results: read as far as its authserv-id, and written with the method smime (RFC 8601, RFC 7281).
+"""Authentication-Results: read whose it is and what the server in front found, written with smime (RFC 8601, RFC 7281).
 
 What a certificate says must never leave its place in the field: values are quoted ASCII of bounded length, or dropped.
+A foreign result is read from the one field that may be believed, as a whole or not at all.
 """
 
 from __future__ import annotations
@@ -9,23 +10,46 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
+from gateway.core.boundary import NOTHING_SAID, RESULTS, BoundaryResults
 from gateway.core.verdict import row_of
 from gateway.mime.parameters import parameters
 from gateway.mime.words import fold
+from gateway.tagging.names import ARC_RESULTS_KEY, RESULTS_FIELD
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.core.verdict import Signer, Verdict
     from gateway.mime.fields import Header
 
-NAME: Final = "Authentication-Results"
 _TOKEN: Final = re.compile(rb"[^\x00-\x20\x7f()<>@,;:\\\"/\[\]?=]+")
 _QUOTED: Final = re.compile(rb'"((?:[^"\\\x00\r\n]|\\[^\x00\r\n])*)"')
 _VERSION: Final = re.compile(rb"[0-9]+")
+_INSTANCE: Final = re.compile(rb"[iI][ \t]*=[ \t]*[0-9]{1,3}")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9.-]+")
 _MOST_SIGNERS: Final = 4
 _MAX_ISSUER: Final = 400
 """Octets of an issuer's name as it is written; a longer one is left out, because half a name is another name."""
 _RDN: Final = re.compile(r"(?:[^\\,]|\\.)+")
+_MAX_FOREIGN: Final = 8192
+"""Octets of a field of the server in front; a longer one says nothing."""
+_STRING: Final = rb'"(?:[^"\\\x00\r\n]|\\[^\x00\r\n])*"'
+_PIECE: Final = re.compile(rb"\\?[()]|\\[^()]|[^\\()]+")
+"""Inside a comment."""
+_PLAIN: Final = re.compile(_STRING + rb'|\(|[^\\()"]+')
+"""Outside of comments."""
+_WORD: Final = rb"[A-Za-z0-9-]+"
+_VALUE: Final = rb"(?:" + _STRING + rb"|[^\x00-\x20\x7f()<>,;\"\\]+)"
+_RESULT: Final = re.compile(
+    rb"[ \t]*(?P<method>" + _WORD + rb")(?:[ \t]*/[ \t]*[0-9]+)?[ \t]*=[ \t]*(?P<result>" + _WORD + rb")"
+    rb"(?:[ \t]+reason[ \t]*=[ \t]*" + _VALUE + rb")?"
+    rb"(?:[ \t]+" + _WORD + rb"[ \t]*\.[ \t]*[A-Za-z0-9_-]+[ \t]*=[ \t]*" + _VALUE + rb")*[ \t]*"
+)
+"""One result without its comments (RFC 8601 2.2)."""
+_NONE: Final = re.compile(rb"[ \t]*none[ \t]*", re.IGNORECASE)
+_WORST_FIRST: Final = (
+    *("fail", "hardfail", "softfail", "policy", "permerror", "temperror", "neutral", "none", "pass"),
+)
 
 
 def authserv_id(value: bytes) -> str | None:
@@ -33,6 +57,12 @@ def authserv_id(value: bytes) -> str | None:
 
     The whole beginning must fit RFC 8601 2.2: an id, perhaps a version, and then the first result or "none".
     """
+    found = _claimed(value)
+    return found[0] if found is not None else None
+
+
+def _claimed(value: bytes) -> tuple[str, int] | None:
+    """Return whose results they are, and where these begin."""
     position = _blank(value, 0)
     match = _QUOTED.match(value, position) or _TOKEN.match(value, position)
     if match is None:
@@ -45,7 +75,7 @@ def authserv_id(value: bytes) -> str | None:
     if position < 0 or value[position : position + 1] != b";":
         return None
     try:
-        return octets.decode("utf-8")
+        return octets.decode("utf-8"), position + 1
     except UnicodeDecodeError:
         return None
 
@@ -67,6 +97,65 @@ def _blank(value: bytes, position: int) -> int:
     return len(value)
 
 
+def boundary(header: Header, authserv_id: str) -> BoundaryResults:
+    """Return what the server of this id says, read from the topmost field that bears its name.
+
+    One that stands lower may be older than that server. A field that is not all as RFC 8601 2.2 wants says nothing.
+    """
+    for field in header.all(RESULTS_FIELD):
+        found = _claimed(field.value)
+        if found is not None and same_id(found[0], authserv_id):
+            return _results(field.value, found[1]) if len(field.value) <= _MAX_FOREIGN else NOTHING_SAID
+    return NOTHING_SAID
+
+
+def _results(value: bytes, position: int) -> BoundaryResults:
+    plain = _uncommented(value[position:])
+    parts = _parts(plain) if plain is not None else []
+    if not parts or _NONE.fullmatch(plain or b""):
+        return NOTHING_SAID
+    found: dict[str, set[str]] = {}
+    for each in parts:
+        match = _RESULT.fullmatch(each)
+        if match is None:
+            return NOTHING_SAID
+        result = match["result"].decode("ascii").lower()
+        found.setdefault(match["method"].decode("ascii").lower(), set()).add(
+            result if result in RESULTS else "permerror"
+        )
+    dkim = found.get("dkim", set())
+    return BoundaryResults(
+        spf=_worst(found.get("spf", set())),
+        dkim="pass" if "pass" in dkim else _worst(dkim),
+        dmarc=_worst(found.get("dmarc", set())),
+    )
+
+
+def _worst(results: set[str]) -> str | None:
+    return min(results, key=_WORST_FIRST.index, default=None)
+
+
+def _uncommented(value: bytes) -> bytes | None:
+    """Return the value with a blank for each comment, None where a comment or a string does not end."""
+    pieces: list[bytes] = []
+    depth = position = 0
+    while position < len(value):
+        match = (_PIECE if depth else _PLAIN).match(value, position)
+        if match is None:
+            return None
+        position = match.end()
+        depth += {b"(": 1, b")": -1}.get(match[0], 0)
+        if not depth:
+            pieces.append(b" " if match[0] == b")" else match[0])
+    return b"".join(pieces) if not depth else None
+
+
+def _parts(plain: bytes) -> list[bytes]:
+    """Return what stands between the semicolons that are not in strings; the last one may be empty."""
+    parts = re.findall(rb"(?:" + _STRING + rb"|[^;\"])+", plain)
+    return parts if not parts or parts[-1].strip(b" \t") else parts[:-1]
+
+
 def same_id(one: str, other: str) -> bool:
     """Return True if two ids are the same to a careless reader: by IDNA, case and final dots."""
     return _id_key(one) == _id_key(other)
@@ -82,12 +171,26 @@ def claims_ours(value: bytes, ours: str) -> bool:
     return found is None or not found.strip(" \t.") or same_id(found, ours)
 
 
+def claims_any(key: str, value: bytes, names: Sequence[str]) -> bool:
+    """Return True if a field of this name (lower case) claims to be one of these servers', or does not say whose it is.
+
+    In a field of an ARC set the number of the set stands before the results (RFC 8617 4.1.1).
+    """
+    if key == ARC_RESULTS_KEY:
+        match = _INSTANCE.match(value, _blank(value, 0))
+        position = _blank(value, match.end()) if match is not None else len(value)
+        if value[position : position + 1] != b";":
+            return True
+        value = value[position + 1 :]
+    return any(claims_ours(value, each) for each in names)
+
+
 def results_field(verdict: Verdict, header: Header, ours: str) -> bytes:
     """Return the complete field, folded, ASCII: one result for each signer, all with the one verdict."""
     result = f'smime={row_of(verdict).result} reason="{code(verdict.reason)}"'
     part = _signature_part(header)
     results = [" ".join((result, *_properties(signer, part))) for signer in verdict.signers[:_MOST_SIGNERS]]
-    return fold(NAME, "; ".join((domain_key(ours), *(results or [result]))).encode("ascii"))
+    return fold(RESULTS_FIELD, "; ".join((domain_key(ours), *(results or [result]))).encode("ascii"))
 
 
 def code(reason: str) -> str:

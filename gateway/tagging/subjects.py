@@ -16,14 +16,28 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.message import Edit
 from gateway.mime.words import decode_text, encode_text, fold
 from gateway.tagging.reading import seen, seen_with_places
-from gateway.tagging.sentences import VERIFIED, WARNINGS
+from gateway.tagging.sentences import TAG_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gateway.mime.fields import Field
 
-_WORDS: Final = re.compile("|".join(re.escape(seen(each)) for each in (VERIFIED, *WARNINGS.values())))
+_UNREAD: Final = "\ufffd"
+
+
+def _pattern(words: str) -> str:
+    """Return what fits words as `seen` shows them; of letters outside ASCII any may be one that we could not decode.
+
+    Readers know charsets that we do not, such as VISCII.
+    """
+    return "".join(
+        re.escape(seen(each)) if each.isascii() else f"[{re.escape(seen(each))}{_UNREAD}]"
+        for each in unicodedata.normalize("NFC", words)
+    )
+
+
+_WORDS: Final = re.compile("|".join(map(_pattern, TAG_WORDS)))
 _MOST_PASSES: Final = 8
 """Tags inside tags are taken out so often; what still has one then loses all its punctuation."""
 _CAREFUL: Final = 4096
@@ -41,15 +55,22 @@ _ROUND: Final = frozenset(
 _CORNERS: Final = {"\u23a1": "Ps", "\u23a2": "Ps", "\u23a3": "Ps", "\u23a4": "Pe", "\u23a5": "Pe", "\u23a6": "Pe"}
 _SYMBOLS: Final = frozenset({"Ps", "Sm", "So", "Sc"})
 _SKIPPED: Final = frozenset({"Zs", "Cc", "Cf", "Mn", "Cn"})
+_MOST_LAYERS: Final = 4
+"""Encoded words inside encoded words are read so deep."""
+_OVERRIDES: Final = re.compile("[\u202d\u202e]+")
+"""What makes text be shown in another order than it is written (UAX 9 2.2): no language needs it in a subject."""
 _LOOSE: Final = re.compile(rb"=\?[ \t\r\n]*([^?]{1,80})\?[ \t\r\n]*([BbQq])[ \t\r\n]*\?([^?]*)\?=")
 _BLANK_LINES: Final = re.compile(rb"(?:[ \t]*\r?\n)+(?=[ \t])")
 
 
 def cleaned(value: bytes) -> str | None:
-    """Return the text of a subject without tags of ours, None if nobody reads one there; `value` is unfolded."""
+    """Return the text of a subject without tags of ours, None if nobody reads one there; `value` is unfolded.
+
+    Characters that turn the order of letters go as well: what is left is shown as it is written.
+    """
     text: str | None = None
     if len(value) > _CAREFUL:
-        return _letters(decode_text(value)) if any(_WORDS.search(seen(each)) for each in _readings(value)) else None
+        return _letters(decode_text(value)) if any(map(_suspicious, _readings(value))) else None
     for _ in range(_MOST_PASSES):
         marked, spans = next(((each, found) for each in _readings(value) if (found := _marks(each))), ("", []))
         if not spans:
@@ -57,6 +78,10 @@ def cleaned(value: bytes) -> str | None:
         text = _plain(_without(marked, spans))
         value = encode_text(text)
     return _letters(text or "")
+
+
+def _suspicious(text: str) -> bool:
+    return _WORDS.search(seen(text)) is not None or _OVERRIDES.search(text) is not None
 
 
 def _plain(text: str) -> str:
@@ -78,7 +103,10 @@ def _letters(text: str) -> str:
 
 
 def _marks(text: str) -> list[tuple[int, int]]:
-    """Return the spans of `text` that read as a tag of ours, in order."""
+    """Return the spans of `text` that read as a tag of ours, in order; first of all what turns the order of letters."""
+    overrides = [match.span() for match in _OVERRIDES.finditer(text)]
+    if overrides:
+        return overrides
     if _WORDS.search(seen(text)) is None:
         return []
     flat, places = seen_with_places(text)
@@ -142,14 +170,17 @@ def _closes(character: str, square: bool) -> bool:  # noqa: FBT001 - the kind of
 
 
 def _readings(value: bytes) -> Iterator[str]:
-    """Yield the texts that one reader or another shows: as RFC 2047 says, carelessly decoded, and decoded twice."""
+    """Yield the texts that one reader or another shows: as RFC 2047 says, carelessly, and again and again."""
     known: set[str] = set()
     for octets in (value, _LOOSE.sub(_strict_word, _as_utf8(value))):
         text = decode_text(octets)
-        for each in (text, decode_text(text.encode("utf-8", "replace")) if "=?" in text else text):
-            if each not in known:
-                known.add(each)
-                yield each
+        for _ in range(_MOST_LAYERS):
+            if text not in known:
+                known.add(text)
+                yield text
+            if "=?" not in text:
+                break
+            text = decode_text(text.encode("utf-8", "replace"))
 
 
 def _as_utf8(octets: bytes) -> bytes:

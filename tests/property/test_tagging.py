@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import re
 import unicodedata
 
 from hypothesis import given, settings
@@ -12,21 +13,28 @@ from hypothesis import strategies as st
 from gateway.core.address import Mailbox
 from gateway.core.message import Message
 from gateway.core.verdict import (
+    LESSER,
+    NOTES,
     VERDICTS,
     ChainState,
     Judgment,
+    Note,
     SignatureState,
     Signer,
     Verdict,
     Verified,
+    VerifiedLesser,
 )
-from gateway.mime.fields import decode_text, encode_text, read_header
+from gateway.mime.fields import MimeError, decode_text, encode_text, read_header
 from gateway.tagging import strip, tag
+from gateway.tagging.results import claims_ours
+from gateway.tagging.seal import Sealing, SealKeys, SealState, check, sealed
 from support.examples import examples
 
 NOW = dt.datetime(2026, 11, 24, 1, 30, tzinfo=dt.UTC)
 OURS = "mail.songlam.example"
 AUTHOR = Mailbox("soyte", "songlam.example")
+KEYS = SealKeys((("k1", b"s" * 32),))
 BRACKETS = "\uff3b\u3010\u3014\u27e6"
 INVISIBLE = "\u200b\u200d\u2060\ufeff\u00ad\u202e\u180e\ufe0f\u034f\u3164"
 
@@ -110,6 +118,11 @@ NAMES = st.sampled_from(
         b"From",
         b"Received",
         b"X-Other",
+        b"X_Verified.Sender",
+        b"ARC-Authentication-Results",
+        "X-G\u0430teway-Seal".encode(),
+        "\u0425-Verified-S\u0435nder".encode(),
+        "\u202eSubject".encode(),
     ]
 )
 VALUES = st.sampled_from(
@@ -119,6 +132,9 @@ VALUES = st.sampled_from(
         b"(c) MAIL.songlam.example 1; x=y",
         b"spf=pass",
         b"other.example; none",
+        b"i=1; mail.songlam.example; smime=pass",
+        b"i=1; other.example; none",
+        "\u202e]X :cựht cáx ãĐ[ Họp".encode(),
         b"Hop",
         "[Đã xác thực: X] Họp".encode(),
         b"a b\r\n c",
@@ -158,6 +174,38 @@ def test_nothing_is_added_by_strip(header: bytes, body: bytes) -> None:
     for each in read_header(Message.of(result)).fields:
         assert each.key != "x-verified-sender"
         assert not each.key.startswith("x-gateway-")
+        assert not (each.key == "authentication-results" and claims_ours(each.value, OURS))
+    assert check(Message.of(result), AUTHOR, KEYS) is SealState.ABSENT
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(HEADERS, BODIES, st.data())
+def test_a_sealed_message_cannot_be_changed(header: bytes, body: bytes, data: st.DataObject) -> None:
+    """A seal holds for each of its recipients, above whatever a mail store adds, and for no other octets."""
+    recipients = (AUTHOR, Mailbox("b", "thư.example"))
+    message = strip(Message.of(b"From: a@b.example\r\n" + header + body), authserv_id=OURS)
+    octets = sealed(message, Sealing(KEYS, recipients, NOW, OURS)).octets()
+    stored = Message.of(b"Return-Path: <>\r\nReceived: by x\r\n" + octets)
+    assert {check(stored, each, KEYS) for each in recipients} == {SealState.GOOD}
+    assert check(stored, Mailbox("c", "d.example"), KEYS) is SealState.WRONG_RECIPIENT
+    read = read_header(Message.of(octets))
+    places = [
+        *range(read.body, len(octets)),
+        *(place for each in read.fields[:2] for place in range(each.start + len(each.name), each.stop)),
+    ]
+    place = data.draw(st.sampled_from(places))
+    other = data.draw(st.integers(1, 255))
+    changed = octets[:place] + bytes([octets[place] ^ other]) + octets[place + 1 :]
+    try:
+        states = {check(Message.of(changed), each, KEYS) for each in recipients}
+    except MimeError:
+        return
+    assert SealState.GOOD not in states or unfolded(changed) == unfolded(octets)
+
+
+def unfolded(octets: bytes) -> bytes:
+    """Return the octets with white space made equal: how the seal's own field is folded says nothing."""
+    return re.sub(rb"(?:\r?\n)?[ \t]+", b" ", octets)
 
 
 TEXTS = st.one_of(
@@ -184,8 +232,16 @@ def judgments(draw: st.DrawFn) -> Judgment:
     kind = draw(st.sampled_from([row.kind for row in VERDICTS]))
     signers = tuple(draw(st.lists(SIGNERS, min_size=1, max_size=5)))
     reason = draw(st.sampled_from(["expired", "digest_mismatch", "new_reason", 'x"; smime=pass']))
-    verdict: Verdict = Verified("verified", signers, AUTHOR) if kind is Verified else kind(reason, signers)  # type: ignore[assignment]
-    return Judgment(verdict, ChainState.NONE, SignatureState.VALID, True, draw(st.booleans()), AUTHOR)
+    verdict: Verdict
+    if kind is Verified:
+        verdict = Verified("verified", signers, AUTHOR)
+    elif kind is VerifiedLesser:
+        verdict = VerifiedLesser(draw(st.sampled_from(LESSER)), signers, AUTHOR)
+    else:
+        verdict = kind(reason, signers)  # type: ignore[assignment]
+    chain = draw(st.sampled_from([ChainState.NONE, ChainState.VALID]))
+    notes = tuple(draw(st.lists(st.builds(Note, st.sampled_from(NOTES), TEXTS), max_size=3)))
+    return Judgment(verdict, chain, SignatureState.VALID, True, draw(st.booleans()), AUTHOR, (), notes)
 
 
 @settings(max_examples=examples(200), deadline=None)
@@ -222,7 +278,9 @@ def test_certificates_cannot_write_fields(judgment: Judgment, agency: str | None
     assert not read.defects
     names = [each.key for each in read.fields]
     verified = ["x-verified-sender"] if isinstance(judgment.verdict, Verified) else []
-    assert names == ["authentication-results", "x-gateway-verdict", *verified, "from", "subject"]
+    signers = ["x-gateway-signer"] * min(4, len(judgment.verdict.signers))
+    above = ["authentication-results", "x-gateway-verdict", *verified, *signers, "x-gateway-reason"]
+    assert names == [*above, "from", "subject"]
     octets = marked.octets()
     assert octets.isascii()
     assert all(len(line) < 998 for line in octets.split(b"\r\n"))

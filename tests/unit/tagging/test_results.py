@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.address import Mailbox
+from gateway.core.boundary import NOTHING_SAID, BoundaryResults
 from gateway.core.message import Message
 from gateway.core.verdict import (
     Indeterminate,
@@ -19,7 +20,8 @@ from gateway.core.verdict import (
     Verified,
 )
 from gateway.mime.fields import read_header
-from gateway.tagging.results import authserv_id, results_field
+from gateway.tagging.results import authserv_id, boundary, results_field
+from support.pace import soon
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "authentication-results"
 OURS = "mail.songlam.example"
@@ -108,3 +110,76 @@ def test_signers_are_bounded() -> None:
     """Nobody makes the field endless by signing often."""
     field = results_field(Invalid("bad_signature", (ONE,) * 50), read_header(Message.of(CLEAR)), OURS)
     assert field.count(b"smime=fail") == 4
+
+
+def found(*values: bytes, name: str = "mx.cuanho.example") -> BoundaryResults:
+    lines = b"".join(b"Authentication-Results: " + each + b"\r\n" for each in values)
+    return boundary(read_header(Message.of(b"Received: x\r\n" + lines + b"From: a@b.example\r\n\r\n")), name)
+
+
+COMMENTED = (
+    b"mx.cuanho.example;\r\n spf=pass (a: domain of \\) b; (c) dkim=pass) smtp.mailfrom=b.example;\r\n"
+    b' dkim=fail reason="a; dmarc=pass" header.d=b.example header.b="x/=";\r\n dmarc=fail (p=none) x.y=z'
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "results"),
+    [
+        (b"mx.cuanho.example; spf=pass smtp.mailfrom=a@b.example", ("pass", None, None)),
+        (b"MX.cuanho.example. 1; SPF=Pass; DKIM=fail; dmarc=none", ("pass", "fail", "none")),
+        (COMMENTED, ("pass", "fail", "fail")),
+        (b"mx.cuanho.example; dkim=fail header.i=@a; dkim=pass header.i=@b", (None, "pass", None)),
+        (b"mx.cuanho.example; spf=pass smtp.helo=a; spf=softfail smtp.mailfrom=b", ("softfail", None, None)),
+        (b"mx.cuanho.example; spf/1 = pass; dkim/1=pass", ("pass", "pass", None)),
+        (b"mx.cuanho.example; spf=invented; iprev=pass policy.iprev=192.0.2.1", ("permerror", None, None)),
+        (b'"mx.cuanho.example"; auth=pass smtp.auth="a b"; dmarc=pass;', (None, None, "pass")),
+        (b"mx.cuanho.example; spf=pass;; dmarc=pass", ("pass", None, "pass")),
+        (b"mx.cuanho.example; none", (None, None, None)),
+        (b"mx.cuanho.example; smime=pass", (None, None, None)),
+        # not as RFC 8601 has it: nothing is believed, not even what stands before
+        (b"mx.cuanho.example; spf=pass; dkim", (None, None, None)),
+        (b"mx.cuanho.example; spf=pass (never ends; dmarc=fail", (None, None, None)),
+        (b'mx.cuanho.example; spf=pass reason="never ends; dmarc=fail', (None, None, None)),
+        (b"mx.cuanho.example; spf=pass) ; dmarc=pass", (None, None, None)),
+        (b"mx.cuanho.example; spf=pass dmarc=pass", (None, None, None)),
+        (b"mx.cuanho.example; none; spf=pass", (None, None, None)),
+        (b"mx.cuanho.example; spf=pass x" + b"x" * 9000 + b".y=z", (None, None, None)),
+        # somebody else's
+        (b"mx.khac.example; spf=pass", (None, None, None)),
+        (b"(mx.cuanho.example;) mx.khac.example; spf=pass", (None, None, None)),
+        (b"spf=pass; mx.cuanho.example", (None, None, None)),
+    ],
+)
+def test_the_boundary_is_read(value: bytes, results: tuple[str | None, ...]) -> None:
+    """The field of the one server that is believed is read as a whole: comments and strings are no results."""
+    assert found(value) == BoundaryResults(*results)
+
+
+def test_the_topmost_field_of_that_server_counts() -> None:
+    """What stands lower may have come with the message; other servers' fields above do not matter."""
+    assert (
+        found(b"other.example; spf=pass", b"mx.cuanho.example; spf=fail", b"mx.cuanho.example; spf=pass").spf == "fail"
+    )
+    assert found(b"mx.cuanho.example; ?", b"mx.cuanho.example; spf=pass") == NOTHING_SAID
+    assert found() == NOTHING_SAID
+    assert not NOTHING_SAID.said
+    assert BoundaryResults(spf="pass").said
+
+
+def test_only_registered_results_are_told() -> None:
+    """No other word can get into a rule or a field."""
+    with pytest.raises(ValueError, match="unknown result"):
+        BoundaryResults(dkim="verified")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"(" * 8000, b"\\" * 8000, b'"' * 8000, b"a" * 8000, b"a=b c.d=" * 1000, b"a=b" + b" " * 8000 + b"?", b";" * 8000],
+    ids=range(7),
+)
+def test_reading_is_bounded(value: bytes) -> None:
+    """The largest field that is read takes a moment, however it was written."""
+    with soon(1):
+        found(b"mx.cuanho.example; spf=pass " + value)
+        found(b"mx.cuanho.example; " + value)

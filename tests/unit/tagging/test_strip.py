@@ -6,7 +6,8 @@ import pytest
 
 from gateway.core.message import Message
 from gateway.mime.fields import MimeError, decode_text, read_header
-from gateway.tagging import strip
+from gateway.tagging import Stripped, strip
+from gateway.tagging import stripped as count
 from support.pace import soon
 
 OURS = "thư.songlam.example"
@@ -42,6 +43,13 @@ def stripped(lines: bytes, ours: str = "mail.songlam.example") -> bytes:
         b"X-Verified\xe2\x80\x90Sender: another hyphen\r\n",
         b"X-Verified-Sender\xef\xbc\x9a another colon\r\n",
         b"X-Verified\xff-Sender: x\r\n",
+        b"X_Verified_Sender: x\r\nX-Verified.Sender: x\r\nX_Gateway--Verdict: verified\r\n",
+        "\u0425-V\u0435r\u0456fi\u0435d-S\u0435nd\u0435r: Cyrillic\r\n".encode(),
+        "X-G\u0430t\u0435w\u0430y-V\u0435rdict: verified\r\n".encode(),
+        "\uff38\uff0d\uff27\uff41\uff54\uff45\uff57\uff41\uff59\uff0d\uff33\uff45\uff41\uff4c: full width\r\n".encode(),
+        "X-Veri\u0301fied-Sender: a mark on a letter\r\n".encode(),
+        "X-Verified\u00ad-Sender: a soft hyphen\r\n".encode(),
+        "\u202eX-Verified-Sender: x\r\n".encode(),
     ],
 )
 def test_our_fields_go(lines: bytes) -> None:
@@ -55,8 +63,9 @@ def test_our_fields_go(lines: bytes) -> None:
         b"X-Verified: x\r\nX-Verified-Senders: x\r\nX-Gatewayed: x\r\nMy-X-Verified-Sender: x\r\n",
         b"X-Other: a\r\n X-Verified-Sender: a continuation line\r\n",
         b"a line without a colon\r\n",
-        b"X_Verified_Sender: x\r\nX-Gatewayed: x\r\na line without a colon\r\n",
-        b"ARC-Authentication-Results: i=1; mail.songlam.example; smime=pass\r\n",
+        b"X-Gatewayed: x\r\na line without a colon\r\n",
+        b"ARC-Authentication-Results: i=1; mx.other.example; smime=pass\r\n",
+        b"arc-authentication-results: (c) i = 12 (c) ; (c) mx.other.example 1; none\r\n",
         b"Subject:  double  blanks =?iso-8859-1?q?kept?=\r\n",
         b"Subject: \xff\xfe raw octets\r\n",
         b"Subject:\r\n folded   strangely\r\n\tX\r\n",
@@ -152,6 +161,39 @@ def test_results_in_our_name_go(value: bytes) -> None:
     """Results that claim to be ours go, and those of which nobody can say whose they are (RFC 8601 5)."""
     assert stripped(b"Authentication-Results: " + value + b"\r\n") == b""
     assert stripped(b"authentication-RESULTS :" + value + b"\r\n") == b""
+    assert stripped(b"ARC-Authentication-Results: i=1; " + value + b"\r\n") == b""
+    assert stripped("\u0410uthentic\u0430tion-Results: ".encode() + value + b"\r\n") == b""
+
+
+@pytest.mark.parametrize("value", [b"", b"1", b"i=1", b"mx.other.example; none", b"i=x; mx.other.example; none"])
+def test_arc_results_without_a_number_go(value: bytes) -> None:
+    """Results of an ARC set that cannot be read may be read as ours by somebody (RFC 8617 4.1.1)."""
+    assert stripped(b"ARC-Authentication-Results: " + value + b"\r\n") == b""
+
+
+def test_results_of_a_server_that_was_not_passed_go() -> None:
+    """The server in front is believed by its name: on mail from elsewhere that name is a forgery."""
+    theirs = b"Authentication-Results: mx.cuanho.example; dmarc=pass\r\n"
+    arc = b"ARC-Authentication-Results: i=1; MX.cuanho.example.; dmarc=pass\r\n"
+    message = Message.of(HEAD + theirs + arc + BODY)
+    kept = strip(message, authserv_id="mail.songlam.example")
+    assert kept.octets() == message.octets()
+    gone = count(message, authserv_id="mail.songlam.example", others=("mx.cuanho.example",))
+    assert gone.message.octets() == HEAD + BODY
+    assert gone.removed == {"results": 2}
+
+
+def test_what_was_removed_is_counted() -> None:
+    """Each kind of forgery is counted, so that it can be recorded; nothing is counted where nothing was."""
+    forged = (
+        b" orphan\r\nX-Verified-Sender: x\r\nX-Gateway-Seal: v=1\r\nX-Other: a\rX-Gateway-Verdict: x\r\n"
+        b"Authentication-Results: mail.songlam.example; smime=pass\r\n"
+    )
+    tags = "Subject: [Đã xác thực: X] a\r\nSubject: [Chữ ký dùng lại] b\r\n".encode()
+    found = count(Message.of(forged + tags + HEAD + BODY), authserv_id="mail.songlam.example")
+    assert found.removed == {"orphan": 1, "our_field": 2, "hidden_line": 1, "results": 1, "subject_tag": 2}
+    clean = Message.of(HEAD + BODY)
+    assert count(clean, authserv_id="mail.songlam.example") == Stripped(clean, {})
 
 
 @pytest.mark.parametrize(
@@ -212,8 +254,11 @@ def test_limits_refuse() -> None:
         b"X: a" + b"\rX-Verified-Sender: b" * 11000,
         b"X: a" + b"\n" * 250000,
         b"\xc2\xa0" * 125000,
+        b"Subject: " + "\u202e[".encode() * 60000 + "Đã xác thực]".encode(),
+        b"ARC-Authentication-Results: " + b"i=1 (" * 50000,
+        b"X" + b"-_." * 80000 + b": x",
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_work_is_bounded(line: bytes) -> None:
     """The largest header takes a moment, however its author wrote it."""

@@ -56,12 +56,45 @@ def word(octets: bytes, charset: str = "utf-8") -> bytes:
         ("Đã xác thực: X] x", "x"),
         ("[Chữ ký KHÔNG hợp lệ] [Đã xác thực: X] x", "x"),
         (TAG, ""),
+        ("[Cùng cơ quan, khác hộp thư: Sở Y tế] x", "x"),
+        ("[Tiêu đề đã bị thay đổi] x", "x"),
     ],
 )
 def test_forged_tags_go(subject: str, left: str) -> None:
     """Whatever reads as "[Đã xác thực" goes with its brackets; the rest of the subject stays."""
     assert cleaned(encode_text(subject)) == left
     assert cleaned(subject.encode()) == left
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "\u202e]\u1ebft Y \u1edfS :cựht cáx ãĐ[ x",
+        "\u202e[\u1ebft Y \u1edfS :cựht cáx ãĐ] x",
+        "[Đã \u202ecựht cáx: X] x",
+        "Hop \u202e]X :cựht\u202d\u202e cáx ãĐ[",
+    ],
+)
+def test_tags_written_backwards_go(subject: str) -> None:
+    """Characters that turn text go, so that what looked like a tag is shown in the order it was written in."""
+    assert cleaned(encode_text(subject)) == subject.replace("\u202e", "").replace("\u202d", "")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        word(word(word(TAG.encode()))),
+        b"=?VISCII?Q?[=D0=E3_x=E1c_th=F1c:_S=B7_Y_t=AA]?= x",
+        b"=?x-unknown?Q?[=D0=E3_x=E1c_th=F1c]?= x",
+        b"=?utf-7?Q?[+ARAA4w_x+AOE-c_th+Hu8-c:_X]?= x",
+    ],
+)
+def test_tags_in_odd_encodings_go(value: bytes) -> None:
+    """Encoded words in encoded words, and in charsets that only some readers know, hide no tag."""
+    left = cleaned(value)
+    assert left is not None
+    assert "[" not in left
+    assert "\u0110\u00e3" not in left
 
 
 @pytest.mark.parametrize(

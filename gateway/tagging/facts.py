@@ -1,0 +1,152 @@
+"""Our fields in which people and programs read who signed, why, and what the server in front found (RFC 5322 2.2).
+
+Up to the parenthesis a field is for programs: names and values of ours, ASCII. In it stand words for people, Vietnamese
+first, in which no certificate and no sender can end a list, close a bracket, or say what a verified tag says.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.boundary import NOTHING_SAID
+from gateway.core.verdict import ChainState, SignatureState, row_of
+from gateway.mime.words import encode_text, fold
+from gateway.tagging.names import BOUNDARY_FIELD, REASON_FIELD, SENDER_FIELD, SIGNER_FIELD, VERDICT_FIELD
+from gateway.tagging.reading import foreign
+from gateway.tagging.reasons import VERIFIED
+from gateway.tagging.results import code
+from gateway.tagging.sentences import HEADERS_UNSIGNED, note_words, verified_name, words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.boundary import BoundaryResults
+    from gateway.core.verdict import Judgment, Signer, Verified
+    from gateway.pki.family import Family
+
+_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
+_MOST_SIGNERS: Final = 4
+_HEADERS_UNSIGNED_EN: Final = "The header fields are not signed."
+_COMMON_NAME: Final = re.compile(r"(?:^|,)\s*CN=((?:[^\\,]|\\.)*)")
+_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{1,64}")
+_FAMILY: Final = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+def verdict_field(judgment: Judgment, agency: str | None, *, authserv_id: str, at: dt.datetime) -> bytes:
+    """Return the field that every judged message has; its first word is the verdict's name."""
+    vietnamese, _ = words(judgment, agency)
+    if _headers_unsigned(judgment):
+        vietnamese = f"{vietnamese} {HEADERS_UNSIGNED}"
+    notes = ",".join(dict.fromkeys(each.code for each in judgment.notes))
+    parts = (
+        row_of(judgment.verdict).name,
+        f"reason={code(judgment.verdict.reason)}",
+        f"chain={judgment.chain.value}",
+        f"signature={judgment.signature.value}",
+        f"covers={judgment.covers}",
+        f"headers={'signed' if judgment.headers_signed else 'unsigned'}",
+        *((f"notes={notes}",) if notes else ()),
+        f"by={authserv_id}",
+        f"at={_moment(at)}",
+    )
+    return _field(VERDICT_FIELD, "; ".join(parts), vietnamese)
+
+
+def reason_field(judgment: Judgment, agency: str | None) -> bytes:
+    """Return the field of sentences: the verdict, why, and every note, in Vietnamese, then in English."""
+    told = [words(judgment, agency)]
+    if _headers_unsigned(judgment):
+        told.append((HEADERS_UNSIGNED, _HEADERS_UNSIGNED_EN))
+    told += [note_words(each) for each in judgment.notes]
+    text = " / ".join(" ".join(dict.fromkeys(language)) for language in zip(*told, strict=True))
+    return fold(REASON_FIELD, encode_text(text))
+
+
+def sender_field(
+    verdict: Verified, agency: str | None, families: Sequence[Family], *, authserv_id: str, at: dt.datetime
+) -> bytes:
+    """Return the field that only a verified message has: whom, by which certificate, who says so, and when."""
+    author = verdict.author.key if verdict.author is not None else ""
+    naming = (each for each in verdict.signers if author in (address.lower() for address in each.addresses))
+    signer = next(naming, verdict.signers[0])
+    parts = (
+        f"{VERIFIED}: {verified_name(verdict, agency).replace(';', ',')}",
+        *_person(signer, families),
+        "lý do: nội dung đúng như đã ký, chứng thư có địa chỉ người gửi",
+        f"cổng thư: {authserv_id}",
+        f"lúc: {_moment(at)}",
+    )
+    return fold(SENDER_FIELD, encode_text("; ".join(parts)))
+
+
+def signer_fields(judgment: Judgment, families: Sequence[Family]) -> bytes:
+    """Return a field for each signer, four at most: "trusted" if its certificate is what it says, "claimed" if not."""
+    trusted = judgment.chain is ChainState.VALID and judgment.signature is SignatureState.VALID
+    signers = judgment.verdict.signers[:_MOST_SIGNERS]
+    return b"".join(_signer_field(each, families, trusted="trusted" if trusted else "claimed") for each in signers)
+
+
+def _signer_field(signer: Signer, families: Sequence[Family], *, trusted: str) -> bytes:
+    parts = [trusted]
+    if _HEXADECIMAL.fullmatch(signer.serial):
+        parts.append(f"serial={signer.serial}")
+    if _HEXADECIMAL.fullmatch(signer.fingerprint):
+        parts.append(f"sha256={signer.fingerprint}")
+    if signer.family and _FAMILY.fullmatch(signer.family):
+        parts.append(f"family={signer.family}")
+    if signer.claimed_signing_time is not None:
+        parts.append(f"claims={_moment(signer.claimed_signing_time)}")
+    if signer.timestamped_at is not None:
+        parts.append(f"timestamp={_moment(signer.timestamped_at)}")
+    if trusted == "trusted":
+        agency = foreign(signer.agency or "")
+        people = [*((f"cơ quan / agency: {agency}",) if agency else ()), *_person(signer, families)]
+    else:
+        people = ["chứng thư chưa được xác nhận / certificate not confirmed", *_person(signer, ())]
+    return _field(SIGNER_FIELD, "; ".join(parts), "; ".join(people))
+
+
+def _person(signer: Signer, families: Sequence[Family]) -> list[str]:
+    """Return who the certificate says it is for and from, in words; what cannot be shown is left out."""
+    family = next((each for each in families if each.name and each.name == signer.family), None)
+    told = (
+        ("người ký / signer", foreign(_common_name(signer.subject))),
+        ("nơi cấp / issuer", foreign(_common_name(signer.issuer))),
+        ("số / serial", signer.serial if _HEXADECIMAL.fullmatch(signer.serial) else ""),
+        ("loại / family", foreign(f"{family.vietnamese} / {family.english}") if family is not None else ""),
+    )
+    return [f"{label}: {value}" for label, value in told if value]
+
+
+def boundary_field(results: BoundaryResults) -> bytes:
+    """Return what the server in front said of the way here, or nothing; its words are not those of a signature."""
+    if results == NOTHING_SAID:
+        return b""
+    found = (("spf", results.spf), ("dkim", results.dkim), ("dmarc", results.dmarc))
+    return _field(
+        BOUNDARY_FIELD,
+        "; ".join(f"{method}={result}" for method, result in found if result is not None),
+        "Máy chủ phía trước cho biết đường đi của thư, không phải chữ ký số"
+        " / the server in front speaks of the way here, not of a signature",
+    )
+
+
+def _headers_unsigned(judgment: Judgment) -> bool:
+    return not judgment.headers_signed and judgment.signature is not SignatureState.NONE
+
+
+def _common_name(name: str) -> str:
+    """Return the last common name of an RFC 4514 text, the text itself where there is none."""
+    found = _COMMON_NAME.findall(name[:2000])
+    return re.sub(r"\\(.)", r"\1", found[-1]) if found else name
+
+
+def _moment(at: dt.datetime) -> str:
+    """Return an aware time as people here read it, and programs too (ISO 8601)."""
+    return at.astimezone(_VIETNAM).isoformat(timespec="seconds")
+
+
+def _field(name: str, programs: str, people: str) -> bytes:
+    return fold(name, programs.encode("ascii") + b" (" + encode_text(people) + b")")

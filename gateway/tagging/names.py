@@ -1,0 +1,32 @@
+"""Names of the fields that are ours, and what passes for one of them (RFC 5322 2.2, RFC 8601, RFC 8617).
+
+All of X-Gateway-* is ours: a field of that name in foreign mail is a forgery, whatever we write today.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SENDER_FIELD: Final = "X-Verified-Sender"
+VERDICT_FIELD: Final = "X-Gateway-Verdict"
+SIGNER_FIELD: Final = "X-Gateway-Signer"
+REASON_FIELD: Final = "X-Gateway-Reason"
+BOUNDARY_FIELD: Final = "X-Gateway-Boundary"
+SEAL_FIELD: Final = "X-Gateway-Seal"
+RESULTS_FIELD: Final = "Authentication-Results"
+ARC_RESULTS_FIELD: Final = "ARC-Authentication-Results"
+OUR_PREFIX: Final = "x-gateway-"
+SENDER_KEY: Final = SENDER_FIELD.lower()
+RESULTS_KEY: Final = RESULTS_FIELD.lower()
+ARC_RESULTS_KEY: Final = ARC_RESULTS_FIELD.lower()
+SEAL_KEY: Final = SEAL_FIELD.lower()
+ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""What only some readers take for the end of a line."""
+_BREAKS: Final = re.compile(r"[-_.]+")
+
+
+def is_ours(key: str) -> bool:
+    """Return True if a field's name (lower case) is one of ours, or one that an eye takes for it: x_verified.sender."""
+    plain = _BREAKS.sub("-", key)
+    return plain == SENDER_KEY or plain.startswith(OUR_PREFIX)
