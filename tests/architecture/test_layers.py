@@ -69,6 +69,7 @@ EXCUSED: Final = {("pki/pkix.py", "logging")}
 SPOKEN_TO_IN: Final = {
     "aioimaplib": {"mailbox"},
     "aiosmtpd": {"smtp"},
+    "aiohttp": {"revocation"},
     "argon2": {"smtp"},
     "asn1crypto": {"cms", "pki"},
     "pydantic": {"config"},
@@ -80,6 +81,7 @@ SPOKEN_TO_IN: Final = {
     "ruamel": {"yamltext"},
     "sqlalchemy": {"spool"},
     "typer": {"cli"},
+    "yarl": {"revocation"},
 }
 """Each foreign library and the only room that knows it; its exceptions become ours there."""
 EVERYWHERE: Final = {"cryptography", "structlog"}
