@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.app.copies import Filing, copies_of
 from gateway.app.findings import findings_of
 from gateway.app.journey import Rooms, join
 from gateway.app.presence import Presence, State
@@ -120,6 +121,7 @@ class Application:
             routes=self._routes,
             on_committed=self._dispatcher.wake,
         )
+        self._copies = copies_of(settings)
         self._journey = join(
             settings,
             self._parts.world,
@@ -128,7 +130,7 @@ class Application:
                 routes=self._routes,
                 bodies=self._bodies,
                 checks=self._checks,
-                hand_over=self._handover,
+                hand_over=Filing(self._handover, self._copies),
                 clock=clock,
                 recorder=recorder,
                 memory=self._memory,
@@ -159,6 +161,7 @@ class Application:
             recorder=recorder,
             hostname=self._settings.hostname,
             on_committed=self._dispatcher.wake,
+            copies=self._copies,
         )
 
     def _announced(self, listener: Listener) -> AnnouncedSize:
@@ -281,6 +284,7 @@ class Application:
         )
         await self._again.stop(DRAIN_SECONDS)
         await self._dispatcher.stop(DRAIN_SECONDS)
+        await self._copies.close()
         for task in tuple(self._tasks):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

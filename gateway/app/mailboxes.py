@@ -6,33 +6,30 @@ It has the keys of seals and reads everybody's mail, but no signing key: nothing
 from __future__ import annotations
 
 import asyncio
-import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.app.application import SystemClock
+from gateway.app.copies import access_to
+from gateway.app.seals import seal_keys
 from gateway.app.world import leniences, read_registry
 from gateway.config.base import MEBI
-from gateway.config.secrets import read_secret
 from gateway.config.trust import read_trust
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError, Mistakes, SetupError
 from gateway.core.octets import WINDOW
 from gateway.mailbox.finding import Finder
-from gateway.mailbox.imap import Server
 from gateway.mailbox.progress import Progress
 from gateway.mailbox.watch import Watch
 from gateway.mime.fields import read_header
 from gateway.pki.path import Revocation
 from gateway.smime.identity import Who, identified
 from gateway.smime.verify import verify
-from gateway.tagging.seal import SealKeys
 
 if TYPE_CHECKING:
     import datetime as dt
     from pathlib import Path
 
-    from gateway.config.inbound import TagSettings
     from gateway.config.mailbox import MailboxSettings
     from gateway.config.model import Settings
     from gateway.core.message import Message
@@ -91,32 +88,6 @@ def watch_of(settings: Settings) -> tuple[Watch, tuple[Mailbox, ...]]:
         clock=SystemClock(),
     )
     return watch, mailboxes
-
-
-def seal_keys(settings: TagSettings) -> SealKeys | None:
-    """Return the keys of seals, None without any; raises `SetupError`."""
-    if not settings.seals:
-        return None
-    try:
-        return SealKeys(tuple((each.id, read_secret(each.key)) for each in settings.seals))
-    except ValueError as error:
-        raise SetupError(f"tags.seals: {error}") from error
-
-
-def access_to(settings: MailboxSettings) -> tuple[Server, str]:
-    """Return the server and the master user's password; raises `SetupError`."""
-    host, _, port = settings.imap.rpartition(":")
-    context: ssl.SSLContext | None = None
-    if settings.tls == "tls":
-        try:
-            context = ssl.create_default_context(cafile=str(settings.tls_ca) if settings.tls_ca is not None else None)
-        except OSError as error:
-            raise SetupError(f"{settings.tls_ca}: no certificate can be read") from error
-    try:
-        password = read_secret(settings.password).decode("ascii")
-    except UnicodeDecodeError:
-        raise SetupError("mailbox.password: must be ASCII") from None
-    return Server(host.strip("[]"), int(port), context, settings.timeout), password
 
 
 def mailboxes_of(settings: MailboxSettings) -> tuple[Mailbox, ...]:

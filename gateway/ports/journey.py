@@ -97,6 +97,14 @@ class HandOver(Protocol):
         ...
 
 
+class Copies(Protocol):
+    """Files what was sent where its author keeps sent mail; never raises, and nobody waits for it."""
+
+    def file(self, consignments: Sequence[Consignment]) -> None:
+        """Take what was accepted or committed, at once; call it once for the same mail, after that is certain."""
+        ...
+
+
 class Recorder(Protocol):
     """Takes events; never raises and never blocks."""
 

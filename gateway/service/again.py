@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from gateway.core.events import Fact
     from gateway.core.queue import Consignment, Entry
-    from gateway.ports import Clock, KeptMail, Recorder
+    from gateway.ports import Clock, Copies, KeptMail, Recorder
     from gateway.service.intake import Journey
 
 BATCH: Final = 8
@@ -87,7 +87,7 @@ class Outcomes(Protocol):
 class Again:
     """Takes kept mail on: `run` in a task, `wake` to look now, `stop` at the end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument per room
         self,
         *,
         spool: KeptMail,
@@ -97,8 +97,13 @@ class Again:
         recorder: Recorder,
         hostname: str,
         on_committed: Callable[[], None],
+        copies: Copies | None = None,
     ) -> None:
-        """Keep the rooms; `journey` is asked for its world each time, `on_committed` wakes whoever delivers."""
+        """Keep the rooms; `journey` is asked for its world each time, `on_committed` wakes whoever delivers.
+
+        `copies` gets what is sent at last.
+        """
+        self._copies = copies
         self._spool = spool
         self._journey = journey
         self._outcomes = outcomes
@@ -208,6 +213,8 @@ class Again:
             await self._spool.exchange(entry.entry_id, entries)
             self._note(entry, tuple(each.entry_id for each in entries), "")
             self._on_committed()
+            if self._copies is not None:
+                self._copies.file(result)
 
     async def _end(self, entry: Entry, reply: Reply) -> None:
         """Store what a reply of ours makes of an entry: put off, given up with a notice, or kept for people."""
