@@ -35,7 +35,6 @@ MAX_OCTETS: Final = 32 * 1024 * 1024
 _KEPT_LISTS: Final = 64
 _KEPT_OCTETS: Final = 64 * 1024 * 1024
 _PARTIAL: Final = frozenset({ExtensionOID.ISSUING_DISTRIBUTION_POINT, ExtensionOID.DELTA_CRL_INDICATOR})
-_INTEGER: Final = 0x02
 _CRITICAL: Final = b"\x01\x01\xff"
 """How "critical" is encoded in every extension that is: octets without it hold none."""
 _BACK: Final = frozenset({x509.ReasonFlags.certificate_hold, x509.ReasonFlags.remove_from_crl})
@@ -207,26 +206,22 @@ def _kept_for(one: RevocationList, issuer: Certificate) -> _Kept | None:
 
 
 def _signed(one: RevocationList, issuer: Certificate) -> bool:
-    """Return whether the issuer's key signed the list, under the algorithm that is inside the signature as well."""
-    tbs, inside, outside = _parts(one.der)
-    if inside != outside:  # RFC 5280 5.1.1.2
-        return False
+    """Return whether the issuer's key signed the list; that it names one algorithm twice, the parser has seen to."""
     try:
         parameters, digest = one.parsed.signature_algorithm_parameters, one.parsed.signature_hash_algorithm
     except (UnsupportedAlgorithm, ValueError, TypeError):
         return False
-    return made_by(issuer.public_key, signature=one.parsed.signature, octets=tbs, parameters=parameters, digest=digest)
+    octets = _signed_part(one.der)
+    return made_by(
+        issuer.public_key, signature=one.parsed.signature, octets=octets, parameters=parameters, digest=digest
+    )
 
 
-def _parts(der: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return tbsCertList, the algorithm in it and the one outside, as they stand: the parser would print them anew."""
+def _signed_part(der: bytes) -> bytes:
+    """Return tbsCertList as it stands in the octets: the parser would print it anew, which takes 60 ms for a big one."""
     start, _ = _content(der, 0)
-    inner, middle = _content(der, start)
-    _, end = _content(der, middle)
-    if der[inner] == _INTEGER:  # the version
-        _, inner = _content(der, inner)
-    _, inner_end = _content(der, inner)
-    return der[start:middle], der[inner:inner_end], der[middle:end]
+    _, end = _content(der, start)
+    return der[start:end]
 
 
 def _content(der: bytes, start: int) -> tuple[int, int]:
@@ -238,8 +233,9 @@ def _content(der: bytes, start: int) -> tuple[int, int]:
 
 
 def _critical_entries(one: RevocationList) -> bool:
-    tbs, _, _ = _parts(one.der)
-    return _CRITICAL in tbs and any(extension.critical for entry in one.parsed for extension in entry.extensions)
+    return _CRITICAL in _signed_part(one.der) and any(
+        extension.critical for entry in one.parsed for extension in entry.extensions
+    )
 
 
 def _may_be_back(entry: x509.RevokedCertificate) -> bool:
