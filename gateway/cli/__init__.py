@@ -38,6 +38,8 @@ COMMANDS: Final = {
     "queue show": ("gateway.cli.queue", "show_one"),
     "queue release": ("gateway.cli.queue", "release"),
     "queue delete": ("gateway.cli.queue", "delete"),
+    "seal check": ("gateway.cli.seal", "check_file"),
+    "seal key": ("gateway.cli.seal", "new_key"),
     "canary": ("gateway.cli.canary", "canary"),
     "mailbox watch": ("gateway.cli.mailbox", "watch"),
 }
@@ -46,6 +48,7 @@ GROUPS: Final = {
     "keys": "Khóa ký: xem, tạm ngừng ngay, cho dùng lại / signing keys: see them, stop one at once, let it sign again.",
     "queue": "Hàng đợi: xem, cho đi, xóa thư bị giữ / the queue: see, release and delete mail that is kept.",
     "mailbox": "Hộp thư: nhãn màu cho thư không qua cổng / colored tags for mail that passed the gateway by.",
+    "seal": "Dấu niêm trên nhãn: kiểm tra, tạo khóa / the seal over our tags: check it, make a key for it.",
     "policy": "Quy định thư: kiểm tra, giải thích, thử, áp dụng / mail policies: check, explain, try out, apply.",
 }
 """Group -> what it is about."""
