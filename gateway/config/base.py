@@ -56,6 +56,19 @@ def _destination(text: str) -> str:
     return text if text == "*" else _domain(text)
 
 
+def _domains(text: str) -> str:
+    """Return the key of a domain, or "*." and the key of what the domains stand below."""
+    return f"*.{_domain(text[2:])}" if text.startswith("*.") else _domain(text)
+
+
+def _web_host(text: str) -> str:
+    """Check HOST or *.HOST, with or without :PORT; lower case as it is compared."""
+    match = re.fullmatch(r"((?:\*\.)?(?:[a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", text.lower())
+    if match is None or (match[2] is not None and not 0 < int(match[2]) <= _MAX_PORT):
+        raise ValueError("write HOST, *.HOST or HOST:PORT: no http://, no path")
+    return text.lower()
+
+
 def _client_name(text: str) -> str:
     """Check sha256:FINGERPRINT, dns:HOST or email:MAILBOX."""
     kind, _, name = text.partition(":")
@@ -104,6 +117,8 @@ Domain = Annotated[str, AfterValidator(_domain)]
 MailboxKey = Annotated[str, AfterValidator(_mailbox)]
 AuthorPattern = Annotated[str, AfterValidator(_author)]
 ClientName = Annotated[str, AfterValidator(_client_name)]
+Domains = Annotated[str, AfterValidator(_domains)]
+WebHost = Annotated[str, AfterValidator(_web_host)]
 Destination = Annotated[str, AfterValidator(_destination)]
 Network = Annotated[str, AfterValidator(_network)]
 Socket = Annotated[str, AfterValidator(_socket)]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gateway.config.base import MEBI, Domain, Name, Network, SecretReference, Strict
+from gateway.config.base import MEBI, Domain, Domains, Name, Network, SecretReference, Strict, WebHost
 
 
 class FamilySettings(Strict):
@@ -24,7 +24,7 @@ class FamilySettings(Strict):
     """PEM or DER files; those that `gateway trust add --family NAME` took in come on top."""
     intermediates: tuple[Path, ...] = ()
     uses: tuple[Literal["mail", "timestamps", "own_keys"], ...] = ("mail",)
-    domains: tuple[str, ...] = ()
+    domains: tuple[Domains, ...] = ()
     """Mail domains it may speak for: "tinh.example", "*.tinh.example"; empty: every domain."""
     allow: tuple[Literal["no_extended_key_usage", "no_extensions", "address_in_subject"], ...] = (
         "no_extended_key_usage",
@@ -36,8 +36,9 @@ class FamilySettings(Strict):
 class FetchSettings(Strict):
     """Fetching of revocation data and missing intermediates; plain HTTP, since what is fetched is signed."""
 
-    hosts: tuple[str, ...] = ()
-    """Hosts that may be asked, "ca.example" or "*.ca.example"; empty: nothing is ever fetched."""
+    hosts: tuple[WebHost, ...] = ()
+    """Hosts that may be asked, "ca.example" or "*.ca.example", on ports 80 and 443, else "ca.example:8080"; empty:
+    nothing is ever fetched."""
     private_networks: tuple[Network, ...] = ()
     """Addresses that are not public and may be asked all the same, such as an intranet's responder."""
     timeout: Annotated[float, Field(gt=0, le=60)] = 5.0

@@ -278,6 +278,16 @@ class Settings(Strict):
         """Where suspensions of keys stand."""
         return self.keys_state or self.spool.directory / STATE_FILE
 
+    @property
+    def trust_directory(self) -> Path:
+        """What `gateway trust add` took in."""
+        return self.trust.store or self.spool.directory / "trust"
+
+    @property
+    def revocation_directory(self) -> Path:
+        """Where fetched revocation data is kept."""
+        return self.spool.directory / "revocation"
+
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
         mistakes = [*self._doubles(), *self._loose_ends(), *self._gaps()]
