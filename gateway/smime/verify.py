@@ -7,7 +7,7 @@ raises and nothing fetches: what is missing or unexpected has its own verdict, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
@@ -23,6 +23,8 @@ from gateway.core.verdict import (
 )
 from gateway.mime.entity import parse
 from gateway.mime.fields import AuthorDefect, author_of, read_header
+from gateway.pki.needs import Needs, joined
+from gateway.pki.needs import needs_of as path_needs
 from gateway.smime.argument import Finding, gravest, verdict_of
 from gateway.smime.authors import author_findings, changed_headers, header_findings, headers_signed, named
 from gateway.smime.remarks import in_order, remarks
@@ -39,7 +41,18 @@ if TYPE_CHECKING:
     from gateway.pki.certificate import Certificate
     from gateway.pki.path import Revocation, TrustAnchors
 
-__all__ = ["Opened", "PathOf", "Stamp", "Trust", "judge", "open_message", "path_answer", "unreadable", "verify"]
+__all__ = [
+    "Opened",
+    "PathOf",
+    "Stamp",
+    "Trust",
+    "judge",
+    "needs_of",
+    "open_message",
+    "path_answer",
+    "unreadable",
+    "verify",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,43 @@ def judge(opened: Opened, trust: Trust) -> Judgment:
     notes += remarks(opened.header, author, results, trust.at)
     notes += _nested_notes(opened.structure, trust)
     return _conclude(opened, results, findings, in_order(notes))
+
+
+def needs_of(opened: Opened, trust: Trust) -> Needs:
+    """Return what somebody would have to fetch before `judge` can say more; bounded, and nothing twice.
+
+    Nobody fetches anything for a signature that does not fit: no data would make it better.
+    """
+    if not trust.anchors.anchors:
+        return Needs()
+    found = [
+        path_needs(
+            certificate,
+            trust=trust.anchors,
+            untrusted=(*data.certificates, *trust.untrusted),
+            crls=(*data.crls, *trust.crls),
+            ocsps=trust.ocsps,
+            at=trust.at,
+            revocation=trust.revocation,
+        )
+        for certificate, data in _fitting(opened, trust)
+    ]
+    return joined(found)
+
+
+def _fitting(opened: Opened, trust: Trust) -> Iterator[tuple[Certificate, SignedData]]:
+    """Yield the certificates whose signatures fit, with what came along."""
+    for found, digests in zip(opened.structure.signatures, opened.digests, strict=True):
+        if found.data is None:
+            continue
+        for signer, digest in zip(found.data.signers, digests, strict=True):
+            certificate = certificate_of(signer, found.data, trust)
+            if certificate is not None and fault_of(signer, found.content, digest, certificate) in _FIT:
+                yield certificate, found.data
+
+
+_FIT: Final = frozenset({None, "weak_digest"})
+"""Of `fault_of`: a weak digest may be excused by a setting, so what else there is to know counts."""
 
 
 def _judge_signers(

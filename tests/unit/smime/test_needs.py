@@ -1,0 +1,73 @@
+"""What has to be fetched before a message can be judged: for good signatures only, and bounded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from gateway.core.message import Message
+from gateway.demo.authority import Credential
+from gateway.pki.path import Revocation, TrustAnchors
+from gateway.smime.verify import Trust, judge, needs_of, open_message
+from support.forger import Forger, signed_data
+from support.letters import ASCII, LAN, NOW, clear, clear_entity, mail, text_part
+from support.tree import Node, root
+
+if TYPE_CHECKING:
+    from gateway.pki.needs import Needs
+
+PART = text_part("Chuyen 5 trieu dong.")
+TOP = root()
+
+
+def leaf(host: str, issuer: Node = TOP) -> Node:
+    """Return a certificate of Lan's that names where to ask about it."""
+    uri = x509.UniformResourceIdentifier(f"http://{host}/ocsp")
+    points = [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, uri)]
+    names = x509.SubjectAlternativeName([x509.RFC822Name(LAN)])
+    return issuer.issue("Lan", extensions=[names, x509.AuthorityInformationAccess(points)])
+
+
+def credential(node: Node) -> Credential:
+    return Credential(node.key, node.certificate.der, ())
+
+
+def needs(message: bytes, *, crls: tuple[bytes, ...] = (), revocation: Revocation = Revocation.HARD) -> Needs:
+    return needs_of(open_message(Message.of(message)), trust(crls, revocation))
+
+
+def trust(crls: tuple[bytes, ...] = (), revocation: Revocation = Revocation.HARD) -> Trust:
+    return Trust(TrustAnchors((TOP.certificate,), (), ()), (), crls, NOW, revocation)
+
+
+def test_state_of_the_signer_is_asked_for_once() -> None:
+    """A good signature needs the state of its certificate; with a fresh list at hand nothing is needed."""
+    signer = leaf("a.example")
+    message = clear(PART, credential(signer))
+    (asked,) = needs(message).statuses
+    assert (asked.certificate, asked.ocsp) == (signer.certificate.der, ("http://a.example/ocsp",))
+    assert not needs(message, revocation=Revocation.OFF)
+    fresh = (TOP.revocation_list(),)
+    assert not needs(message, crls=fresh)
+    assert judge(open_message(Message.of(message)), trust(fresh)).broken == ()
+
+
+def test_nothing_is_fetched_for_what_is_no_good_signature() -> None:
+    """Whoever sends broken signatures, or none, makes nobody fetch anything."""
+    message = clear(PART, credential(leaf("a.example")))
+    assert needs(message).statuses
+    assert not needs(message.replace(b"5 trieu", b"9 trieu"))
+    assert not needs(ASCII)
+    anchorless = Trust(TrustAnchors((), (), ()), (), (), NOW, Revocation.HARD)
+    assert not needs_of(open_message(Message.of(message)), anchorless)
+
+
+def test_needs_of_all_signers_are_joined_and_bounded() -> None:
+    """Each signer's certificate is asked about, the same one once."""
+    signers = [leaf(f"host{number}.example") for number in range(3)]
+    forgers = [Forger(credential(each)) for each in (*signers, signers[0])]
+    cms = signed_data([each.info(PART) for each in forgers], certificates=[each.certificate.der for each in signers])
+    found = needs(mail(clear_entity(PART, cms)))
+    assert [each.ocsp for each in found.statuses] == [(f"http://host{number}.example/ocsp",) for number in range(3)]
