@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from gateway.agencies.model import Named
+    from gateway.yamltext import Document
 
 __all__ = ["Agency", "Found", "Registry", "Subject"]
 
@@ -64,8 +65,7 @@ class Registry:
     @classmethod
     def load(cls, name: str, text: str) -> Registry:
         """Return the registry in a YAML file; raises one `SetupError` with every mistake as file:line:column."""
-        document = read_yaml(name, text, most_characters=_MOST_CHARACTERS, most_nodes=_MOST_NODES)
-        return cls.of(read_roll(document))
+        return cls.of(read_roll(read_agencies(name, text)))
 
     @classmethod
     def of(cls, roll: Roll) -> Registry:
@@ -189,6 +189,11 @@ class Registry:
                         if subject.organization in {None, *values["O"]} and subject.unit in {None, *values["OU"]}:
                             former = any(folded(each) == value for each in agency.former)
                             yield Found(agency, "former_name" if former else "subject", str(subject))
+
+
+def read_agencies(name: str, text: str) -> Document:
+    """Return a YAML file of agencies as a tree; raises `SetupError` where reading cannot go on."""
+    return read_yaml(name, text, most_characters=_MOST_CHARACTERS, most_nodes=_MOST_NODES)
 
 
 def _place(subject: Subject) -> str:

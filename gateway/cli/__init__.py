@@ -30,6 +30,10 @@ COMMANDS: Final = {
     "policy check": ("gateway.cli.policy", "check"),
     "policy replay": ("gateway.cli.policy_replay", "replay"),
     "policy apply": ("gateway.cli.policy_apply", "apply"),
+    "agencies check": ("gateway.cli.agencies", "check"),
+    "agencies show": ("gateway.cli.agencies", "show"),
+    "agencies import": ("gateway.cli.agencies", "take_in"),
+    "agencies export": ("gateway.cli.agencies", "give_out"),
     "keys list": ("gateway.cli.keys", "list_all"),
     "keys show": ("gateway.cli.keys", "show_one"),
     "keys suspend": ("gateway.cli.keys", "suspend"),
@@ -42,13 +46,16 @@ COMMANDS: Final = {
     "seal key": ("gateway.cli.seal", "new_key"),
     "canary": ("gateway.cli.canary", "canary"),
     "mailbox watch": ("gateway.cli.mailbox", "watch"),
+    "selftest forgery": ("gateway.cli.selftest", "forgery"),
 }
 """Command -> module and function; "GROUP WORD" is a command of a group."""
 GROUPS: Final = {
+    "agencies": "Danh bạ cơ quan: kiểm tra, tra cứu, nhập và xuất bảng / the registry: check, ask, import, export.",
     "keys": "Khóa ký: xem, tạm ngừng ngay, cho dùng lại / signing keys: see them, stop one at once, let it sign again.",
     "queue": "Hàng đợi: xem, cho đi, xóa thư bị giữ / the queue: see, release and delete mail that is kept.",
     "mailbox": "Hộp thư: nhãn màu cho thư không qua cổng / colored tags for mail that passed the gateway by.",
     "seal": "Dấu niêm trên nhãn: kiểm tra, tạo khóa / the seal over our tags: check it, make a key for it.",
+    "selftest": "Tự thử: nhãn giả có lọt vào hộp thư không / try whether forged marks reach a mailbox.",
     "policy": "Quy định thư: kiểm tra, giải thích, thử, áp dụng / mail policies: check, explain, try out, apply.",
 }
 """Group -> what it is about."""
