@@ -14,7 +14,6 @@ from gateway.app.copies import access_to
 from gateway.app.seals import seal_keys
 from gateway.app.world import leniences, read_registry
 from gateway.config.base import MEBI
-from gateway.config.trust import read_trust
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError, Mistakes, SetupError
 from gateway.core.octets import WINDOW
@@ -25,6 +24,7 @@ from gateway.mime.fields import read_header
 from gateway.pki.path import Revocation
 from gateway.smime.identity import Who, identified
 from gateway.smime.verify import verify
+from gateway.trust.anchors import read_trust
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -64,7 +64,7 @@ def watch_of(settings: Settings) -> tuple[Watch, tuple[Mailbox, ...]]:
     if settings.mailbox is None:
         raise SetupError("mailbox: is not configured")
     mistakes = Mistakes()
-    trust = mistakes.read(lambda: read_trust(settings.trust))
+    trust = mistakes.read(lambda: read_trust(settings.trust, settings.trust_directory))
     registry = mistakes.read(lambda: read_registry(settings.agencies))
     keys = mistakes.read(lambda: seal_keys(settings.tags))
     watched = settings.mailbox

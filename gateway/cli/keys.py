@@ -24,13 +24,14 @@ from rich.text import Text
 from gateway.cli.call import acting_user, printable, stop
 from gateway.cli.screen import show_narrow
 from gateway.config.load import load_settings
-from gateway.config.trust import read_certificates, read_trust
+from gateway.config.trust import read_certificates
 from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, FileKey, read_each
 from gateway.keys.files import certificate_place
 from gateway.keys.revocation import RevocationWatch
 from gateway.keys.suspensions import Suspension, Suspensions, append
 from gateway.record.logs import configure
+from gateway.trust.anchors import for_own_keys, read_trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,7 +187,7 @@ def _read(config: Path, label: str | None) -> tuple[list[Row], str | None]:
     if label is not None and not files:
         stop(2, f"{config}: there is no key {label!r}")
     try:
-        trust = read_trust(settings.trust)
+        trust = for_own_keys(read_trust(settings.trust, settings.trust_directory))
     except SetupError as error:
         stop(2, *error.mistakes)
     suspensions = Suspensions(settings.keys_state_file)

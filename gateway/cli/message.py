@@ -10,7 +10,8 @@ import datetime as dt
 import json
 import secrets
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,7 +21,7 @@ from gateway.agencies.registry import Registry
 from gateway.cli.call import complain, moment, stop
 from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_message
 from gateway.cli.report import as_object, print_report
-from gateway.config.trust import read_certificates, read_crls, read_trust, read_untrusted
+from gateway.config.trust import read_certificates, read_crls, read_untrusted
 from gateway.core.address import domain_key
 from gateway.core.decision import DateGap, SignatureForm
 from gateway.core.errors import InputError, Mistakes, ServiceError, SetupError
@@ -32,6 +33,7 @@ from gateway.smime.identity import Lenience, Who, identified
 from gateway.smime.own_work import check_own_work
 from gateway.smime.sign import Left, NoBoundaryError, prepare
 from gateway.smime.verify import verify as judge_message
+from gateway.trust.anchors import for_own_keys, read_trust
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +97,8 @@ def _signing_key(
         files = [each for each in settings.keys if each.label == key]
         suspensions = Suspensions(settings.keys_state_file)
         demand, lists = settings.keys_revocation, settings.trust.crls
-        watch = RevocationWatch(read_trust(settings.trust), files=lists, demand=demand, now=now)
+        pinned = for_own_keys(read_trust(settings.trust, settings.trust_directory))
+        watch = RevocationWatch(pinned, files=lists, demand=demand, now=now)
         if not files:
             raise SetupError(f"{config}: there is no key {key!r}")
     else:
@@ -257,22 +260,22 @@ def _world(
     judged_at = faults.read(lambda: moment(at))
     settings = faults.read(lambda: _settings(config)) if config is not None else None
     mode, agencies, allowed = revocation or Revocation.HARD, None, frozenset[Lenience]()
-    pinned: Sequence[Path] = ()
+    pinned: TrustAnchors | None = None
     if settings is not None:
-        trust, crls = (*settings.trust.anchors, *trust), (*settings.trust.crls, *crls)
-        pinned = settings.trust.intermediates
+        pinned = faults.read(partial(read_trust, settings.trust, settings.trust_directory))
         mode = revocation or Revocation(settings.trust.revocation)
         agencies = settings.agencies
         allowed = frozenset(each for each in Lenience if getattr(settings.verify, each.value) == "lesser")
     anchors = faults.read(lambda: read_certificates(trust)) or ()
-    completing = faults.read(lambda: read_certificates(pinned)) or ()
     others = faults.read(lambda: read_untrusted(untrusted, complain)) or ()
     lists = faults.read(lambda: read_crls(crls)) or ()
     registry = faults.read(lambda: _registry(agencies))
     faults.finish()
     if judged_at is None or registry is None:
         raise SetupError("nothing to judge by")
-    return _World(TrustAnchors(anchors, completing, lists), mode, judged_at, others, (), Who(registry, allowed))
+    pinned = pinned or TrustAnchors((), (), ())
+    pinned = replace(pinned, anchors=(*pinned.anchors, *anchors), crls=(*pinned.crls, *lists))
+    return _World(pinned, mode, judged_at, others, (), Who(registry, allowed))
 
 
 def _settings(config: Path) -> Settings:

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING
 from gateway.core.errors import InputError, SetupError
 from gateway.pki.certificate import Certificate
 from gateway.pki.lists import load_lists
-from gateway.pki.path import TrustAnchors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import TypeVar
-
-    from gateway.config.inbound import TrustSettings
 
     T = TypeVar("T")
 
@@ -48,27 +45,6 @@ def read_crls(paths: Sequence[Path]) -> tuple[bytes, ...]:
     if malformed:
         raise SetupError(*malformed)
     return found
-
-
-def read_trust(settings: TrustSettings) -> TrustAnchors:
-    """Return anchors, intermediates and revocation lists as their files have them; raises one `SetupError` for all."""
-    mistakes: list[str] = []
-
-    def collected(read: Callable[[Sequence[Path]], tuple[T, ...]], paths: Sequence[Path]) -> tuple[T, ...]:
-        try:
-            return read(paths)
-        except SetupError as error:
-            mistakes.extend(error.mistakes)
-        return ()
-
-    trust = TrustAnchors(
-        collected(read_certificates, settings.anchors),
-        collected(read_certificates, settings.intermediates),
-        collected(read_crls, settings.crls),
-    )
-    if mistakes:
-        raise SetupError(*mistakes)
-    return trust
 
 
 def _read(paths: Sequence[Path], load: Callable[[bytes], Sequence[T]], what: str) -> tuple[tuple[T, ...], list[str]]:
