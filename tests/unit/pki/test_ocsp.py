@@ -24,6 +24,7 @@ from gateway.pki.ocsp import (
     read_answer,
     request_for,
 )
+from support.answers import ocsp_answer
 from support.forger import raw
 from support.letters import NOW
 from support.tree import DAY, Node, root, usage
@@ -43,38 +44,9 @@ RESPONDER = SUB.issue("Trả lời", extensions=[SIGNING, usage("digital_signatu
 MINUTE = dt.timedelta(minutes=1)
 
 
-def answer(  # noqa: PLR0913 - an answer has that many parts that can be wrong
-    about: Certificate = LEAF,
-    *,
-    issuer: Node = SUB,
-    by: Node = SUB,
-    status: ocsp.OCSPCertStatus = ocsp.OCSPCertStatus.GOOD,
-    this: dt.datetime = NOW - DAY,
-    until: dt.datetime | None = NOW + DAY,
-    reason: x509.ReasonFlags | None = None,
-    certificates: tuple[Certificate, ...] | None = None,
-    named: hashes.HashAlgorithm | None = None,
-    digest: hashes.HashAlgorithm | None = None,
-    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
-) -> bytes:
+def answer(about: Certificate = LEAF, *, issuer: Node = SUB, by: Node = SUB, **parts: Any) -> bytes:
     """Return an OCSPResponse (DER), by default the issuer's own good one about LEAF."""
-    builder = ocsp.OCSPResponseBuilder().add_response(
-        cert=about.parsed,
-        issuer=issuer.certificate.parsed,
-        algorithm=named or hashes.SHA1(),  # noqa: S303 - names, no proof
-        cert_status=status,
-        this_update=this,
-        next_update=until,
-        revocation_time=NOW - DAY if status is ocsp.OCSPCertStatus.REVOKED else None,
-        revocation_reason=reason,
-    )
-    builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, by.certificate.parsed)
-    sent = certificates if certificates is not None else () if by is issuer else (by.certificate,)
-    if sent:
-        builder = builder.certificates([each.parsed for each in sent])
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(by.key, digest or hashes.SHA256()).public_bytes(serialization.Encoding.DER)  # type: ignore[arg-type]
+    return ocsp_answer(about, issuer=issuer, by=by, **parts)
 
 
 def several(*ders: bytes, change: Callable[[Any], None] = lambda basic: None) -> bytes:
