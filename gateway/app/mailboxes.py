@@ -6,7 +6,6 @@ It has the keys of seals and reads everybody's mail, but no signing key: nothing
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.app.application import SystemClock
@@ -16,14 +15,19 @@ from gateway.app.world import leniences, read_registry
 from gateway.config.base import MEBI
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError, Mistakes, SetupError
-from gateway.core.octets import WINDOW
+from gateway.judging.judges import Judges
+from gateway.judging.terms import Terms
 from gateway.mailbox.finding import Finder
 from gateway.mailbox.progress import Progress
 from gateway.mailbox.watch import Watch
-from gateway.mime.fields import read_header
 from gateway.pki.path import Revocation
+from gateway.revocation.fetching import Revocation as RevocationData
+from gateway.service.arrivals import open_arrival
+from gateway.service.impersonation import suspected
+from gateway.service.recognition import recognized
 from gateway.smime.identity import Who, identified
-from gateway.smime.verify import verify
+from gateway.spool.sightings import SqliteSightings
+from gateway.tagging.forged import stripped
 from gateway.trust.anchors import read_trust
 
 if TYPE_CHECKING:
@@ -34,60 +38,78 @@ if TYPE_CHECKING:
     from gateway.config.model import Settings
     from gateway.core.message import Message
     from gateway.core.verdict import Judgment
-    from gateway.pki.path import TrustAnchors
+    from gateway.ports import Judge, Sightings
 
 MOST_MAILBOXES: Final = 500
 """Of one process: more are shared among several, each with a list of its own."""
 _MAX_LIST: Final = MEBI
 
 
-class OwnJudge:
-    """A `ports.Judge` in this process, which holds no mail and no keys that sign."""
+class FullJudge:
+    """A `ports.Judge` that goes as far as the gateway with mail that comes in: identified, recognized, suspected."""
 
-    def __init__(self, trust: TrustAnchors, revocation: Revocation, who: Who) -> None:
-        """Judge by this trust until the process ends."""
-        self._trust, self._revocation, self._who = trust, revocation, who
+    def __init__(self, judge: Judge, *, who: Who, sightings: Sightings, authserv_id: str) -> None:
+        """Go on from this judge's word."""
+        self._judge, self._who, self._sightings, self._authserv_id = judge, who, sightings, authserv_id
 
     async def judge(self, message: Message, *, at: dt.datetime, source: str) -> Judgment:
-        """Return the judgment (see `ports.Judge`); large messages in a thread, so that others are not held up."""
-        del source  # the callers take turns
-        work = partial(verify, message, trust=self._trust, revocation=self._revocation, at=at, untrusted=(), crls=())
-        judgment = await asyncio.to_thread(work) if len(message) > WINDOW else work()
+        """Return the judgment (see `ports.Judge`); a replay is one here as well."""
+        judgment = await self._judge.judge(message, at=at, source=source)
         try:
-            return identified(judgment, read_header(message), self._who)
-        except InputError:  # a header over the limits: the judgment says so already
+            opened = open_arrival(stripped(message, authserv_id=self._authserv_id).message)
+        except InputError:  # over the limits: the judgment says so already
             return judgment
+        judgment = identified(judgment, opened.header, self._who)
+        judgment = await recognized(judgment, opened.header, at=at, sightings=self._sightings)
+        return suspected(judgment, message, opened.entity, self._who.registry)
 
 
-def watch_of(settings: Settings) -> tuple[Watch, tuple[Mailbox, ...]]:
-    """Return the watch and the mailboxes to give it; raises one `SetupError` with all mistakes."""
-    if settings.mailbox is None:
-        raise SetupError("mailbox: is not configured")
-    mistakes = Mistakes()
-    trust = mistakes.read(lambda: read_trust(settings.trust, settings.trust_directory))
-    registry = mistakes.read(lambda: read_registry(settings.agencies))
-    keys = mistakes.read(lambda: seal_keys(settings.tags))
-    watched = settings.mailbox
-    access = mistakes.read(lambda: access_to(watched))
-    mailboxes = mistakes.read(lambda: mailboxes_of(watched))
-    progress = mistakes.read(lambda: _progress(watched, settings.spool.directory))
-    mistakes.finish()
-    assert trust is not None  # noqa: S101 - no mistakes, so nothing is missing
-    assert registry is not None  # noqa: S101 - as above
-    assert access is not None  # noqa: S101 - as above
-    assert mailboxes is not None  # noqa: S101 - as above
-    assert progress is not None  # noqa: S101 - as above
-    judge = OwnJudge(trust, Revocation(settings.trust.revocation), Who(registry, leniences(settings.verify)))
-    server, password = access
-    watch = Watch(
-        watched,
-        server=server,
-        password=password,
-        finder=Finder(judge=judge, keys=keys, authserv_id=settings.tags.authserv_id),
-        progress=progress,
-        clock=SystemClock(),
-    )
-    return watch, mailboxes
+class MailboxWatch:
+    """Everything of one process that watches mailboxes."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Build it; raises one `SetupError` with all mistakes. Nothing connects before `run`."""
+        if settings.mailbox is None:
+            raise SetupError("mailbox: is not configured")
+        watched, mistakes, clock = settings.mailbox, Mistakes(), SystemClock()
+        directory = watched.state or settings.spool.directory / "mailbox"
+        trust = mistakes.read(lambda: read_trust(settings.trust, settings.trust_directory))
+        registry = mistakes.read(lambda: read_registry(settings.agencies))
+        keys = mistakes.read(lambda: seal_keys(settings.tags))
+        access = mistakes.read(lambda: access_to(watched))
+        mailboxes = mistakes.read(lambda: mailboxes_of(watched))
+        progress = mistakes.read(lambda: _progress(directory))
+        mistakes.finish()
+        assert trust is not None  # noqa: S101 - no mistakes, so nothing is missing
+        assert registry is not None  # noqa: S101 - as above
+        assert access is not None  # noqa: S101 - as above
+        assert mailboxes is not None  # noqa: S101 - as above
+        assert progress is not None  # noqa: S101 - as above
+        self.mailboxes = mailboxes
+        self._sightings = SqliteSightings(settings.spool, settings.verify)
+        self._data = RevocationData(settings.trust.fetch, directory / "revocation", clock.now)
+        self._judges = Judges(settings.verify, Terms(trust, Revocation(settings.trust.revocation)), self._data)
+        authserv_id, who = settings.tags.authserv_id, Who(registry, leniences(settings.verify))
+        judge = FullJudge(self._judges, who=who, sightings=self._sightings, authserv_id=authserv_id)
+        self.watch = Watch(
+            watched,
+            server=access[0],
+            password=access[1],
+            finder=Finder(judge=judge, keys=keys, authserv_id=authserv_id),
+            progress=progress,
+            clock=clock,
+        )
+
+    async def run(self) -> None:
+        """Watch until canceled; raises `ServiceError` where no judge becomes ready."""
+        await self._data.start()
+        try:
+            await self._judges.start()
+            await self.watch.run(self.mailboxes)
+        finally:
+            await self._judges.close()
+            await self._data.close()
+            await asyncio.to_thread(self._sightings.close)
 
 
 def mailboxes_of(settings: MailboxSettings) -> tuple[Mailbox, ...]:
@@ -125,8 +147,7 @@ def _lines(file: Path | None) -> list[str]:
         raise SetupError(f"{file}: not UTF-8") from None
 
 
-def _progress(settings: MailboxSettings, spool: Path) -> Progress:
-    directory = settings.state or spool / "mailbox"
+def _progress(directory: Path) -> Progress:
     try:
         return Progress(directory)
     except OSError as error:

@@ -10,21 +10,15 @@ import contextlib
 import signal
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from gateway.app.mailboxes import watch_of
+from gateway.app.mailboxes import MailboxWatch
 from gateway.cli.call import DEFAULT_CONFIG, stop
 from gateway.config.load import load_settings
-from gateway.core.errors import SetupError
+from gateway.core.errors import ServiceError, SetupError
 from gateway.record.logs import configure
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gateway.core.address import Mailbox
-    from gateway.mailbox.watch import Watch
 
 
 def watch(
@@ -35,18 +29,21 @@ def watch(
     try:
         settings = load_settings(config)
         configure(settings.log_level)
-        made, mailboxes = watch_of(settings)
+        made = MailboxWatch(settings)
     except SetupError as error:
         stop(2, *error.mistakes)
     if check:
-        sys.stdout.write(f"{len(mailboxes)} mailbox(es)\n")
+        sys.stdout.write(f"{len(made.mailboxes)} mailbox(es)\n")
         return
-    asyncio.run(_watch(made, mailboxes))
+    try:
+        asyncio.run(_watch(made))
+    except ServiceError as error:
+        stop(2, f"cannot start: {error}")
 
 
-async def _watch(made: Watch, mailboxes: Sequence[Mailbox]) -> None:
+async def _watch(made: MailboxWatch) -> None:
     loop = asyncio.get_running_loop()
-    task = loop.create_task(made.run(mailboxes))
+    task = loop.create_task(made.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):

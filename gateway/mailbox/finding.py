@@ -59,7 +59,7 @@ class Finder:
         self._authserv_id = authserv_id
 
     async def find(self, octets: bytes, *, recipient: Mailbox, at: dt.datetime) -> Finding:
-        """Return the finding for a message as it lies in a mailbox of `recipient`; never raises."""
+        """Return the finding for a message as it lies in a mailbox of `recipient`; `at` is aware."""
         message = Message.of(octets)
         state = self._seal(message, recipient)
         if state is SealState.GOOD:
@@ -68,9 +68,10 @@ class Finder:
         judgment = await self._judge.judge(message, at=at, source=f"{SOURCE}{recipient.key}")
         name = row_of(judgment.verdict).name
         keywords = keywords_of(name, {each.code for each in judgment.notes})
-        # mail passed on inside, to another mailbox than the seal names, is no forgery: it is judged, and that is all
-        if state is not SealState.WRONG_RECIPIENT and not keywords & GREEN and self._forged(message):
-            return Finding(keywords | {IMPERSONATION}, "forged_marks", name)
+        # mail passed on inside, to another mailbox than the seal names, is no forgery: it is judged, and that is all;
+        # a good signature is no excuse: it says who signed, forged marks say who somebody else would like to be
+        if state is not SealState.WRONG_RECIPIENT and self._forged(message):
+            return Finding((keywords - GREEN) | {IMPERSONATION}, "forged_marks", name)
         return Finding(keywords, "judged", name)
 
     def _seal(self, message: Message, recipient: Mailbox) -> SealState:

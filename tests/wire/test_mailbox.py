@@ -157,7 +157,7 @@ def test_mail_is_colored_as_it_deserves(room: Dovecot, signed: bytes) -> None:
         (PLAIN, "$verifiedagency $SignatureInvalid", set()),
         (signed, "", {VERIFIED}),
         (signed.replace(b"08:00", b"09:00"), VERIFIED, {INVALID}),
-        (GREEN_MARKS + signed, "", {VERIFIED}),
+        (GREEN_MARKS + signed, VERIFIED, {IMPERSONATION}),
     ]
     with wire_cutter(room.imap_port) as line, watching(line, me):
         for octets, before, _ in cases:
