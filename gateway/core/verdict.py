@@ -115,7 +115,15 @@ class Replayed(_Verdict):
     """A signature seen before on another message."""
 
 
-LESSER: Final = ("same_agency", "successor_domain", "delegate", "headers_changed", "sha1", "list_copy")
+LESSER: Final = (
+    "same_agency",
+    "successor_domain",
+    "delegate",
+    "headers_changed",
+    "sha1",
+    "list_copy",
+    "replay_unknown",
+)
 """Every reason for which a good signature is less than `Verified`; each has words of its own."""
 
 

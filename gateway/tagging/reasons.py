@@ -44,6 +44,10 @@ REASONS: Final = {
         "Thuật toán khai báo không khớp với khóa của người ký.",
         "The algorithm announced does not fit the signer's key.",
     ),
+    "attributes_as_content": (
+        "Nội dung được ký là một khối dữ liệu lấy từ chữ ký khác.",
+        "What is signed is a block of data taken from another signature.",
+    ),
     "unknown_algorithm": ("Thuật toán ký không được hỗ trợ.", "The signature algorithm is not supported."),
     "unknown_key": ("Loại khóa của người ký không được hỗ trợ.", "The signer's kind of key is not supported."),
     # certificates and their paths
@@ -192,22 +196,9 @@ REASONS: Final = {
         "Nơi cấp chứng thư không được nói thay tên miền của người gửi.",
         "The certificate's family may not speak for the sender's domain.",
     ),
-    # answers about revocation
-    "ocsp_unknown": (
-        "Máy chủ OCSP không biết chứng thư này.",
-        "The OCSP responder does not know the certificate.",
-    ),
-    "ocsp_try_later": (
-        "Máy chủ OCSP đang bận, chưa trả lời được.",
-        "The OCSP responder asked to be asked again later.",
-    ),
-    "ocsp_unusable": (
-        "Câu trả lời OCSP không dùng được.",
-        "The OCSP answer cannot be used.",
-    ),
-    "revocation_unreachable": (
-        "Không kết nối được máy chủ thu hồi chứng thư.",
-        "No server of revocation data could be reached.",
+    "not_for_timestamps": (
+        "Chứng thư không dùng cho dấu thời gian.",
+        "The certificate is not meant for timestamps.",
     ),
     # the process that judges
     "judge_died": (

@@ -186,6 +186,11 @@ LESSER_WORDS: Final = {
         "Nội dung đúng như người gửi đã ký, được danh sách thư chuyển tiếp với tiêu đề khác",
         "The content is what its sender signed; a mailing list passed it on under another subject",
     ),
+    "replay_unknown": (
+        "Chưa rõ có phải thư gửi lại",
+        "Nội dung đúng như người gửi đã ký, nhưng chưa kiểm tra được thư có bị gửi lại hay không",
+        "The content is what its sender signed; whether it was sent before as other mail cannot be found out now",
+    ),
 }
 """Reason -> words in a subject, Vietnamese, English. None begins as the words of a verified tag do."""
 _NAMES_AGENCY: Final = frozenset({"same_agency", "successor_domain"})

@@ -220,6 +220,7 @@ def test_words_are_in_both_languages() -> None:
         ("headers_changed", "Tiêu đề đã bị thay đổi"),
         ("sha1", "Ký bằng SHA-1, không còn an toàn"),
         ("list_copy", "Bản chuyển qua danh sách thư"),
+        ("replay_unknown", "Chưa rõ có phải thư gửi lại"),
     ],
 )
 def test_a_lesser_verdict_is_told_as_a_difference(reason: str, told: str) -> None:

@@ -43,6 +43,15 @@ def test_signature_reasons_have_sentences() -> None:
     assert codes - REASONS.keys() == set()
 
 
+def test_signers_and_judges_reasons_have_sentences() -> None:
+    """A code given where signers are judged, or where judging itself failed, is explained to people."""
+    files = [*(GATEWAY / "judging").glob("*.py"), GATEWAY / "smime" / "signers.py"]
+    text = "".join(each.read_text(encoding="utf-8") for each in files)
+    codes = set(re.findall(r'"(judge_\w+|attributes_\w+)"', text))
+    assert {"judge_died", "attributes_as_content"} <= codes
+    assert codes - REASONS.keys() == set()
+
+
 def test_every_sentence_is_whole() -> None:
     """Sentences end, are Vietnamese and English, and never use the verified words."""
     for vietnamese, english in REASONS.values():
