@@ -22,7 +22,8 @@ COMMANDS: Final = {
     "demo": ("gateway.cli.demo", "demo"),
     "passwd": ("gateway.cli.login", "passwd"),
     "sign": ("gateway.cli.message", "sign"),
-    "verify": ("gateway.cli.message", "verify"),
+    "verify": ("gateway.cli.verify", "verify"),
+    "explain": ("gateway.cli.explain", "explain"),
     "verify-path": ("gateway.cli.path", "verify_path"),
     "policy explain": ("gateway.cli.policy_explain", "explain"),
     "policy test": ("gateway.cli.policy_cases", "try_cases"),
@@ -44,6 +45,10 @@ COMMANDS: Final = {
     "queue delete": ("gateway.cli.queue", "delete"),
     "seal check": ("gateway.cli.seal", "check_file"),
     "seal key": ("gateway.cli.seal", "new_key"),
+    "trust add": ("gateway.cli.trust", "add"),
+    "trust list": ("gateway.cli.trust", "list_all"),
+    "trust retire": ("gateway.cli.trust", "retire"),
+    "trust check": ("gateway.cli.trust", "check"),
     "canary": ("gateway.cli.canary", "canary"),
     "mailbox watch": ("gateway.cli.mailbox", "watch"),
     "selftest forgery": ("gateway.cli.selftest", "forgery"),
@@ -56,6 +61,7 @@ GROUPS: Final = {
     "mailbox": "Hộp thư: nhãn màu cho thư không qua cổng / colored tags for mail that passed the gateway by.",
     "seal": "Dấu niêm trên nhãn: kiểm tra, tạo khóa / the seal over our tags: check it, make a key for it.",
     "selftest": "Tự thử: nhãn giả có lọt vào hộp thư không / try whether forged marks reach a mailbox.",
+    "trust": "Gốc tin cậy: thêm, xem, thôi tin, kiểm tra / trust anchors: pin, see, retire and check them.",
     "policy": "Quy định thư: kiểm tra, giải thích, thử, áp dụng / mail policies: check, explain, try out, apply.",
 }
 """Group -> what it is about."""
