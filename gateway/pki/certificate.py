@@ -41,6 +41,8 @@ _UNSHOWABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\
 """Controls, and what turns or hides text."""
 _ESCAPED: Final = re.compile(r'[,+"\\<>;=]')
 _MAX_SHOWN: Final = 512
+_EXPLICIT_CURVE: Final = bytes.fromhex("06072a8648ce3d020130")
+"""id-ecPublicKey, then parameters where a curve's name should stand (RFC 5480 2.1.1, CVE-2020-0601)."""
 _PEM: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{1,64}-----\s")
 _PEM_BEGIN: Final = re.compile(rb"-----BEGIN ((?:X509 )?CERTIFICATE|PKCS7|CMS)-----\s")
 _MAX_FILE_CERTIFICATES: Final = 5000
@@ -89,6 +91,8 @@ class Certificate:
         public_key: PublicKeyTypes | None = None
         with contextlib.suppress(ValueError, UnsupportedAlgorithm, TypeError):
             public_key = parsed.public_key()
+        if _EXPLICIT_CURVE in der:  # the parser takes one that spells out a curve it knows
+            public_key = None
         _ = parsed.issuer, parsed.not_valid_before_utc, parsed.not_valid_after_utc  # all that is parsed late, now
         extensions = parsed.extensions
         usages = _extension(extensions, x509.ExtendedKeyUsage)
