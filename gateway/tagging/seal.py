@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.message import Edit
-from gateway.mime.fields import read_header
+from gateway.mime.fields import DEFAULT_LIMITS, Limits, read_header
 from gateway.mime.words import fold
 from gateway.tagging.names import ODD_LINE_END, RESULTS_KEY, SEAL_FIELD, SEAL_KEY, is_ours
 from gateway.tagging.results import authserv_id as id_of
@@ -47,6 +47,8 @@ _SEALED: Final = frozenset(
     }
 )
 """To and Cc are not among them: mail systems complete and rewrite these, and no reader judges a sender by them."""
+_LIMITS: Final = Limits(header_octets=2 * DEFAULT_LIMITS.header_octets, fields=2 * DEFAULT_LIMITS.fields)
+"""Room for our marks, and for what mail stores add, on top of the largest header that is let in."""
 _VALUE: Final = re.compile(
     r"v=1; *k=(?P<key>[A-Za-z0-9_.-]{1,64}); *d=(?P<id>[A-Za-z0-9.-]{1,255}); *t=(?P<time>[0-9T:+-]{25});"
     r" *r=(?P<hashes>[A-Za-z0-9_-]{12}(?:, *[A-Za-z0-9_-]{12})*); *b=(?P<mac>[A-Za-z0-9+/]{43}=)"
@@ -104,7 +106,7 @@ def sealed(message: Message, sealing: Sealing) -> Message:
 
     Raises `MimeError` over a limit, `ValueError` without a recipient or where a seal stands already.
     """
-    header = read_header(message)
+    header = read_header(message, limits=_LIMITS)
     if not sealing.recipients or header.all(SEAL_FIELD):
         raise ValueError("a seal is for somebody, and only one")
     name, secret = sealing.keys.keys[0]
@@ -122,7 +124,7 @@ def check(message: Message, recipient: Mailbox, keys: SealKeys) -> SealState:
 
     What a mail store and the servers before it add above is no matter, except where it could pass for a mark of ours.
     """
-    header = read_header(message)
+    header = read_header(message, limits=_LIMITS)
     seals = header.all(SEAL_FIELD)
     if not seals:
         return SealState.ABSENT

@@ -11,7 +11,7 @@ import pytest
 from gateway.core.address import Mailbox
 from gateway.core.message import Message
 from gateway.core.verdict import ChainState, Judgment, SignatureState, Signer, Verified
-from gateway.mime.fields import read_header
+from gateway.mime.fields import MimeError, read_header
 from gateway.tagging import strip, tag
 from gateway.tagging.seal import Sealing, SealKeys, SealState, check, sealed
 
@@ -223,6 +223,16 @@ def test_a_seal_is_made_once_and_for_somebody() -> None:
         sealed(sealed(Message.of(LETTER), sealing), sealing)
     with pytest.raises(ValueError, match="seal"):
         sealed(Message.of(LETTER), Sealing(KEYS, (), NOW, OURS))
+
+
+def test_the_largest_header_has_room_for_a_seal() -> None:
+    """A message that was let in is never lost because our own fields made it too large."""
+    letter = b"From: a@b.example\r\n" + b"X: y\r\n" * 990 + b"\r\nbody\r\n"
+    assert state(marked(letter)) is SealState.GOOD
+    letter = b"From: a@b.example\r\n" + (b"X: " + b"y" * 990 + b"\r\n") * 262 + b"\r\nbody\r\n"
+    assert state(marked(letter)) is SealState.GOOD
+    with pytest.raises(MimeError):
+        state(b"X: y\r\n" * 2000 + marked())
 
 
 def test_large_bodies_are_read_in_windows() -> None:
