@@ -1,50 +1,33 @@
-"""`gateway sign` and `gateway verify`: one message, no running gateway (RFC 8551, RFC 8601).
+"""`gateway sign`: one message, no running gateway (RFC 8551).
 
-Exit codes: 0 signed, or every file verified; 1 not; 2 the call is wrong. Nothing half-done is ever written out.
+Exit codes: 0 signed, 1 not, 2 the call is wrong. Nothing half-done is ever written out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import json
 import secrets
 import sys
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.agencies.registry import Registry
-from gateway.cli.call import complain, moment, stop
+from gateway.cli.call import stop
 from gateway.cli.files import STANDARD_INPUT, FileBuilder, canonical, read_message
-from gateway.cli.report import as_object, print_report
-from gateway.config.trust import read_certificates, read_crls, read_untrusted
 from gateway.core.address import domain_key
 from gateway.core.decision import DateGap, SignatureForm
-from gateway.core.errors import InputError, Mistakes, ServiceError, SetupError
-from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadable, Verified
+from gateway.core.errors import InputError, ServiceError, SetupError
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.mime.transfer import CannotEncode
-from gateway.pki.path import Revocation, TrustAnchors
-from gateway.smime.identity import Lenience, Who, identified
 from gateway.smime.own_work import check_own_work
 from gateway.smime.sign import Left, NoBoundaryError, prepare
-from gateway.smime.verify import verify as judge_message
 from gateway.trust.anchors import for_own_keys, read_trust
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from gateway.config.model import Settings
     from gateway.core.message import Message
-    from gateway.pki.certificate import Certificate
     from gateway.ports import SigningKey
-
-
-# --- sign -----------------------------------------------------------------------------------------------------------
 
 
 def sign(
@@ -160,134 +143,3 @@ def _claimed(message: Message, now: dt.datetime) -> dt.datetime | None:
 
     found = dated(message, read_header(message), now, DateGap.OMIT_SIGNING_TIME)
     return found.claimed_signing_time if isinstance(found, Dated) else None
-
-
-# --- verify ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _World:
-    """What the files are judged against."""
-
-    trust: TrustAnchors
-    revocation: Revocation
-    at: dt.datetime
-    untrusted: tuple[Certificate, ...]
-    crls: tuple[bytes, ...]
-    who: Who
-
-
-def verify(  # noqa: PLR0913, PLR0917 - one argument per option
-    files: Annotated[list[str], typer.Argument(help='Messages; "-" is standard input.', metavar="FILE...")],
-    trust: Annotated[list[Path] | None, typer.Option("--trust", help="Trust anchors, PEM or DER.")] = None,
-    untrusted: Annotated[list[Path] | None, typer.Option("--untrusted", help="Other certificates.")] = None,
-    crls: Annotated[list[Path] | None, typer.Option("--crls", help="Revocation lists, PEM or DER.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="ISO 8601 time to judge at; UTC without offset.")] = None,
-    revocation: Annotated[Revocation | None, typer.Option("--revocation", help="Default: hard.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Add trust and agencies of a gateway.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line and file.")] = False,  # noqa: FBT002 - a flag
-) -> None:
-    """Say who signed, and what may be believed; exits 0 only if every file is verified."""
-    try:
-        world = _world(trust or (), untrusted or (), crls or (), at=at, revocation=revocation, config=config)
-    except SetupError as error:
-        stop(2, *error.mistakes)
-    if not world.trust.anchors:
-        sys.stderr.write("gateway: no --trust and no --config: nothing can be verified\n")
-    if files.count(STANDARD_INPUT) > 1:
-        stop(2, "standard input can be read once only")
-    all_verified, unread = True, False
-    for name in files:
-        try:
-            judgment = _judged(name, world)
-        except OSError as error:
-            complain(f"{name}: {error.strerror or error}")
-            judgment, unread = _UNREAD, True
-        if as_json:
-            _write(as_object(name, judgment))
-        else:
-            print_report(name, judgment)
-        all_verified &= isinstance(judgment.verdict, Verified)
-    if unread:
-        raise typer.Exit(2)
-    raise typer.Exit(0 if all_verified else 1)
-
-
-_UNREAD: Final = Judgment(
-    Unreadable("file_unreadable"),
-    ChainState.NONE,
-    SignatureState.NONE,
-    covers_everything_shown=False,
-    headers_signed=False,
-    author=None,
-)
-"""The answer about a file that is not there: whoever reads our JSON finds an object for each name it gave."""
-
-
-def _judged(name: str, world: _World) -> Judgment:
-    message = read_message(name)
-    judgment = judge_message(
-        message,
-        trust=world.trust,
-        revocation=world.revocation,
-        at=world.at,
-        untrusted=world.untrusted,
-        crls=world.crls,
-    )
-    try:
-        return identified(judgment, read_header(message), world.who)
-    except InputError:  # over a limit: so the verdict says, too
-        return judgment
-
-
-def _write(found: dict[str, object]) -> None:
-    """Write one JSON object as a line; names of files may hold octets that are no UTF-8."""
-    sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def _world(
-    trust: Sequence[Path],
-    untrusted: Sequence[Path],
-    crls: Sequence[Path],
-    *,
-    at: str | None,
-    revocation: Revocation | None,
-    config: Path | None,
-) -> _World:
-    """Read everything the judgment needs; raises one `SetupError` with all mistakes."""
-    faults = Mistakes()
-    judged_at = faults.read(lambda: moment(at))
-    settings = faults.read(lambda: _settings(config)) if config is not None else None
-    mode, agencies, allowed = revocation or Revocation.HARD, None, frozenset[Lenience]()
-    pinned: TrustAnchors | None = None
-    if settings is not None:
-        pinned = faults.read(partial(read_trust, settings.trust, settings.trust_directory))
-        mode = revocation or Revocation(settings.trust.revocation)
-        agencies = settings.agencies
-        allowed = frozenset(each for each in Lenience if getattr(settings.verify, each.value) == "lesser")
-    anchors = faults.read(lambda: read_certificates(trust)) or ()
-    others = faults.read(lambda: read_untrusted(untrusted, complain)) or ()
-    lists = faults.read(lambda: read_crls(crls)) or ()
-    registry = faults.read(lambda: _registry(agencies))
-    faults.finish()
-    if judged_at is None or registry is None:
-        raise SetupError("nothing to judge by")
-    pinned = pinned or TrustAnchors((), (), ())
-    pinned = replace(pinned, anchors=(*pinned.anchors, *anchors), crls=(*pinned.crls, *lists))
-    return _World(pinned, mode, judged_at, others, (), Who(registry, allowed))
-
-
-def _settings(config: Path) -> Settings:
-    from gateway.config.load import load_settings  # noqa: PLC0415 - most calls need no YAML
-
-    return load_settings(config)
-
-
-def _registry(path: Path | None) -> Registry:
-    if path is None:
-        return Registry.empty()
-    try:
-        return Registry.load(str(path), path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SetupError(f"{path}: cannot be read: {error}") from error

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Final
 from gateway.cli.screen import STATES, show
 from gateway.core.verdict import row_of
 from gateway.tagging import words
+from gateway.tagging.sentences import note_words
 
 if TYPE_CHECKING:
-    from gateway.core.verdict import Judgment, Signer
+    from gateway.core.verdict import Judgment, Note, Signer
 
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
-_COLORS: Final = {"verified": "bold green", "unsigned": "bold yellow", "indeterminate": "bold yellow"}
+_COLORS: Final = dict.fromkeys(("verified_lesser", "unsigned", "indeterminate"), "bold yellow") | {
+    "verified": "bold green"
+}
+_COVERS: Final = {
+    "all": "toàn bộ thư / everything shown",
+    "part": "một phần / a part",
+    "none": "không / nothing",
+}
 _NO_REVOCATION_DATA: Final = frozenset({"no_revocation_data", "stale_revocation_data"})
 _HINT_VI: Final = "Cần CRL còn hạn cho mọi chứng thư: đưa vào bằng --crls TỆP, hoặc chọn --revocation soft."
 _HINT_EN: Final = "Fresh CRLs are needed for every certificate: give them by --crls FILE, or choose --revocation soft."
@@ -41,11 +49,19 @@ def as_object(name: str, judgment: Judgment) -> dict[str, object]:
         "covers_everything_shown": judgment.covers_everything_shown,
         "headers_signed": judgment.headers_signed,
         "author": str(judgment.author) if judgment.author is not None else None,
+        "covers": judgment.covers,
+        "broken": [{"condition": each.condition, "reason": each.reason} for each in judgment.broken],
+        "notes": [_note_object(each) for each in judgment.notes],
     }
 
 
+def _note_object(note: Note) -> dict[str, object]:
+    vietnamese, english = note_words(note)
+    return {"code": note.code, "detail": note.detail, "text": {"vi": vietnamese, "en": english}}
+
+
 def _signer_object(signer: Signer) -> dict[str, object]:
-    claimed = signer.claimed_signing_time
+    claimed, stamped = signer.claimed_signing_time, signer.timestamped_at
     return {
         "subject": signer.subject,
         "issuer": signer.issuer,
@@ -55,6 +71,8 @@ def _signer_object(signer: Signer) -> dict[str, object]:
         "claimed_signing_time": claimed.isoformat() if claimed is not None else None,
         "algorithm": signer.algorithm,
         "fingerprint": signer.fingerprint,
+        "family": signer.family,
+        "timestamped_at": stamped.isoformat() if stamped is not None else None,
     }
 
 
@@ -62,30 +80,39 @@ def print_report(name: str, judgment: Judgment) -> None:
     """Print one judgment for people on standard output."""
     verdict = row_of(judgment.verdict).name
     vietnamese, english = texts(judgment)
-    covers = "toàn bộ thư / everything shown" if judgment.covers_everything_shown else "không / no"
     headers = "được ký / signed" if judgment.headers_signed else "không được ký / not signed"
     lines = [
         ("Kết luận / verdict", f"{verdict} ({judgment.verdict.reason})"),
         ("Người gửi / author", str(judgment.author) if judgment.author is not None else "-"),
         ("Chữ ký / signature", STATES[judgment.signature]),
         ("Chứng thư / chain", STATES[judgment.chain]),
-        ("Chữ ký phủ / it covers", covers),
+        ("Chữ ký phủ / it covers", _COVERS[judgment.covers]),
         ("Tiêu đề / header fields", headers),
     ]
+    if judgment.broken:
+        text = ", ".join(f"{each.condition} {each.reason}" for each in judgment.broken)
+        lines.append(("Không đạt / broken", text))
     for signer in judgment.verdict.signers:
-        lines += _signer_lines(signer)
+        lines += signer_lines(signer)
+    lines += [("Ghi chú / note", " / ".join(note_words(each))) for each in judgment.notes]
     show(name, vietnamese=vietnamese, english=english, color=_COLORS.get(verdict, "bold red"), lines=lines)
 
 
-def _signer_lines(signer: Signer) -> list[tuple[str, str]]:
-    claimed = signer.claimed_signing_time
+def signer_lines(signer: Signer) -> list[tuple[str, str]]:
+    """Return label and value of everything that is shown of a signer; every value is a claim of its certificate."""
     return [
         ("Người ký / signer", signer.subject),
         ("  Cơ quan / agency", signer.agency or "-"),
         ("  Địa chỉ / addresses", ", ".join(signer.addresses) or "-"),
         ("  Nơi cấp / issuer", signer.issuer),
         ("  Số / serial", signer.serial),
-        ("  Khai ký lúc / claims", claimed.astimezone(_VIETNAM).isoformat() if claimed is not None else "-"),
+        ("  Nhóm gốc / family", signer.family or "-"),
+        ("  Khai ký lúc / claims", _local(signer.claimed_signing_time)),
+        ("  Dấu thời gian / stamped", _local(signer.timestamped_at)),
         ("  Thuật toán / algorithm", signer.algorithm),
         ("  SHA-256", signer.fingerprint),
     ]
+
+
+def _local(moment: dt.datetime | None) -> str:
+    return moment.astimezone(_VIETNAM).isoformat() if moment is not None else "-"

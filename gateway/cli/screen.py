@@ -66,3 +66,8 @@ def _lines(text: str, indent: int, head: str | None = None) -> str:
     blank = " " * indent
     first = head if head is not None else blank
     return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=blank, break_on_hyphens=False) + "\n"
+
+
+def paragraph(text: str, indent: int, head: str = "") -> str:
+    """Return text that may be hostile as lines of at most 80 columns; `head` stands before it, later lines under it."""
+    return _lines(printable(text), indent + len(head), " " * indent + head)

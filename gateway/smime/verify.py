@@ -52,6 +52,7 @@ __all__ = [
     "path_answer",
     "unreadable",
     "verify",
+    "verify_against",
 ]
 
 
@@ -250,9 +251,13 @@ def verify(
     `at` is the (aware) time that certificates and revocation data must be good for; `untrusted`, `crls` and `ocsps`
     are those that did not come with the message.
     """
+    return verify_against(message, Trust(trust, tuple(untrusted), tuple(crls), at, revocation, tuple(ocsps)))
+
+
+def verify_against(message: Message, trust: Trust) -> Judgment:
+    """Do what `verify` does, by everything that can be trusted or listened to."""
     try:
-        opened = open_message(message)
-        return judge(opened, Trust(trust, tuple(untrusted), tuple(crls), at, revocation, tuple(ocsps)))
+        return judge(open_message(message), trust)
     except InputError as error:  # condition 1
         return unreadable(message, error.reason)
     except Exception:  # noqa: BLE001 - a bug of ours, or of a library on hostile octets, must end in a verdict
@@ -265,7 +270,7 @@ def unreadable(message: Message, reason: str) -> Judgment:
     try:
         found = author_of(read_header(message))
         author = found if isinstance(found, Mailbox) else None
-    except Exception:  # noqa: BLE001 - as in `verify`: the verdict stands, without an author
+    except Exception:  # noqa: BLE001 - as above: the verdict stands, without an author
         author = None
     return Judgment(
         Unreadable(reason), ChainState.NONE, SignatureState.NONE, False, False, author, broken=(Broken(1, reason),)

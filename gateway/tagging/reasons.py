@@ -40,6 +40,18 @@ REASONS: Final = {
     "not_signed_data": ("Phần chữ ký không phải là chữ ký.", "The signature part is no signature."),
     "malformed_cms": ("Khối chữ ký bị hỏng.", "The signature block is broken."),
     "trailing_octets": ("Sau khối chữ ký có dữ liệu lạ.", "Something foreign stands behind the signature block."),
+    "attributes_missing": ("Chữ ký thiếu thuộc tính bắt buộc.", "The signature lacks attributes that it needs."),
+    "duplicate_attribute": ("Chữ ký có thuộc tính lặp lại.", "The signature has an attribute twice."),
+    "content_type_mismatch": (
+        "Loại nội dung đã ký không khớp với loại khai báo.",
+        "The kind of content signed is not the one announced.",
+    ),
+    "malformed_signing_time": ("Thời điểm ký khai báo bị hỏng.", "The claimed time of signing is broken."),
+    "malformed_signing_certificate": (
+        "Thuộc tính chứng thư ký bị hỏng.",
+        "The attribute that names the certificate is broken.",
+    ),
+    "malformed_base64": ("Phần mã hóa base64 bị hỏng.", "The base64 encoding is broken."),
     "algorithm_mismatch": (
         "Thuật toán khai báo không khớp với khóa của người ký.",
         "The algorithm announced does not fit the signer's key.",
@@ -173,6 +185,18 @@ REASONS: Final = {
     "too_many_fields": ("Phần đầu thư có quá nhiều trường.", "The header has too many fields."),
     "cms_too_large": ("Khối chữ ký quá lớn.", "The signature block is too large."),
     "cms_too_complex": ("Khối chữ ký quá phức tạp.", "The signature block is too complex."),
+    "oversized_value": ("Khối chữ ký có giá trị quá lớn.", "The signature block has a value that is too large."),
+    "signer_too_large": ("Thông tin một người ký quá lớn.", "What one signer says is too large."),
+    "too_many_attributes": ("Chữ ký có quá nhiều thuộc tính.", "The signature has too many attributes."),
+    "too_many_certificates": ("Thư kèm quá nhiều chứng thư.", "It carries too many certificates."),
+    "too_many_crls": ("Thư kèm quá nhiều danh sách thu hồi.", "It carries too many revocation lists."),
+    "too_many_signers": ("Thư có quá nhiều người ký.", "It has too many signers."),
+    "too_many_near_boundaries": (
+        "Thư có quá nhiều dòng gần giống ranh giới.",
+        "Too many lines almost are boundaries.",
+    ),
+    "body_too_large": ("Phần chữ ký quá lớn.", "The signature part is too large."),
+    "unknown_encoding": ("Cách mã hóa truyền không được hỗ trợ.", "The transfer encoding is not supported."),
     "internal_fault": ("Cổng thư gặp lỗi khi kiểm tra.", "The gateway failed while checking."),
     "unjudged": ("Cổng thư không kết luận được.", "The gateway came to no conclusion."),
     # no signature

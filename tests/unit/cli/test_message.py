@@ -33,10 +33,11 @@ PASSPHRASE: Final = b"only-for-tests"
 PART: Final = text_part("Da co ket qua.")
 FIELDS: Final = {
     "file", "verdict", "chain", "signature", "reason", "text", "signers", "covers_everything_shown", "headers_signed",
-    "author",
+    "author", "covers", "broken", "notes",
 }  # fmt: skip
 SIGNER_FIELDS: Final = {
-    "subject", "issuer", "serial", "addresses", "agency", "claimed_signing_time", "algorithm", "fingerprint",
+    "subject", "issuer", "serial", "addresses", "agency", "claimed_signing_time", "algorithm", "fingerprint", "family",
+    "timestamped_at",
 }  # fmt: skip
 
 
@@ -112,6 +113,7 @@ def test_a_verified_message_is_said_in_full(desk: Desk) -> None:
     assert found["covers_everything_shown"] is True
     assert found["headers_signed"] is False
     assert found["author"] == LAN
+    assert (found["covers"], found["broken"], found["notes"]) == ("all", [], [])
     assert "Đã xác thực" in found["text"]["vi"]
     assert found["text"]["en"]
     (signer,) = found["signers"]

@@ -1,0 +1,82 @@
+"""`gateway verify`: who signed these messages, and what may be believed; no running gateway (RFC 8551, RFC 8601).
+
+Exit codes: 0 every file is verified, 1 one is not, 2 the call is wrong. A lesser state is not verified.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from gateway.cli.call import complain, stop
+from gateway.cli.files import STANDARD_INPUT
+from gateway.cli.judged import (
+    NO_ANCHORS,
+    Config,
+    ListFiles,
+    Mode,
+    Moment,
+    TrustFiles,
+    UntrustedFiles,
+    judged,
+    read_world,
+)
+from gateway.cli.report import as_object, print_report
+from gateway.core.errors import SetupError
+from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadable, Verified
+
+
+def verify(  # noqa: PLR0913, PLR0917 - one argument per option
+    files: Annotated[list[str], typer.Argument(help='Messages; "-" is standard input.', metavar="FILE...")],
+    trust: TrustFiles = None,
+    untrusted: UntrustedFiles = None,
+    crls: ListFiles = None,
+    at: Moment = None,
+    revocation: Mode = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line and file.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Say who signed, and what may be believed; exits 0 only if every file is verified."""
+    try:
+        world = read_world(trust or (), untrusted or (), crls or (), at=at, revocation=revocation, config=config)
+    except SetupError as error:
+        stop(2, *error.mistakes)
+    if not world.trust.anchors.anchors:
+        complain(NO_ANCHORS)
+    if files.count(STANDARD_INPUT) > 1:
+        stop(2, "standard input can be read once only")
+    all_verified, unread = True, False
+    for name in files:
+        try:
+            judgment = judged(name, world)
+        except OSError as error:
+            complain(f"{name}: {error.strerror or error}")
+            judgment, unread = UNREAD, True
+        if as_json:
+            write(as_object(name, judgment))
+        else:
+            print_report(name, judgment)
+        all_verified &= isinstance(judgment.verdict, Verified)
+    if unread:
+        raise typer.Exit(2)
+    raise typer.Exit(0 if all_verified else 1)
+
+
+UNREAD: Final = Judgment(
+    Unreadable("file_unreadable"),
+    ChainState.NONE,
+    SignatureState.NONE,
+    covers_everything_shown=False,
+    headers_signed=False,
+    author=None,
+)
+"""The answer about a file that is not there: whoever reads our JSON finds an object for each name it gave."""
+
+
+def write(found: dict[str, object]) -> None:
+    """Write one JSON object as a line; names of files may hold octets that are no UTF-8."""
+    sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.flush()
