@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from gateway.config.model import ListenerKind, RecipientCheck
 from gateway.config.trust import read_certificates, read_crls
 from gateway.core.errors import SetupError
 from gateway.pki.lists import next_update
+from gateway.pki.needs import named_places
+from gateway.revocation.places import Places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gateway.app.world import Parts
     from gateway.config.model import Settings
+    from gateway.pki.certificate import Certificate
     from gateway.relay.hop import Hops
     from gateway.relay.probe import RecipientChecks
 
@@ -45,14 +49,39 @@ def _still(settings: Settings, parts: Parts) -> Iterator[str]:
     for label in sorted(parts.world.policy.key_labels):
         if parts.catalog.by_label(label) is None:
             yield f"policy: a rule signs with the key {label!r}, and there is no such key"
-    inbound = any(each.kind is ListenerKind.INBOUND for each in settings.listeners)
-    if inbound and not settings.trust.anchors:
-        yield "trust: no anchors, so no inbound signature is ever verified"
-    if inbound and settings.trust.anchors and settings.trust.revocation == "hard" and not settings.trust.crls:
-        yield "trust: revocation is hard and there are no crls, so only messages that bring their own can be verified"
+    if any(each.kind is ListenerKind.INBOUND for each in settings.listeners):
+        yield from _trust(settings, parts)
     for listener in settings.listeners:
         if listener.auth_without_tls and not listener.address.startswith(("127.", "[::1]", "localhost:")):
             yield f"listener {listener.name}: passwords travel in the clear (auth_without_tls)"
+
+
+def _trust(settings: Settings, parts: Parts) -> Iterator[str]:
+    """Yield why inbound mail could not be verified."""
+    trust, fetch = settings.trust, settings.trust.fetch
+    pinned = parts.world.trust
+    if not pinned.anchors:
+        yield "trust: no anchors, so no inbound signature is ever verified"
+        return
+    if trust.revocation == "hard" and not trust.crls and not fetch.hosts:
+        yield (
+            "trust: revocation is hard, there are no crls, and fetch.hosts is empty, so only messages that bring their "
+            "own revocation data can be verified"
+        )
+    if trust.revocation != "off" and (fetch.hosts or not trust.crls):
+        places = Places(fetch.hosts, fetch.private_networks)
+        for host, subject in _named_hosts((*pinned.intermediates, *pinned.anchors), places).items():
+            yield f"trust.fetch.hosts: {host} is not listed, which {subject} names for revocation data or its issuer"
+
+
+def _named_hosts(certificates: Sequence[Certificate], places: Places) -> dict[str, str]:
+    """Return hosts that the certificates name and that may not be asked, each with the first subject that names it."""
+    found: dict[str, str] = {}
+    for each in certificates:
+        for url in named_places(each):
+            if places.of(url) is None:
+                found.setdefault(urlsplit(url).netloc or url, each.subject)
+    return found
 
 
 def _server_certificates(settings: Settings, now: dt.datetime) -> Iterator[str]:

@@ -25,7 +25,6 @@ from gateway.cli.screen import show_narrow
 from gateway.config.load import load_settings
 from gateway.config.trust import read_certificates
 from gateway.core.errors import SetupError
-from gateway.pki.certificate import Certificate
 from gateway.pki.known import known_anchor
 from gateway.pki.strength import key_text
 from gateway.record.logs import configure
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gateway.config.model import Settings
+    from gateway.pki.certificate import Certificate
     from gateway.trust.admission import Objection
     from gateway.trust.index import PinKind
 
@@ -240,10 +240,9 @@ def _show(file: Path, certificate: Certificate, against: Sequence[Objection], *,
         lines.append(("Đã công bố / published", f"{known.vietnamese} {known.generation} / {known.english}"))
     lines += [("Trở ngại / against it", f"{each.vietnamese} / {each.english}") for each in against]
     color = "bold red" if barred else "bold green"
-    vietnamese = "Dấu vân tay khớp với --pin." if not barred else "Dấu vân tay khớp, nhưng không nên tin cậy."
-    english = (
-        "The fingerprint is the pinned one." if not barred else "The fingerprint fits, but it must not be trusted."
-    )
+    vietnamese, english = "Dấu vân tay khớp với --pin.", "The fingerprint is the pinned one."
+    if barred:
+        vietnamese, english = f"{vietnamese} Nhưng không nên tin cậy.", f"{english} But it should not be trusted."
     show_narrow(str(file), vietnamese=vietnamese, english=english, color=color, lines=lines)
 
 

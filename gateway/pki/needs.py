@@ -120,6 +120,11 @@ def joined(several: Iterable[Needs]) -> Needs:
     return Needs(tuple(issuers)[:MAX_ISSUERS], tuple(asked)[:MAX_STATUSES])
 
 
+def named_places(certificate: Certificate) -> tuple[str, ...]:
+    """Return the URLs that a certificate names for its issuer and its revocation state."""
+    return (*_access(certificate, _OCSP), *_lists(certificate), *_access(certificate, _ISSUERS))
+
+
 def _issuers(ends: Sequence[Certificate]) -> tuple[str, ...]:
     urls = (url for each in ends for url in _access(each, _ISSUERS))
     return tuple(itertools.islice(dict.fromkeys(urls), MAX_ISSUERS))
