@@ -54,6 +54,14 @@ _WORDS: Final = {
         "Chứng thư không cấp cho thư điện tử (thiếu emailProtection).",
         "The certificate is not for mail (emailProtection is missing).",
     ),
+    "not_for_timestamps": (
+        "Chứng thư không chỉ cấp để đóng dấu thời gian (timeStamping duy nhất, critical).",
+        "The certificate is not for timestamps only (timeStamping alone, and critical).",
+    ),
+    "no_extensions": (
+        "Chứng thư kiểu cũ, không có phần mở rộng nào.",
+        "The certificate is of an old kind, without any extension.",
+    ),
     "not_for_signatures": (
         "Chứng thư không cấp để ký (thiếu digitalSignature và nonRepudiation).",
         "The certificate is not for signatures (digitalSignature and nonRepudiation are missing).",
@@ -83,12 +91,12 @@ _WORDS: Final = {
         "An issuer's certificate is revoked.",
     ),
     "no_revocation_data": (
-        "Thiếu danh sách thu hồi (CRL) của một nơi cấp: đưa vào bằng --crls TỆP, hoặc chọn --revocation soft.",
-        "The revocation list of an issuer is missing: give it by --crls FILE, or choose --revocation soft.",
+        "Thiếu dữ liệu thu hồi của một chứng thư: đưa vào bằng --crls hoặc --ocsp TỆP, hoặc chọn --revocation soft.",
+        "Revocation data of a certificate is missing: give it by --crls or --ocsp FILE, or choose --revocation soft.",
     ),
     "stale_revocation_data": (
-        "Danh sách thu hồi (CRL) của một nơi cấp đã quá hạn: cần bản mới (--crls TỆP).",
-        "The revocation list of an issuer is past its next update: a newer one is needed (--crls FILE).",
+        "Dữ liệu thu hồi của một chứng thư đã quá hạn: cần bản mới (--crls hoặc --ocsp TỆP).",
+        "Revocation data of a certificate is past its next update: newer data is needed (--crls or --ocsp FILE).",
     ),
     "name_constraints": (
         "Một tên không nằm trong phạm vi mà nơi cấp được phép cấp.",
@@ -148,6 +156,7 @@ def verify_path(  # noqa: PLR0913, PLR0917 - one argument per option
     trust: Annotated[list[Path], typer.Option("--trust", help="Trust anchors, PEM or DER.")],
     untrusted: Annotated[list[Path] | None, typer.Option("--untrusted", help="Other certificates.")] = None,
     crls: Annotated[list[Path] | None, typer.Option("--crls", help="Revocation lists, PEM or DER.")] = None,
+    ocsp: Annotated[list[Path] | None, typer.Option("--ocsp", help="Answers of OCSP responders, DER.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="ISO 8601 time to judge at; UTC without offset.")] = None,
     revocation: Annotated[Revocation, typer.Option("--revocation", help="How data is asked for.")] = Revocation.HARD,
     policies: Annotated[list[str] | None, typer.Option("--policy", metavar="OID", help="Acceptable policy.")] = None,
@@ -163,6 +172,7 @@ def verify_path(  # noqa: PLR0913, PLR0917 - one argument per option
     anchors = mistakes.read(lambda: read_certificates(trust))
     others = mistakes.read(lambda: read_untrusted(untrusted or (), complain))
     lists = mistakes.read(lambda: read_crls(crls or ()))
+    answers = mistakes.read(lambda: tuple(_octets(each) for each in ocsp or ()))
     asked = mistakes.read(lambda: _asked(certificate))
     try:
         mistakes.finish()
@@ -175,6 +185,7 @@ def verify_path(  # noqa: PLR0913, PLR0917 - one argument per option
             trust=TrustAnchors(anchors or (), (), lists or ()),
             untrusted=(*(others or ()), *asked[1:]),
             crls=(),
+            ocsps=answers or (),
             at=judged_at or moment(None),
             purpose=purpose,
             revocation=revocation,
@@ -204,10 +215,7 @@ def _asked(file: Path) -> tuple[Certificate, ...]:
 
     Raises `SetupError` where there is no certificate at all: that is no answer about one.
     """
-    try:
-        octets = file.read_bytes()
-    except OSError as error:
-        raise SetupError(f"{file}: {error.strerror}") from error
+    octets = _octets(file)
     try:
         found = Certificate.load_all(octets)
     except CertificateError as error:
@@ -219,6 +227,13 @@ def _asked(file: Path) -> tuple[Certificate, ...]:
     return found
 
 
+def _octets(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{file}: {error.strerror}") from error
+
+
 def _as_object(name: str, answer: PathAnswer) -> dict[str, object]:
     vietnamese, english = _words(answer)
     return {
@@ -227,6 +242,8 @@ def _as_object(name: str, answer: PathAnswer) -> dict[str, object]:
         "reason": answer.reason,
         "text": {"vi": vietnamese, "en": english},
         "path": [_certificate_object(each) for each in answer.path],
+        "until": answer.until.astimezone(_VIETNAM).isoformat() if answer.until is not None else None,
+        "notes": list(answer.notes),
     }
 
 

@@ -15,8 +15,11 @@ from typer.testing import CliRunner
 from gateway.cli import build, path
 from gateway.core.verdict import ChainState
 from gateway.demo.authority import pem, shared_key
+from gateway.pki.certificate import Certificate
 from gateway.pki.path import PathAnswer
+from support.answers import ocsp_answer
 from support.letters import LAN, NOW, authority, lan
+from support.tree import Node
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -50,7 +53,7 @@ def answer(result: Result) -> dict[str, Any]:
     """Return the one JSON object."""
     (line,) = result.stdout_bytes.splitlines()
     found = json.loads(line)
-    assert set(found) == {"file", "chain", "reason", "text", "path"}
+    assert set(found) == {"file", "chain", "reason", "text", "path", "until", "notes"}
     assert result.exit_code == (0 if found["chain"] == "valid" else 1)
     return dict(found)
 
@@ -196,10 +199,27 @@ def test_the_program_itself_reports_for_people(place: Path) -> None:
     assert "CN=Hoàng Thị Lan" in text
 
 
+def test_answers_of_responders_are_data_as_lists_are(place: Path) -> None:
+    """One file for each certificate; a file that is no answer is none, and one that is not there a mistake."""
+    root, issuer, leaf = (
+        Certificate.load(each) for each in (authority().root, authority().intermediate, lan("p256").certificate)
+    )
+    keys = {"a": (issuer, Node(root, authority()._root_key)), "b": (leaf, Node(issuer, authority()._issuer_key))}
+    options: list[str] = ["--untrusted", f"{place}/issuer.der"]
+    for name, (about, node) in keys.items():
+        (place / name).write_bytes(ocsp_answer(about, issuer=node))
+        options += ["--ocsp", f"{place}/{name}"]
+    assert answer(run(place, *options))["chain"] == "valid"
+    assert answer(run(place, *options[:-2]))["reason"] == "no_revocation_data"
+    (place / "b").write_bytes(b"x")
+    assert answer(run(place, *options))["reason"] == "no_revocation_data"
+    assert run(place, "--ocsp", f"{place}/absent").exit_code == 2
+
+
 def test_every_reason_has_its_words() -> None:
     """A code that path validation can answer with is explained, not guessed."""
     rooms = Path(path.__file__).parents[1] / "pki"
-    text = "".join((rooms / f"{name}.py").read_text() for name in ("path", "pkix", "graph"))
+    text = "".join((rooms / f"{name}.py").read_text() for name in ("path", "pkix", "graph", "fitness", "family"))
     codes = {code for code in path._WORDS if code != "malformed_certificate"}
     assert [code for code in codes if f'"{code}"' not in text] == []
     unknown = PathAnswer(ChainState.INVALID, "a_code_of_tomorrow", ())
