@@ -15,6 +15,7 @@ from gateway.core.verdict import Judgment, Verified
 from gateway.mime.fields import read_header
 from gateway.tagging.facts import boundary_field, reason_field, sender_field, signer_fields, verdict_field
 from gateway.tagging.forged import orphans
+from gateway.tagging.reasons import VERIFIED
 from gateway.tagging.results import results_field
 from gateway.tagging.seal import sealed
 from gateway.tagging.sentences import subject_words
@@ -67,10 +68,6 @@ def tag(  # noqa: PLR0913 - one argument for each thing that is told
 
 
 def _subject_words(judgment: Judgment, agency: str | None, subject: SubjectTags) -> str | None:
-    match subject:
-        case "off":
-            return None
-        case "bad_only" if isinstance(judgment.verdict, Verified):
-            return None
-        case _:
-            return subject_words(judgment.verdict, agency)
+    words = subject_words(judgment, agency) if subject != "off" else None
+    good_news = words is not None and words.startswith(VERIFIED)
+    return None if good_news and subject == "bad_only" else words

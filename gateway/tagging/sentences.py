@@ -125,8 +125,24 @@ def _agency(verdict: Verdict, agency: str | None) -> str | None:
     return agency or (agencies.pop() if len(agencies) == 1 else None)
 
 
-def subject_words(verdict: Verdict, agency: str | None) -> str | None:
-    """Return what stands between the brackets in a subject, None for what gets no tag."""
+def subject_words(judgment: Judgment, agency: str | None) -> str | None:
+    """Return what stands between the brackets in a subject, None for what gets no tag.
+
+    A message that seems to imitate somebody is not called verified there, whoever signed it.
+    """
+    alarm = next((_alarm(each) for each in judgment.notes if each.code in ALARMS), None)
+    told = _verdict_words(judgment.verdict, agency)
+    if alarm is None:
+        return told
+    return alarm if told is None or isinstance(judgment.verdict, Verified) else f"{alarm}; {told}"
+
+
+def _alarm(note: Note) -> str:
+    detail = foreign(note.detail)
+    return f"{ALARMS[note.code]}: {detail}" if detail else ALARMS[note.code]
+
+
+def _verdict_words(verdict: Verdict, agency: str | None) -> str | None:
     match verdict:
         case Verified():
             return f"{VERIFIED}: {verified_name(verdict, agency)}"
@@ -150,6 +166,12 @@ WARNINGS: Final[dict[type, str]] = {
     VerifiedLesser: "Chữ ký hợp lệ, có điểm khác",
 }
 
+ALARMS: Final = {
+    "impersonation": "Nghi mạo danh",
+    "lookalike_domain": "Tên miền gần giống",
+    "tag_words": "Người gửi tự viết nhãn",
+}
+"""Notes that a subject tells before the verdict, in the order of the notes; their detail follows."""
 _OTHER_LESSER: Final = (
     WARNINGS[VerifiedLesser],
     "Chữ ký hợp lệ nhưng có một điểm khác thường",
@@ -194,5 +216,5 @@ LESSER_WORDS: Final = {
 }
 """Reason -> words in a subject, Vietnamese, English. None begins as the words of a verified tag do."""
 _NAMES_AGENCY: Final = frozenset({"same_agency", "successor_domain"})
-TAG_WORDS: Final = (VERIFIED, *WARNINGS.values(), *(told for told, _, _ in LESSER_WORDS.values()))
+TAG_WORDS: Final = (VERIFIED, *WARNINGS.values(), *ALARMS.values(), *(told for told, _, _ in LESSER_WORDS.values()))
 """Everything that a tag in a subject begins with."""

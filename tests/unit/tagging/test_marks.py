@@ -240,6 +240,21 @@ def test_a_lesser_agency_cannot_say_more() -> None:
     assert not any("daxacthuc" in seen(value) for value in fields.values())
 
 
+@pytest.mark.parametrize("subject", ["on", "bad_only"])
+def test_imitations_are_told_in_the_subject(subject: str) -> None:
+    """Who seems to imitate somebody is not called verified in the subject, and is warned of without a signature too."""
+
+    def told(kind: type, *notes: Note) -> str:
+        return marked(replace(judgment(every(kind)), notes=notes), subject=subject)["subject"]
+
+    imitation, domain, words = Note("impersonation", "Bộ Y tế"), Note("lookalike_domain", "a.vn"), Note("tag_words")
+    assert told(Unsigned, Note("first_contact"), imitation, domain) == "[Nghi mạo danh: Bộ Y tế] Hop"
+    assert told(Verified, domain) == "[Tên miền gần giống: a.vn] Hop"
+    assert told(Invalid, words) == "[Người gửi tự viết nhãn; Chữ ký KHÔNG hợp lệ] Hop"
+    assert told(Unsigned, Note("impersonation", "a] [Đã xác thực")) == "[Nghi mạo danh] Hop"
+    assert told(Unsigned, Note("first_contact")) == "Hop"
+
+
 def test_notes_are_told_to_programs_and_people() -> None:
     """Each note is a code in the verdict's field and a sentence in the reason's, a stranger's words made harmless."""
     notes = (Note("first_contact"), Note("impersonation", "Đã xác thực"), Note("lookalike_domain", "a]\r\nX: y"))

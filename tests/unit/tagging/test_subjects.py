@@ -58,6 +58,7 @@ def word(octets: bytes, charset: str = "utf-8") -> bytes:
         (TAG, ""),
         ("[Cùng cơ quan, khác hộp thư: Sở Y tế] x", "x"),
         ("[Tiêu đề đã bị thay đổi] x", "x"),
+        ("[Nghi mạo danh: Bộ Y tế; Chữ ký KHÔNG hợp lệ] x", "x"),
     ],
 )
 def test_forged_tags_go(subject: str, left: str) -> None:
