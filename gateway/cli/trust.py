@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.call import DEFAULT_CONFIG, acting_user, printable, stop
-from gateway.cli.screen import show_narrow
+from gateway.cli.screen import show
 from gateway.config.load import load_settings
 from gateway.config.trust import read_certificates
 from gateway.core.errors import SetupError
@@ -243,7 +243,7 @@ def _show(file: Path, certificate: Certificate, against: Sequence[Objection], *,
     vietnamese, english = "Dấu vân tay khớp với --pin.", "The fingerprint is the pinned one."
     if barred:
         vietnamese, english = f"{vietnamese} Nhưng không nên tin cậy.", f"{english} But it should not be trusted."
-    show_narrow(str(file), vietnamese=vietnamese, english=english, color=color, lines=lines)
+    show(str(file), vietnamese=vietnamese, english=english, color=color, lines=lines)
 
 
 def _table(rows: Sequence[Row], now: dt.datetime) -> Table:
