@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from gateway.config.model import ListenerKind, RecipientCheck
 from gateway.config.trust import read_certificates, read_crls
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gateway.app.world import Parts
+    from gateway.config.inbound import TrustSettings
     from gateway.config.model import Settings
     from gateway.pki.certificate import Certificate
+    from gateway.pki.path import TrustAnchors
     from gateway.relay.hop import Hops
     from gateway.relay.probe import RecipientChecks
 
@@ -50,25 +51,24 @@ def _still(settings: Settings, parts: Parts) -> Iterator[str]:
         if parts.catalog.by_label(label) is None:
             yield f"policy: a rule signs with the key {label!r}, and there is no such key"
     if any(each.kind is ListenerKind.INBOUND for each in settings.listeners):
-        yield from _trust(settings, parts)
+        yield from trust_findings(settings.trust, parts.world.trust)
     for listener in settings.listeners:
         if listener.auth_without_tls and not listener.address.startswith(("127.", "[::1]", "localhost:")):
             yield f"listener {listener.name}: passwords travel in the clear (auth_without_tls)"
 
 
-def _trust(settings: Settings, parts: Parts) -> Iterator[str]:
-    """Yield why inbound mail could not be verified."""
-    trust, fetch = settings.trust, settings.trust.fetch
-    pinned = parts.world.trust
+def trust_findings(trust: TrustSettings, pinned: TrustAnchors) -> Iterator[str]:
+    """Yield why inbound mail could not be verified, and which hosts to list so that it can."""
+    fetch, hard = trust.fetch, trust.revocation == "hard"
     if not pinned.anchors:
         yield "trust: no anchors, so no inbound signature is ever verified"
         return
-    if trust.revocation == "hard" and not trust.crls and not fetch.hosts:
+    if hard and not trust.crls and not fetch.hosts:
         yield (
             "trust: revocation is hard, there are no crls, and fetch.hosts is empty, so only messages that bring their "
             "own revocation data can be verified"
         )
-    if trust.revocation != "off" and (fetch.hosts or not trust.crls):
+    if (fetch.hosts and trust.revocation != "off") or (hard and not trust.crls):
         places = Places(fetch.hosts, fetch.private_networks)
         for host, subject in _named_hosts((*pinned.intermediates, *pinned.anchors), places).items():
             yield f"trust.fetch.hosts: {host} is not listed, which {subject} names for revocation data or its issuer"
@@ -80,7 +80,7 @@ def _named_hosts(certificates: Sequence[Certificate], places: Places) -> dict[st
     for each in certificates:
         for url in named_places(each):
             if places.of(url) is None:
-                found.setdefault(urlsplit(url).netloc or url, each.subject)
+                found.setdefault(url.split("/")[2], each.subject)
     return found
 
 
