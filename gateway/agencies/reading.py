@@ -40,6 +40,7 @@ _MOST_NAMES: Final = 20
 """Former, short or imitated names of one agency."""
 _MOST_OTHERS: Final = 500
 """Successor domains, and protected agencies."""
+_BETWEEN: Final = frozenset(";|")
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _UNFIT: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SQUARE: Final = re.compile(r"[\[\]\u3010\u3011\uff3b\uff3d]")
@@ -149,6 +150,9 @@ class _Reader:
         texts = self._checker.texts(node)
         if len(texts) > _MOST_NAMES:
             self._checker.complain(node.place, f"more than {_MOST_NAMES} names")
+        for text, place in texts:
+            if not _BETWEEN.isdisjoint(text):
+                self._checker.complain(place, f"{text[:80]!r} holds what stands between names in a table: ; or |")
         return tuple(name for text, place in texts[:_MOST_NAMES] if (name := self._fit(text, place)) is not None)
 
     def _check_parents(self) -> None:

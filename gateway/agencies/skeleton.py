@@ -105,20 +105,16 @@ class Word(NamedTuple):
 _APART: Final = re.compile(r"[^\w\s.'\"*_`~-]|\s-|-\s|[.]\s")
 _LONG: Final = 2000
 _PADDING: Final = re.compile(
-    r"\s+|[\u00ad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]+"
+    r"[\u00ad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800"
+    r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]+"
 )
 
 
 def words(text: str) -> tuple[Word, ...]:
     """Return the words of a text, as far as anybody reads: `MOST_LETTERS` letters of it."""
     if len(text) > _LONG:  # whatever takes no room must not push a name out of sight
-        text = _PADDING.sub(_gap, text)[:_LONG]
+        text = re.sub(r"\s+", " ", _PADDING.sub("", text))[:_LONG]
     return tuple(_words(_plain(text)))
-
-
-def _gap(match: re.Match[str]) -> str:
-    return " " if match[0].isspace() else ""
 
 
 def _words(plain: str) -> Iterator[Word]:

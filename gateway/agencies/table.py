@@ -63,11 +63,8 @@ def read_table(name: str, text: str) -> Document:
     if first.lower().startswith("sep=") and len(first.rstrip("\r")) == len("sep=;"):
         line, delimiter, text = 2, first[4], rest
     rows = _rows(name, text, delimiter or _delimiter(text), line)
-    heading = next(rows, None)
-    if heading is None:
-        raise SetupError(f"{name}:1:1: holds no heading: {', '.join(COLUMNS)}")
     mistakes: list[str] = []
-    columns = _columns(name, heading, mistakes)
+    columns = _columns(name, next(rows, []), mistakes)
     nodes: list[Node] = []
     for row in rows:
         if any(cell.text for cell in row):

@@ -49,6 +49,7 @@ _SPOKEN: Final = tuple(
     )
 )
 """What is said in full or in short, as everybody does."""
+_IN_FULL: Final = {short: long for long, short in _SPOKEN}
 FILLERS: Final = frozenset({"tinh", "tp"})
 """Words that stand in a name or do not: "Sở Y tế tỉnh Sông Lam"."""
 _PROVINCE: Final = frozenset({"tinh", "pho"})
@@ -145,6 +146,7 @@ class _Index:
         spoken = [each.letters for each in words(name)]
         self.form("".join(spoken), bearer)
         self.form("".join(each for each in spoken if each not in FILLERS), bearer)
+        self.form("".join(_IN_FULL.get(each, each) for each in spoken), bearer)
 
     def form(self, form: str, bearer: Bearer) -> None:
         short = form

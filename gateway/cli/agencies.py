@@ -65,7 +65,7 @@ def check(file: File) -> None:
     """Say everything that is wrong with a file of agencies, or how many there are of each kind."""
     registry = Registry.of(_roll(file))
     counts = {kind: sum(each.kind is kind for each in registry.agencies) for kind in KINDS}
-    lines = [(f"{vi} / {en}", str(counts[kind])) for kind, (vi, en) in KINDS.items() if counts[kind]]
+    lines = [(vi.partition(",")[0], f"{counts[kind]} ({en})") for kind, (vi, en) in KINDS.items() if counts[kind]]
     show_narrow(
         str(file),
         vietnamese=f"Đúng: {len(registry.agencies)} cơ quan.",
@@ -80,16 +80,12 @@ def check(file: File) -> None:
 
 
 def show(
-    what: Annotated[
-        str, typer.Argument(metavar="ADDRESS|CERTIFICATE|NAME", help="A mailbox, a file, an id or a name.")
-    ],
-    file: Annotated[
-        Path | None, typer.Option("--agencies", help="The registry; else that of the configuration.")
-    ] = None,
+    what: Annotated[str, typer.Argument(metavar="ADDRESS|CERTIFICATE|NAME", help="A mailbox, a file, or a name.")],
+    file: Annotated[Path | None, typer.Option("--agencies", help="The registry; else the configuration's.")] = None,
     config: Annotated[Path, typer.Option("--config", help="The gateway's configuration.")] = DEFAULT_CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Say which agency a mailbox, a certificate or a name belongs to, and why. A certificate's path is not looked at."""
+    """Say which agency a mailbox, a certificate or a name belongs to, and why; no certificate's path is looked at."""
     registry = Registry.of(_roll(file)) if file is not None else _configured(config)
     found = list(_found(registry, what))
     if as_json:

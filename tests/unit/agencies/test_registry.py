@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from gateway.agencies.reading import read_roll
 from gateway.agencies.registry import Registry
+from gateway.agencies.table import read_table
 from gateway.core.address import Mailbox
 from gateway.core.errors import SetupError
 from gateway.demo.authority import shared_key
@@ -29,6 +31,7 @@ agencies:
     fingerprints: ["AB:%s"]
 """ % ":".join(["AB"] * 31)  # noqa: UP031 - braces stand in the text
 NAMES = Registry.load("agencies.yaml", TEXT)
+AGENCY = "agencies: [{id: a, name: A, mailboxes: a@b.example}]\n"
 
 
 @dataclass(frozen=True)
@@ -148,3 +151,125 @@ agencies:
         "a.yaml:5:117: subject OU=u at @d.example is already claimed by agency 'c' at a.yaml:4:117",
         "a.yaml:6:47: mailbox e@e.example is already claimed by this agency at a.yaml:6:34",
     )
+
+
+MERGED = Registry.load(
+    "agencies.yaml",
+    """\
+agencies:
+  - {id: lien, name: Trung tâm Liên, mailboxes: [lien@songlam.example], former: [TRUNG TÂM A, TRUNG TÂM CHUNG]}
+  - {id: dong, name: Trung tâm Đông, mailboxes: [dong@songlam.example], former: [Trung tâm chung]}
+  - {id: xa, name: Xã Bến Thoi, kind: xa, parent: huyen, domains: ["@benthoi.songlam.example"]}
+  - {id: huyen, name: Huyện Lam Khuê, kind: huyen, mailboxes: [lamkhue@songlam.example]}
+  - {id: phong, name: Phòng Một cửa, kind: don_vi, parent: xa, mailboxes: [motcua@songlam.example]}
+successors:
+  - {old: vinhsong.example, new: songlam.example, not_for: [dong@vinhsong.example]}
+  - {old: hathoi.example, new: benthoi.songlam.example}
+""",
+)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "found"),
+    [
+        (Claims(("lien@vinhsong.example",)), ("lien", "successor")),
+        (Claims(("dong@vinhsong.example",)), None),
+        (Claims(("ai@vinhsong.example",)), None),
+        (Claims(("ai@hathoi.example",)), ("xa", "successor")),
+        (Claims(("ai@vinhsong.example",), subject="C=VN, O=Trung tâm A, CN=x"), ("lien", "former_name")),
+        (Claims(("ai@songlam.example",), subject="OU=TRUNG TÂM A"), ("lien", "former_name")),
+        (Claims(("ai@songlam.example",), subject="O=Trung tâm chung"), None),
+        (Claims(("ai@noi-khac.example",), subject="O=Trung tâm A"), None),
+        (Claims(subject="O=Trung tâm A, CN=Trung tâm Liên"), None),
+        (Claims(("lien@songlam.example",), subject="CN=TRUNG TÂM"), ("lien", "mailbox")),
+        (Claims(("dong@songlam.example",), subject="CN=TRUNG TÂM"), ("dong", "mailbox")),
+        (Claims(subject="CN=TRUNG TÂM"), None),
+    ],
+)
+def test_merged_moved_and_of_one_name(certificate: Claims, found: tuple[str, str] | None) -> None:
+    """Moved to a successor, under a former name, two of one CN, without an address: each found right or not at all."""
+    hit = MERGED.found_by_certificate(certificate)
+    assert (hit and (hit.agency.id, hit.by)) == found
+
+
+@pytest.mark.parametrize(
+    ("address", "author", "expected"),
+    [
+        ("lan@vinhsong.example", "lan@songlam.example", True),
+        ("lan@songlam.example", "Lan@VinhSong.example", True),
+        ("dong@vinhsong.example", "dong@songlam.example", False),
+        ("dong@songlam.example", "dong@vinhsong.example", False),
+        ("lan@vinhsong.example", "minh@songlam.example", False),
+        ("lan@songlam.example", "lan@songlam.example", False),
+        ("lan@hathoi.example", "lan@songlam.example", False),
+        ("lan@vinhsong.example", "lan@hathoi.example", False),
+        ("lan@x.vinhsong.example", "lan@x.songlam.example", False),
+    ],
+)
+def test_succeeds(address: str, author: str, *, expected: bool) -> None:
+    """One mailbox before and after its domain was taken over; never two old domains, never a name in `not_for`."""
+    assert MERGED.succeeds(Mailbox.parse(address), Mailbox.parse(author)) is expected
+
+
+@pytest.mark.parametrize(
+    ("certificate", "author", "agency"),
+    [
+        (Claims(("lien@songlam.example",)), "lien@vinhsong.example", "lien"),
+        (Claims(("a@benthoi.songlam.example",)), "b@benthoi.songlam.example", "xa"),
+        (Claims(("lien@songlam.example",)), "dong@songlam.example", None),
+        (Claims(("lamkhue@songlam.example",)), "b@benthoi.songlam.example", None),
+        (Claims(("motcua@songlam.example",)), "b@benthoi.songlam.example", None),
+        (Claims(("ai@noi-khac.example",)), "ai@noi-khac.example", None),
+        (Claims(), "lien@songlam.example", None),
+    ],
+)
+def test_same_agency(certificate: Claims, author: str, agency: str | None) -> None:
+    """Only one and the same agency: not a parent, not a unit, not nobody twice."""
+    found = MERGED.same_agency(certificate, Mailbox.parse(author))
+    assert (found and found.id) == agency
+
+
+def test_kin() -> None:
+    """A unit is kin to what it is inside of, and a commune is none of its district's units."""
+    by = MERGED.by_id
+    assert MERGED.kin(by["phong"], by["xa"])
+    assert MERGED.kin(by["xa"], by["phong"])
+    assert not MERGED.kin(by["xa"], by["huyen"])
+    assert not MERGED.kin(by["phong"], by["huyen"])
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("agencies: [{id: a, name: A, mailboxes: a@b.example, kind: sở}]", "must be one of: tinh, so,"),
+        ("agencies: [{id: a, name: A, mailboxes: a@b.example, parent: c}]", "a.yaml:1:61: no agency has the id 'c'"),
+        ("agencies: [{id: a, name: A, mailboxes: a@b.example, parent: a}]", "agency 'a' would be its own parent"),
+        ("agencies: [{id: a, name: A, mailboxes: a@b.example, short: ['A|B']}]", "stands between names in a table"),
+        ("successors: [{old: a.example, new: b.example}]", "key 'agencies' is missing"),
+        (f"{AGENCY}successors: [{{old: a.example}}]", "key 'new' is missing"),
+        (f"{AGENCY}successors: [{{old: a.example, new: a.example}}]", "'a.example' is an old domain itself"),
+        (f"{AGENCY}successors: [{{old: a.example, new: c.example, not_for: [x@b.example]}}]", "'x@b.example' is none"),
+        (
+            f"{AGENCY}successors: [{{old: a.example, new: c.example}}, {{old: A.example, new: d.example}}]",
+            "old domain 'a.example' is already at a.yaml:2:14",
+        ),
+        (f"{AGENCY}protected: [{{name: T, domains: t.example}}]", "needs names or words"),
+        (f"{AGENCY}protected: [{{name: T, words: [T]}}]", "key 'domains' is missing"),
+        (f"{AGENCY}official: ['*.']", "not a mail domain"),
+    ],
+)
+def test_mistakes_of_the_other_sections(text: str, mistake: str) -> None:
+    """Kinds, parents, successors, protected and official are looked at as strictly as the agencies."""
+    assert any(mistake in each for each in mistakes(text))
+
+
+def test_five_thousand() -> None:
+    """As many as there may be, and one more is a mistake."""
+    lines = [f'{{"id": "a{n}", "name": "Xã {n}", "mailboxes": ["a{n}@songlam.example"]}}' for n in range(5001)]
+    registry = Registry.load("a.yaml", f"agencies: [{', '.join(lines[:5000])}]")
+    found = registry.agency_of_mailbox(Mailbox("a4999", "songlam.example"))
+    assert found is not None
+    assert found.name == "Xã 4999"
+    table = "id,name,mailboxes\n" + "".join(f"a{n},Xã {n},a{n}@songlam.example\n" for n in range(5001))
+    with pytest.raises(SetupError, match="more than 5000 agencies"):
+        read_roll(read_table("a.csv", table))
