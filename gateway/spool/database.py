@@ -137,6 +137,19 @@ class Database:
         except SQLAlchemyError as error:
             raise self._fault(error) from error
 
+    @contextmanager
+    def cursor(self) -> Iterator[Any]:
+        """Give the driver's cursor outside of any transaction: each SELECT sees what is committed by then.
+
+        For whoever asks by key and cannot wait for more than that; raises `ServiceError`.
+        """
+        try:
+            with self._engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                yield driver.cursor()
+        except (SQLAlchemyError, dbapi2.Error) as error:
+            raise self._fault(error) from error
+
     def shrink(self, *, keep: int, most: int) -> None:
         """Give free pages beyond `keep` back to the file system, at most `most`; only inside `turn`.
 
