@@ -14,8 +14,8 @@ from typing import Final
 _WORD: Final = re.compile(rb"=\?([!-)+->@-~]{1,64}?)(?:\*[A-Za-z0-9-]*)?\?([BbQq])\?([!->@-~]*)\?=")
 _BETWEEN: Final = re.compile(rb"(?<=\?=)[ \t\r\n]+(?==\?)")
 _CHARSET: Final = re.compile(
-    r"utf-?8|us-ascii|ascii|utf-?7|utf-?16(?:be|le)?|utf-?32(?:be|le)?|iso[-_]?8859[-_]\d{1,2}|latin-?1"
-    r"|(?:windows-?|cp)(?:125\d|874|932|936|949|950)|koi8-[rtu]|gb2312|gbk|gb18030|hz-gb-2312|big5(?:-?hkscs)?"
+    r"utf[-_]?8|us-ascii|ascii|utf[-_]?7|utf[-_]?(?:16|32)(?:[-_]?[bl]e)?|iso[-_]?8859[-_]\d{1,2}|latin[-_]?1"
+    r"|(?:windows[-_]?|cp)(?:125\d|874|932|936|949|950)|koi8-[rtu]|gb2312|gbk|gb18030|hz-gb-2312|big5(?:-?hkscs)?"
     r"|euc-?(?:jp|kr)|shift[-_]jis|iso-2022-(?:jp(?:-[123])?|kr)|tis-620|ks_c_5601-1987|mac-?(?:roman|cyrillic)",
     re.IGNORECASE,
 )
@@ -57,9 +57,14 @@ def _word_octets(encoding: bytes, text: bytes) -> bytes | None:
         return None
 
 
+def reads(charset: str) -> bool:
+    """Return True if this is a charset that `text_in` knows; else it takes octets for UTF-8."""
+    return _CHARSET.fullmatch(charset) is not None
+
+
 def text_in(charset: str, octets: bytes) -> str:
     """Return octets as text in a charset somebody named, as UTF-8 where we do not read it; never raises."""
-    if _CHARSET.fullmatch(charset):
+    if reads(charset):
         with contextlib.suppress(LookupError, ValueError):
             return octets.decode(charset, "replace")
     return octets.decode("utf-8", "replace")

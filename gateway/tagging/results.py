@@ -7,6 +7,7 @@ A foreign result is read from the one field that may be believed, as a whole or 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
@@ -15,6 +16,7 @@ from gateway.core.verdict import row_of
 from gateway.mime.parameters import parameters
 from gateway.mime.words import fold
 from gateway.tagging.names import ARC_RESULTS_KEY, RESULTS_FIELD
+from gateway.tagging.reading import seen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,18 +159,25 @@ def _parts(plain: bytes) -> list[bytes]:
 
 
 def same_id(one: str, other: str) -> bool:
-    """Return True if two ids are the same to a careless reader: by IDNA, case and final dots."""
-    return _id_key(one) == _id_key(other)
+    """Return True if two ids are the same by IDNA, but for case and final dots."""
+    return domain_key(one.strip(" \t.")) == domain_key(other.strip(" \t."))
 
 
-def _id_key(text: str) -> str:
-    return domain_key(text.strip(" \t.")).strip(".")
+def looks_like(one: str, other: str) -> bool:
+    """Return True if two ids are the same to a careless reader, or to an eye."""
+    return same_id(_careless(one), _careless(other)) or seen(one) == seen(other)
+
+
+def _careless(text: str) -> str:
+    """Return an id without what cannot be seen, its letters and dots in their plain forms."""
+    plain = unicodedata.normalize("NFKC", text).replace("\u3002", ".")
+    return "".join(each for each in plain if unicodedata.category(each) != "Cf")
 
 
 def claims_ours(value: bytes, ours: str) -> bool:
     """Return True if a field says it is ours, or does not say whose it is (RFC 8601 5)."""
     found = authserv_id(value)
-    return found is None or not found.strip(" \t.") or same_id(found, ours)
+    return found is None or not found.strip(" \t.") or looks_like(found, ours)
 
 
 def claims_any(key: str, value: bytes, names: Sequence[str]) -> bool:

@@ -24,8 +24,7 @@ from gateway.core.message import Edit
 from gateway.mime.fields import DEFAULT_LIMITS, Limits, read_header
 from gateway.mime.words import fold
 from gateway.tagging.names import ODD_LINE_END, RESULTS_KEY, SEAL_FIELD, SEAL_KEY, is_ours
-from gateway.tagging.results import authserv_id as id_of
-from gateway.tagging.results import same_id
+from gateway.tagging.results import claims_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -209,7 +208,4 @@ def _pieces(message: Message, header: Header, ours: str) -> Iterator[bytes]:
 def _is_sealed(key: str, raw: bytes, value: bytes, ours: str) -> bool:
     if key in _SEALED or is_ours(key) or ODD_LINE_END.search(raw) is not None:
         return True
-    if key != RESULTS_KEY:
-        return False
-    found = id_of(value)
-    return found is None or same_id(found, ours)
+    return key == RESULTS_KEY and claims_ours(value, ours)

@@ -7,14 +7,13 @@ keeps its octets; ours is put before them without touching them.
 from __future__ import annotations
 
 import binascii
-import codecs
 import re
 import unicodedata
 from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.message import Edit
-from gateway.mime.words import decode_text, encode_text, fold
+from gateway.mime.words import decode_text, encode_text, fold, reads, text_in
 from gateway.tagging.reading import seen, seen_with_places
 from gateway.tagging.sentences import TAG_WORDS
 
@@ -50,8 +49,10 @@ _LEADING: Final = re.compile(
 """Reply prefixes, other tags and symbols in front of the subject proper, as `seen` shows them."""
 _ROUND: Final = frozenset(
     "(){}\u2768\u2769\u276a\u276b\u2774\u2775\u27ee\u27ef\u2985\u2986\u2e28\u2e29\u201a\u201e\ufd3e\ufd3f"
+    "\u2039\u203a\u00ab\u00bb"
 )
 """Brackets that ordinary subjects have around words; low quotation marks are brackets by category."""
+_ANGLES: Final = {"\u2039": "Ps", "\u203a": "Pe", "\u00ab": "Ps", "\u00bb": "Pe"}
 _CORNERS: Final = {"\u23a1": "Ps", "\u23a2": "Ps", "\u23a3": "Ps", "\u23a4": "Pe", "\u23a5": "Pe", "\u23a6": "Pe"}
 _SYMBOLS: Final = frozenset({"Ps", "Sm", "So", "Sc"})
 _SKIPPED: Final = frozenset({"Zs", "Cc", "Cf", "Mn", "Cn"})
@@ -152,11 +153,11 @@ def _extent(flat: str, begin: int, end: int, *, leading: bool) -> tuple[int, int
 
 
 def _category(character: str) -> str:
-    return _CORNERS.get(character) or unicodedata.category(character)
+    return _CORNERS.get(character) or _ANGLES.get(character) or unicodedata.category(character)
 
 
 def _opens(character: str) -> bool:
-    return character == "|" or _category(character) in _SYMBOLS
+    return character in "|#/\\" or _category(character) in _SYMBOLS
 
 
 def _square(character: str) -> bool:
@@ -200,12 +201,9 @@ def _strict_word(match: re.Match[bytes]) -> bytes:
         octets = binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
     else:
         octets = binascii.a2b_qp(text, header=True)
-    charset = match[1].partition(b"*")[0].strip()
-    try:
-        codecs.lookup(charset.decode("ascii"))
-    except (LookupError, ValueError):
-        charset, octets = b"utf-8", _as_utf8(octets)
-    return b"=?" + charset + b"?B?" + b64encode(octets) + b"?="
+    charset = match[1].partition(b"*")[0].strip().decode("ascii", "replace")
+    octets = text_in(charset, octets).encode("utf-8", "replace") if reads(charset) else _as_utf8(octets)
+    return b"=?utf-8?B?" + b64encode(octets) + b"?="
 
 
 def put_before(field: Field, words: str) -> Edit:

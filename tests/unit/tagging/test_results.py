@@ -148,6 +148,8 @@ COMMENTED = (
         # somebody else's
         (b"mx.khac.example; spf=pass", (None, None, None)),
         (b"(mx.cuanho.example;) mx.khac.example; spf=pass", (None, None, None)),
+        ("mx.cu\u0430nho.example; spf=pass".encode(), (None, None, None)),  # Cyrillic: like ours, and not ours
+        (b"mx.cuan\xc2\xadho.example; spf=pass", (None, None, None)),
         (b"spf=pass; mx.cuanho.example", (None, None, None)),
     ],
 )

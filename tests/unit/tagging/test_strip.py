@@ -141,6 +141,7 @@ def test_bodies_stay(message: bytes) -> None:
         b"mail.songlam.example;",
         "ｍail。songlam.example; none".encode(),  # noqa: RUF001 - IDNA reads these as ours
         b"mail.song\xc2\xadlam.example; none",
+        "m\u0430il.songlam.ex\u0430mple; none".encode(),  # Cyrillic
         # whose they are cannot be read
         b"",
         b";",

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.message import Message
 from gateway.mime.fields import decode_text, encode_text, read_header
-from gateway.tagging.sentences import WARNINGS
+from gateway.tagging.sentences import TAG_WORDS
 from gateway.tagging.subjects import cleaned, put_before
 
 TAG = "[Đã xác thực: Sở Y tế]"
@@ -54,6 +54,9 @@ def word(octets: bytes, charset: str = "utf-8") -> bytes:
         ("| Đã xác thực: X | x", "x"),
         ("\u300cĐã xác thực: X\u300d x", "x"),
         ("Đã xác thực: X] x", "x"),
+        ("\u2039Đã xác thực: X\u203a x", "x"),
+        ("\u00abĐã xác thực: X\u00bb x", "x"),
+        ("# Đã xác thực: X", "X"),
         ("[Chữ ký KHÔNG hợp lệ] [Đã xác thực: X] x", "x"),
         (TAG, ""),
         ("[Cùng cơ quan, khác hộp thư: Sở Y tế] x", "x"),
@@ -87,6 +90,8 @@ def test_tags_written_backwards_go(subject: str) -> None:
         word(word(word(TAG.encode()))),
         b"=?VISCII?Q?[=D0=E3_x=E1c_th=F1c:_S=B7_Y_t=AA]?= x",
         b"=?x-unknown?Q?[=D0=E3_x=E1c_th=F1c]?= x",
+        b"=?UTF-16-BE?B?AFsBEADjACAAeADhAGMAIAB0AGge8QBjADoAIABTAF0AIAB4?=",
+        b"=?utf_16_be?B?AFsBEADjACAAeADhAGMAIAB0AGge8QBjADoAIABTAF0AIAB4?=",
         b"=?utf-7?Q?[+ARAA4w_x+AOE-c_th+Hu8-c:_X]?= x",
     ],
 )
@@ -120,10 +125,11 @@ def test_ordinary_subjects_stay(subject: str) -> None:
     assert cleaned(subject.encode()) is None
 
 
-@pytest.mark.parametrize("words", WARNINGS.values())
+@pytest.mark.parametrize("words", TAG_WORDS)
 def test_our_warnings_do_not_pile_up(words: str) -> None:
-    """A reply to a warned-of message loses the warning, which was about another message."""
+    """A reply to a tagged message loses the tag, which was about another message."""
     assert cleaned(encode_text(f"Re: [{words}] Họp")) == "Re: Họp"
+    assert cleaned(encode_text(f"Re: [{words}: Sở Y tế] Họp")) == "Re: Họp"
 
 
 UTF8 = f"{TAG} x".encode()
