@@ -78,7 +78,7 @@ class Listening:
 
         def path_of(leaf: Certificate, data: SignedData) -> PathAnswer:
             answer = path_answer(leaf, data, trust)
-            if answer.state is not ChainState.VALID or trust.revocation is Revocation.SOFT:
+            if answer.state is not ChainState.VALID or trust.revocation is Revocation.SOFT or data.crls:
                 self._needs.append(_needs_of(leaf, data, trust))
             key = Key.of(leaf, data)
             if key is not None and answer.state is ChainState.VALID and answer.until is not None:
@@ -93,7 +93,7 @@ def _needs_of(leaf: Certificate, data: SignedData, trust: Trust) -> Needs:
         leaf,
         trust=trust.anchors,
         untrusted=(*data.certificates, *trust.untrusted),
-        crls=(*data.crls, *trust.crls),
+        crls=trust.crls,  # a signer who was revoked since sends a list from before, still in date
         ocsps=trust.ocsps,
         at=trust.at,
         revocation=trust.revocation,

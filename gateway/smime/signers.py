@@ -157,7 +157,7 @@ def path_answer(certificate: Certificate, data: SignedData, trust: Trust) -> Pat
         certificate,
         trust=trust.anchors,
         untrusted=(*data.certificates, *trust.untrusted),
-        crls=(*data.crls, *trust.crls),
+        crls=(*trust.crls, *data.crls),  # their number is bounded: what came along hides nothing
         ocsps=trust.ocsps,
         at=trust.at,
         purpose=Purpose.EMAIL,

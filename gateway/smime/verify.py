@@ -123,7 +123,7 @@ def needs_of(opened: Opened, trust: Trust) -> Needs:
             certificate,
             trust=trust.anchors,
             untrusted=(*data.certificates, *trust.untrusted),
-            crls=(*data.crls, *trust.crls),
+            crls=trust.crls,  # a signer who was revoked since sends a list from before, still in date
             ocsps=trust.ocsps,
             at=trust.at,
             revocation=trust.revocation,
