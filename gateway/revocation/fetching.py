@@ -213,6 +213,8 @@ class Revocation:
             found = kept
         else:
             found = await asyncio.shield(self._flight(question))
+            if kept is not None and isinstance(found, str) and await asyncio.to_thread(question.revokes, kept, now):
+                found = kept  # too old to clear anybody; whoever keeps us from newer data must not gain by it
         if isinstance(found, Kept):
             self._use(question, now)
         return found

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from gateway.core.errors import InputError
 from gateway.pki.certificate import Certificate, CertificateError
-from gateway.pki.crl import fresh, genuine, read_lists
+from gateway.pki.crl import Entry, entry_of, fresh, genuine, read_lists, speaks_for
 from gateway.pki.graph import subject_key
 from gateway.pki.lists import load_lists
 from gateway.pki.ocsp import OcspStatus, read_answer, request_for
@@ -63,6 +63,10 @@ class Question(Protocol):
         """Return what is kept of an answer (`now` is aware); raises `UnfitError`."""
         ...
 
+    def revokes(self, kept: Kept, now: datetime) -> bool:
+        """Return whether an answer that was kept says that the certificate is revoked, however old it is."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StatusQuestion:
@@ -98,6 +102,12 @@ class StatusQuestion:
         ends = answer.next_update if answer.status is OcspStatus.GOOD else None  # an old "revoked" still says so
         return Kept(Kind.OCSP, self.key, url, now, answer.this_update, ends, (octets,))
 
+    def revokes(self, kept: Kept, now: datetime) -> bool:
+        """As the promise says."""
+        certificate, issuer = _loaded(self.asked.certificate), _loaded(self.asked.issuer)
+        answers = (read_answer(each, certificate=certificate, issuer=issuer, at=now) for each in kept.parts)
+        return any(each.status is OcspStatus.REVOKED for each in answers)
+
 
 @dataclass(frozen=True, slots=True)
 class ListQuestion:
@@ -130,7 +140,7 @@ class ListQuestion:
             lists = (octets,) if octets[:1] == b"\x30" else load_lists(octets)
         except InputError as error:
             raise UnfitError("malformed_list") from error
-        read = read_lists(lists[:1], at=now)
+        read = read_lists((), lists[:1], at=now)
         if len(lists) != 1 or not read:
             raise UnfitError("malformed_list")
         (one,) = read
@@ -143,6 +153,12 @@ class ListQuestion:
         if not fresh(one, now):
             raise UnfitError("list_ended")
         return Kept(Kind.LIST, self.key, url, now, one.begins, one.ends, (one.der,))
+
+    def revokes(self, kept: Kept, now: datetime) -> bool:
+        """As the promise says."""
+        certificate, issuer = _loaded(self.asked.certificate), _loaded(self.asked.issuer)
+        lists = (each for each in read_lists((), kept.parts, at=now) if speaks_for(each, issuer))
+        return any(entry_of(each, issuer, certificate, at=now) is not Entry.NONE for each in lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +194,11 @@ class IssuersQuestion:
         if not found or len(found) > MAX_ISSUERS:
             raise UnfitError("no_certificate" if not found else "too_many_certificates")
         return Kept(Kind.ISSUERS, self.key, url, now, None, None, tuple(each.der for each in found))
+
+    def revokes(self, kept: Kept, now: datetime) -> bool:
+        """Return False: a certificate says nothing of the kind."""
+        del kept, now
+        return False
 
 
 def most_octets(kind: Kind, of_lists: int) -> int:

@@ -137,14 +137,31 @@ async def test_a_forged_list_is_not_kept(tmp_path: Path, site: Site, lie: str) -
 async def test_yesterdays_answer_does_not_replace_todays(tmp_path: Path, site: Site) -> None:
     """Over plain HTTP anybody on the way can send an older list that is still in date, without the revoked one."""
     clock = Clock()
-    site.pages["/a.crl"] = page(ROOT.revocation_list(LEAF.certificate, start=NOW - HOUR))
-    asked = status(lists=(site.url("/a.crl"),))
+    today = ROOT.revocation_list(BESIDE.certificate, start=NOW - HOUR)
+    site.pages["/a.crl"] = page(today)
+    lists = (site.url("/a.crl"),)
     async with asking(tmp_path, settings(site), clock) as found:
-        assert len((await found.gather(asked)).crls) == 1
+        assert (await found.gather(status(lists=lists))).crls == (today,)
         site.pages["/a.crl"] = page(ROOT.revocation_list(start=NOW - DAY))
         clock.move(hours=5)
-        evidence = await found.gather(asked)
-    assert (evidence.crls, evidence.troubles) == ((), (f"{site.name}: older_than_before",))
+        evidence = await found.gather(status(lists=lists))
+        assert (evidence.crls, evidence.troubles) == ((), (f"{site.name}: older_than_before",))
+        assert (await found.gather(status(lists=lists, about=BESIDE))).crls == (today,)
+
+
+async def test_an_indirect_list_is_kept_for_whoever_names_its_issuer(tmp_path: Path, site: Site) -> None:
+    """A certificate may say that another authority lists it (cRLIssuer); whether that may count is judged later."""
+    point = x509.DistributionPoint(
+        [x509.UniformResourceIdentifier(site.url("/a.crl"))],
+        None,
+        None,
+        [x509.DirectoryName(OTHER.certificate.parsed.subject)],
+    )
+    named = ROOT.issue("Lan", extensions=[x509.CRLDistributionPoints([point])])
+    octets = OTHER.revocation_list()
+    site.pages["/a.crl"] = page(octets)
+    async with asking(tmp_path, settings(site)) as found:
+        assert (await found.gather(status(lists=(site.url("/a.crl"),), about=named))).crls == (octets,)
 
 
 async def test_a_place_serves_each_issuer_its_own(tmp_path: Path, site: Site) -> None:

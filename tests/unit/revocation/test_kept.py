@@ -17,7 +17,7 @@ from gateway.revocation import cache as cache_module
 from gateway.revocation import fetching
 from gateway.revocation.cache import Cache, Kept, Kind
 from gateway.revocation.turns import Pauses
-from support.asking import LEAF, ROOT, Clock, asking, settings, status
+from support.asking import BESIDE, LEAF, ROOT, Clock, asking, settings, status
 from support.letters import NOW
 from support.responder import HOUR, ocsp_answer, page
 from support.tree import DAY
@@ -73,6 +73,27 @@ async def test_an_old_revoked_still_says_so(tmp_path: Path, site: Site) -> None:
     site.pages["/ocsp"] = page(revoked)
     async with asking(tmp_path, settings(site)) as found:
         assert (await found.gather(status(ocsp=(site.url("/ocsp"),)))).ocsps == (revoked,)
+
+
+@pytest.mark.parametrize("way", ["ocsp", "lists"])
+async def test_whoever_keeps_newer_data_away_gains_nothing(tmp_path: Path, site: Site, way: str) -> None:
+    """Who was known to be revoked stays so when no newer data comes; nobody else is cleared by the old."""
+    clock = Clock()
+    revoked = ocsp_answer(LEAF, ROOT, status=ocsp.OCSPCertStatus.REVOKED)
+    der = {"ocsp": revoked, "lists": ROOT.revocation_list(LEAF.certificate)}[way]
+    site.pages["/a"] = page(der)
+    needs = status(**{way: (site.url("/a"),)})
+    async with asking(tmp_path, settings(site), clock) as found:
+        assert (await found.gather(needs)).until is not None
+        site.pages.clear()
+        for hours in (5, 24 * 30):
+            clock.move(hours=hours)
+            evidence = await found.gather(needs)
+            assert (*evidence.ocsps, *evidence.crls) == (der,)
+            assert evidence.until is not None
+            assert evidence.until < clock.now, "nothing that rests on it is remembered"
+        beside = await found.gather(status(about=BESIDE, **{way: (site.url("/a"),)}))
+        assert (beside.ocsps, beside.crls) == ((), ())
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "swap"])
