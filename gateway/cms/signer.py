@@ -5,11 +5,14 @@ What is wrong with a signer becomes its `fault`, so that the other signers are s
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from asn1crypto import algos, cms, core, tsp, x509
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from gateway.cms.algorithms import DIGESTS
 from gateway.cms.asn1 import CmsError, Node, children, head, sorted_set
@@ -112,6 +115,20 @@ class SignerInfo:
         """The algorithm for people, without the key's size."""
         family = _FAMILY_TEXT.get(self.family, self.family.upper().replace("_", "-"))
         return f"{family or 'unknown'} {self.digest.upper().replace('SHA', 'SHA-') or 'unknown'}"
+
+    @property
+    def signature_identity(self) -> str:
+        """SHA-256, hexadecimal, of what nobody but the signer can have made of the signature value.
+
+        Of an ECDSA signature (r, s) everybody makes (r, n - s), which is as good: only r, drawn anew for each one, says
+        whether it was seen before. Values of the other algorithms have one form.
+        """
+        value = self.signature
+        if self.family == "ecdsa":
+            with suppress(ValueError):  # what is no such signature is good for nothing, by whatever name
+                r, _ = decode_dss_signature(value)
+                value = b"%x" % r
+        return hashlib.sha256(value).hexdigest()
 
     @property
     def attributes_signed_over(self) -> tuple[bytes, ...]:

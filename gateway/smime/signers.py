@@ -5,7 +5,6 @@ What signers are judged against is all here: no clock, nothing fetched, and no s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -177,6 +176,6 @@ def _shown(signer: SignerInfo, certificate: Certificate, answer: PathAnswer | No
         fingerprint=certificate.fingerprint,
         san_addresses=tuple(certificate.san_addresses),
         family=(answer.family.name or None) if answer is not None else None,
-        signature_digest=hashlib.sha256(signer.signature).hexdigest(),
+        signature_digest=signer.signature_identity,
         timestamped_at=stamped,
     )
