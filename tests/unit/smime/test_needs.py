@@ -71,3 +71,14 @@ def test_needs_of_all_signers_are_joined_and_bounded() -> None:
     cms = signed_data([each.info(PART) for each in forgers], certificates=[each.certificate.der for each in signers])
     found = needs(mail(clear_entity(PART, cms)))
     assert [each.ocsp for each in found.statuses] == [(f"http://host{number}.example/ocsp",) for number in range(3)]
+
+
+def test_lists_that_came_along_are_no_reason_not_to_ask() -> None:
+    """A revoked signer sends a list from before, still in date: fresh data are asked for all the same, and win."""
+    signer = leaf("a.example")
+    before, now = TOP.revocation_list(), TOP.revocation_list(signer.certificate)
+    cms = Forger(credential(signer)).cms(PART, crls=(before,))
+    message = mail(clear_entity(PART, cms))
+    assert judge(open_message(Message.of(message)), trust()).broken == ()
+    assert needs(message).statuses
+    assert [each.reason for each in judge(open_message(Message.of(message)), trust((now,))).broken] == ["revoked"]
