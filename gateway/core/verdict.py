@@ -54,7 +54,7 @@ class Signer:
     family: str | None = None
     """Name of the family of trust anchors that the path leads to, None without a good path."""
     signature_digest: str = ""
-    """SHA-256, hexadecimal, lower case, of what no stranger can change in the signature value: it is known again by it."""
+    """SHA-256, hexadecimal, lower case, of what no stranger can change in the signature: it is known again by it."""
     timestamped_at: datetime | None = None
     """Aware time of a valid timestamp over the signature value (RFC 3161), at which the certificate was judged."""
 
