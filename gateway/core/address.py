@@ -6,6 +6,7 @@ Comparing must never be looser than a mail system is: local parts fold ASCII cas
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,13 +24,26 @@ _ASCII_UPPER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklm
 
 
 def domain_key(domain: str) -> str:
-    """Return the form in which domains are compared: A-labels, lower case; an odd domain folds ASCII case only."""
+    """Return the form in which domains are compared: A-labels, lower case; an odd domain folds ASCII case only.
+
+    Odd is one that IDNA 2003 maps by more than case and composition: full-width letters and dots, soft hyphens. IDNA
+    2008 knows no such domain (RFC 5892), so it must not pass for the one it looks like.
+    """
     if domain.isascii() or not _DEVIATIONS.isdisjoint(domain):
         return domain.translate(_ASCII_UPPER)
+    plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", domain).lower()).split(".")
     try:
-        return domain.encode("idna").decode("ascii").translate(_ASCII_UPPER)
+        found = domain.encode("idna").decode("ascii").translate(_ASCII_UPPER)
+        shown = found.encode("ascii").decode("idna").split(".")
+        same = len(shown) == len(plain) and all(b in {a, _a_label(a)} for a, b in zip(shown, plain, strict=True))
     except UnicodeError:
-        return domain.translate(_ASCII_UPPER)
+        same = False
+    return found if same else domain.translate(_ASCII_UPPER)
+
+
+def _a_label(label: str) -> str:
+    """Return a label as it stands in DNS; some domains mix such labels with written-out ones."""
+    return label.encode("idna").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ An outer field is signed only where an equal copy stands inside; nothing here ma
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from gateway.mime.fields import AuthorDefect, author_of, decode_text
@@ -24,6 +25,8 @@ _CLAIMED: Final = ("from", "sender", "reply-to", "subject")
 """Fields by which a message says who speaks, to whom an answer goes, and on what."""
 _MAX_COMPARED: Final = 64 * 1024
 """Octets of inner fields that are decoded for one message."""
+_BLANKS: Final = re.compile(r"[ \t\r\n]+")
+"""What folding may change; other blanks are text."""
 _MARKS: Final = frozenset({"hp", "protected-headers"})
 _DISPUTES: Final = frozenset(
     {
@@ -94,7 +97,7 @@ def changed_fields(outer: Header, payload: Entity) -> tuple[str, ...]:
 
 
 def _texts(header: Header, name: str) -> list[str]:
-    return sorted(" ".join(decode_text(field.value).split()) for field in header.all(name))
+    return sorted(_BLANKS.sub(" ", decode_text(field.value)).strip(" ") for field in header.all(name))
 
 
 def inner_difference(outer: Header, top: Entity) -> str | None:

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.cms.asn1 import tlv
 from gateway.core.message import Message
-from gateway.core.verdict import Verified
+from gateway.core.verdict import Verified, VerifiedLesser
 from gateway.mime.entity import parse
+from gateway.mime.fields import decode_text
+from gateway.smime.identity import Lenience, Who, identified
+from gateway.smime.verify import open_message
 from support.examples import examples
-from support.forger import issuer_and_serial
-from support.letters import HEAD, clear_entity, detached, judged, lan, mail, real_life, signed, text_part
+from support.forger import Forger, issuer_and_serial
+from support.letters import (
+    HEAD,
+    LAN,
+    clear_entity,
+    detached,
+    judged,
+    lan,
+    mail,
+    opaque_entity,
+    real_life,
+    signed,
+    text_part,
+)
+from support.rooms import REGISTRY
+
+if TYPE_CHECKING:
+    from gateway.mime.fields import Header
 
 TEXTS = st.lists(
     st.sampled_from(["à", "kết quả", " ", "\r\n", "From ", ".", "--b", "=", "\t", "x" * 80, "--=_lan", "<b>", "\x0c"]),
@@ -113,3 +135,52 @@ def test_cut_or_doubled_messages_are_judged(kind: str, data: st.DataObject) -> N
     message = good(kind)
     stop = data.draw(st.integers(0, parts(kind)[1].stop - 4))
     assert not isinstance(judged(message[:stop]).verdict, Verified)
+
+
+SHOWN = frozenset({"from", "to", "subject", "date"})
+ALL = Who(REGISTRY, frozenset(Lenience))
+
+
+@lru_cache(maxsize=2)
+def protected(kind: str) -> bytes:
+    """Return a message with protected header fields, clear or opaque, as verified as can be."""
+    part = HEAD.rstrip(b"\r\n") + b'\r\nContent-Type: text/plain; hp="clear"\r\n\r\nChao chi.\r\n'
+    if kind == "clear":
+        message = mail(clear_entity(part, detached(part, lan())))
+    else:
+        message = mail(opaque_entity(Forger(lan()).cms(part, content=tlv(0x04, part))))
+    found = judged(message)
+    assert isinstance(found.verdict, Verified)
+    assert found.headers_signed
+    return message
+
+
+def told(header: Header, name: str) -> list[list[str]]:
+    """Return what a reader sees of the fields of a name, without regard to folding."""
+    return [re.split(r"[ \t\r\n]+", decode_text(each.value)) for each in header.all(name)]
+
+
+@pytest.mark.parametrize("kind", ["clear", "opaque"])
+@settings(deadline=None, max_examples=examples(300))
+@given(st.data())
+def test_any_changed_octet_anywhere(kind: str, data: st.DataObject) -> None:
+    """What stays verified after a change says the same: content, author and every shown field as they were signed.
+
+    With every lenience on, too: no change of one octet may buy a lesser state that speaks for another author.
+    """
+    message = protected(kind)
+    place = data.draw(st.integers(0, len(message) - 1))
+    octet = data.draw(st.integers(0, 255).filter(lambda value: value != message[place]))
+    changed = message[:place] + bytes([octet]) + message[place + 1 :]
+    before, found = open_message(Message.of(message)), judged(changed)
+    if not isinstance(found.verdict, Verified | VerifiedLesser):
+        return
+    after = open_message(Message.of(changed))
+    assert [each.content.octets() for each in after.structure.signatures] == [
+        each.content.octets() for each in before.structure.signatures
+    ]
+    assert found.author is not None
+    assert found.author.key == LAN
+    same = all(told(before.header, name) == told(after.header, name) for name in SHOWN)
+    assert same == isinstance(found.verdict, Verified)
+    assert type(identified(found, after.header, ALL).verdict) is type(found.verdict)

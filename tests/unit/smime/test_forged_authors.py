@@ -82,12 +82,16 @@ AUTHORS = [
     "From: hoàng.lan@soyte.songlam.example".encode(),
     "From: hoang.lan@soyt\u0435.songlam.example".encode(),
     "From: hoang.lan@\u0455oyte.songlam.example".encode(),
+    "From: hoang.lan@\uff53oyte.songlam.example".encode(),
+    "From: hoang.lan@soyte\uff0esonglam.example".encode(),
+    "From: hoang.lan@so\u00adyte.songlam.example".encode(),
+    "From: hoang.lan\u200b@soyte.songlam.example".encode(),
 ]
 
 
 @pytest.mark.parametrize("field", AUTHORS)
 def test_forged_author(field: bytes) -> None:
-    """Lan's good signature, and another author for at least one reader (Cyrillic letters in the last two)."""
+    """Lan's good signature, and another author for at least one reader (the last ones look like hers)."""
     own = HEAD.split(b"\r\n", maxsplit=1)[0]
     assert verdict(honest().replace(own, field, 1)) in {"signer_mismatch", "unreadable"}
 
