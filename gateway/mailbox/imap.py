@@ -197,8 +197,7 @@ class Imap:
             await self._wait(asyncio.shield(idling))
         finally:
             for each in (idling, begun, arrived):
-                each.cancel()
-            await asyncio.gather(idling, begun, arrived, return_exceptions=True)
+                _drop(each)
         while not protocol.idle_queue.empty():
             protocol.idle_queue.get_nowait()
 
@@ -209,7 +208,9 @@ class Imap:
         self.abort()
 
     def abort(self) -> None:
-        """Let go at once."""
+        """Let go at once, also of what the library began: its tasks hold a lock that others wait for to be canceled."""
+        for each in tuple(self._protocol.tasks):
+            each.cancel()
         if self._protocol.transport is not None:
             self._protocol.transport.abort()
 
@@ -246,9 +247,7 @@ class Imap:
             self.abort()
             raise ServiceError(f"IMAP: {type(error).__name__}") from error
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            _drop(task)
         self.abort()
         raise ServiceError("connection lost" if self._protocol.lost.done() else "no answer in time")
 
@@ -256,6 +255,12 @@ class Imap:
 async def _first(futures: Collection[asyncio.Future[Any]], seconds: float) -> None:
     """Return when one of them is done, or the time is over."""
     await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _drop(future: asyncio.Future[Any]) -> None:
+    """Cancel what nobody waits for any more; its end is not waited for, since the library may hold that up."""
+    future.cancel()
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _answers(lines: Sequence[bytes | bytearray]) -> Iterator[tuple[bytes, tuple[bytes, ...]]]:
