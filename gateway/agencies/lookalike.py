@@ -45,7 +45,10 @@ _FAMILIES: Final = _keys(
 """Family names: what begins with one, and is short, is a person."""
 _PERSON: Final = 5
 """Words of a person's name at most."""
-_LEADS: Final = _keys("cục", "tổng cục", "chi cục", "cơ quan", "đội", "phòng", "văn phòng", "ngành", "trang", "cổng")
+_LEADS: Final = _keys(
+    "cục", "tổng cục", "chi cục", "cơ quan", "CQ", "đội", "phòng", "văn phòng", "ngành", "trang", "cổng", "cán bộ",
+    "chiến sĩ", "đồng chí", "trụ sở", "tổ",
+)  # fmt: skip
 """What makes an everyday word an office's name, standing before it."""
 _TAILS: Final = _keys(
     "tỉnh", "huyện", "xã", "phường", "thành phố", "TP", "quận", "thị xã", "Việt Nam", "VN", "nhà nước", "điện tử",

@@ -48,7 +48,7 @@ _LATIN: Final = {
 Cyrillic, Greek, Armenian, Cherokee, Lisu, Coptic, phonetic. Full-width, mathematical and circled letters decompose."""
 _CAPITALS: Final = dict(zip("\u03a5\u0397\u039d\u039c\u0396\u0392\u041d", "yhnmzbh", strict=True))
 """Capitals that pass for another letter than their small form does."""
-_SAME: Final = {"l": "i", "1": "i", "0": "o"}
+_SAME: Final = {"l": "i", "1": "i", "0": "o", "5": "s"}
 """What fonts draw alike; applied to names and to texts, so nothing is lost but the difference."""
 _BOXES: Final = (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)
 """Where alphabets of letters in boxes and circles begin."""

@@ -50,6 +50,9 @@ _SPOKEN: Final = tuple(
 )
 """What is said in full or in short, as everybody does."""
 _IN_FULL: Final = {short: long for long, short in _SPOKEN}
+_TAILS: Final = ("vn", "vietnam")
+_GLUED: Final = 16
+"""Letters of a name to which these are written without a blank: "BHXHVN"."""
 FILLERS: Final = frozenset({"tinh", "tp"})
 """Words that stand in a name or do not: "Sở Y tế tỉnh Sông Lam"."""
 _PROVINCE: Final = frozenset({"tinh", "pho"})
@@ -152,7 +155,8 @@ class _Index:
         short = form
         for long, abbreviation in _SPOKEN:
             short = short.replace(long, abbreviation)
-        for each in {form, short}:
+        glued = {f"{each}{tail}" for each in (form, short) if _LEAST_INITIALS <= len(each) <= _GLUED for tail in _TAILS}
+        for each in {form, short, *glued}:
             if len(each) >= SHORTEST:
                 self.add(self.names, each, bearer)
             elif len(each) >= _LEAST_INITIALS:
