@@ -61,11 +61,15 @@ class Client:
 
     def __init__(self, places: Places, *, timeout: float, max_octets: int) -> None:
         """Take who may be connected to, seconds for one answer, and octets of one."""
-        self._places = places
-        self._timeout = timeout
-        self._most_held = max_octets * _HELD_FACTOR
+        self.use(places, timeout=timeout, max_octets=max_octets)
         self._held = 0
         self._session: aiohttp.ClientSession | None = None
+
+    def use(self, places: Places, *, timeout: float, max_octets: int) -> None:
+        """Go by these from the next request on."""
+        self._places = places
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._most_held = max_octets * _HELD_FACTOR
 
     def start(self) -> None:
         """Make the session; within a running event loop."""
@@ -76,7 +80,6 @@ class Client:
             connector=connector,
             connector_owner=True,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._timeout),
             trust_env=False,
             auto_decompress=False,
             raise_for_status=False,
@@ -106,6 +109,7 @@ class Client:
                 data=body,
                 headers={"Content-Type": kind} if body is not None else None,
                 allow_redirects=False,
+                timeout=self._timeout,
             ) as response:
                 _check(response, limit)
                 found: list[bytes] = []

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.core.errors import SetupError
 from gateway.pki.needs import NOTHING_FOUND, Evidence
 from gateway.revocation.cache import Cache, Kept, Kind
 from gateway.revocation.client import Blame, Client, FetchError
@@ -87,17 +88,11 @@ class Revocation:
 
     def __init__(self, settings: FetchSettings, directory: Path, clock: Callable[[], dt.datetime]) -> None:
         """Take where answers are kept (made if need be), and a clock that gives aware times."""
-        self._places = Places(settings.hosts, settings.private_networks)
-        self._client = Client(self._places, timeout=settings.timeout, max_octets=settings.max_octets)
+        self._client = Client(Places((), ()), timeout=settings.timeout, max_octets=settings.max_octets)
+        self.use(settings)
+        self._directory = directory
         self._cache = Cache(directory)
         self._clock = clock
-        self._patience = settings.patience
-        self._max_octets = settings.max_octets
-        self._ages = {
-            Kind.OCSP: dt.timedelta(seconds=settings.ocsp_max_age),
-            Kind.LIST: dt.timedelta(seconds=settings.crl_max_age),
-            Kind.ISSUERS: ISSUERS_AGE,
-        }
         # issuers are asked for before any path is known: whoever sends mail can name as many places as he likes
         self._issuer_turns = Turns(for_each=2, for_all=4, waiting=64)
         self._turns = Turns(for_each=4, for_all=16, waiting=400)
@@ -108,9 +103,24 @@ class Revocation:
         self._used: OrderedDict[str, tuple[Question, dt.datetime]] = OrderedDict()
         self._keeper: asyncio.Task[None] | None = None
 
+    def use(self, settings: FetchSettings) -> None:
+        """Go by these settings from now on, after a reload."""
+        self._places = Places(settings.hosts, settings.private_networks)
+        self._client.use(self._places, timeout=settings.timeout, max_octets=settings.max_octets)
+        self._patience = settings.patience
+        self._max_octets = settings.max_octets
+        self._ages = {
+            Kind.OCSP: dt.timedelta(seconds=settings.ocsp_max_age),
+            Kind.LIST: dt.timedelta(seconds=settings.crl_max_age),
+            Kind.ISSUERS: ISSUERS_AGE,
+        }
+
     async def start(self) -> None:
-        """See what is kept, and begin to keep it fresh; raises `OSError` where the directory cannot be used."""
-        await asyncio.to_thread(self._cache.load)
+        """See what is kept, and begin to keep it fresh; raises `SetupError` where the directory cannot be used."""
+        try:
+            await asyncio.to_thread(self._cache.load)
+        except OSError as error:
+            raise SetupError(f"{self._directory}: cannot be used: {error.strerror}") from error
         self._client.start()
         self._keeper = asyncio.create_task(self._keep_fresh())
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.core.errors import SetupError
 from gateway.pki.needs import NOTHING_FOUND, Needs
 from support.asking import BESIDE, LEAF, ROOT, asking, settings, status
 from support.peers import free_port
@@ -191,6 +192,27 @@ async def test_strangers_issuers_do_not_take_the_turns_of_lists(tmp_path: Path, 
         for each in flood:
             each.cancel()
         await asyncio.gather(*flood, return_exceptions=True)
+
+
+async def test_a_reload_changes_who_may_be_asked(tmp_path: Path, site: Site) -> None:
+    """A host that was taken out is not asked from then on, one that was put in is."""
+    site.pages["/a.crl"] = page(CRL)
+    needs = status(lists=(site.url("/a.crl"),))
+    async with asking(tmp_path, settings(site, hosts=["other.example"])) as found:
+        assert (await found.gather(needs)).crls == ()
+        found.use(settings(site))
+        assert (await found.gather(needs)).crls == (CRL,)
+        found.use(settings(site, hosts=[]))
+        assert (await found.gather(status(lists=(site.url("/b.crl"),)))).crls == ()
+    assert site.asked == {"/a.crl": 1}
+
+
+async def test_a_directory_that_cannot_be_used(tmp_path: Path, site: Site) -> None:
+    """The start says so, with its name: an administrator must mend it."""
+    (tmp_path / "revocation").write_bytes(b"")
+    with pytest.raises(SetupError, match="revocation: cannot be used"):
+        async with asking(tmp_path, settings(site)):
+            pass
 
 
 async def test_before_the_start_nothing_is_found(tmp_path: Path, site: Site) -> None:
