@@ -51,8 +51,10 @@ class Watch:
         finder: Finder,
         progress: Progress,
         clock: Clock,
+        pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
     ) -> None:
-        """Keep the rooms; nothing connects before `run`."""
+        """Keep the rooms; nothing connects before `run`. `pauses` are the first and the longest between two tries."""
+        self._first_pause, self._longest_pause = pauses
         self._settings = settings
         self._server = server
         self._password = password
@@ -75,7 +77,7 @@ class Watch:
 
     async def _keep(self, mailbox: Mailbox) -> None:
         """Connect again and again, at growing intervals while that fails."""
-        pause = FIRST_PAUSE
+        pause = self._first_pause
         while True:
             started = asyncio.get_running_loop().time()
             try:
@@ -87,7 +89,7 @@ class Watch:
             except Exception:  # noqa: BLE001 - the seam: a mailbox outlives our bugs, and so do the others
                 self._log.exception("fault while watching a mailbox", mailbox=str(mailbox))
             lasted = asyncio.get_running_loop().time() - started
-            pause = FIRST_PAUSE if lasted > LONGEST_PAUSE else min(pause * 2, LONGEST_PAUSE)
+            pause = self._first_pause if lasted > self._longest_pause else min(pause * 2, self._longest_pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
 
     async def _session(self, mailbox: Mailbox) -> None:
