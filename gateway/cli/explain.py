@@ -16,6 +16,7 @@ from rich.text import Text
 from gateway.cli.call import complain, printable, stop
 from gateway.cli.judged import (
     NO_ANCHORS,
+    AnswerFiles,
     Config,
     ListFiles,
     Mode,
@@ -83,6 +84,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument per option
     trust: TrustFiles = None,
     untrusted: UntrustedFiles = None,
     crls: ListFiles = None,
+    ocsp: AnswerFiles = None,
     at: Moment = None,
     revocation: Mode = None,
     config: Config = None,
@@ -91,7 +93,9 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument per option
 ) -> None:
     """Print the argument about a message: each condition, whether it holds, and why; exits 0 only if it is verified."""
     try:
-        world = read_world(trust or (), untrusted or (), crls or (), at=at, revocation=revocation, config=config)
+        world = read_world(
+            trust or (), untrusted or (), crls or (), ocsp or (), at=at, revocation=revocation, config=config
+        )
     except SetupError as error:
         stop(2, *error.mistakes)
     if not world.trust.anchors.anchors:

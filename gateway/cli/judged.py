@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 TrustFiles = Annotated[list[Path] | None, typer.Option("--trust", help="Trust anchors, PEM or DER.")]
 UntrustedFiles = Annotated[list[Path] | None, typer.Option("--untrusted", help="Other certificates.")]
 ListFiles = Annotated[list[Path] | None, typer.Option("--crls", help="Revocation lists, PEM or DER.")]
+AnswerFiles = Annotated[list[Path] | None, typer.Option("--ocsp", help="Answers of OCSP responders, DER.")]
 Moment = Annotated[str | None, typer.Option("--at", help="ISO 8601 time to judge at; UTC without offset.")]
 Mode = Annotated[Revocation | None, typer.Option("--revocation", help="Default: hard.")]
 Config = Annotated[Path | None, typer.Option("--config", help="Add trust and agencies of a gateway.")]
@@ -57,6 +58,7 @@ def read_world(
     trust: Sequence[Path],
     untrusted: Sequence[Path],
     crls: Sequence[Path],
+    ocsps: Sequence[Path],
     *,
     at: str | None,
     revocation: Revocation | None,
@@ -76,13 +78,21 @@ def read_world(
     anchors = faults.read(lambda: read_certificates(trust)) or ()
     others = faults.read(lambda: read_untrusted(untrusted, complain)) or ()
     lists = faults.read(lambda: read_crls(crls)) or ()
+    answers = faults.read(lambda: tuple(_octets(each) for each in ocsps)) or ()
     registry = faults.read(lambda: _registry(agencies))
     faults.finish()
     if judged_at is None or registry is None:
         raise SetupError("nothing to judge by")
     pinned = pinned or TrustAnchors((), (), ())
     pinned = replace(pinned, anchors=(*pinned.anchors, *anchors), crls=(*pinned.crls, *lists))
-    return World(Trust(pinned, others, (), judged_at, mode), Who(registry, allowed), name)
+    return World(Trust(pinned, others, (), judged_at, mode, answers), Who(registry, allowed), name)
+
+
+def _octets(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _settings(config: Path) -> Settings:

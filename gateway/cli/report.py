@@ -23,8 +23,8 @@ _COVERS: Final = {
     "none": "không / nothing",
 }
 _NO_REVOCATION_DATA: Final = frozenset({"no_revocation_data", "stale_revocation_data"})
-_HINT_VI: Final = "Cần CRL còn hạn cho mọi chứng thư: đưa vào bằng --crls TỆP, hoặc chọn --revocation soft."
-_HINT_EN: Final = "Fresh CRLs are needed for every certificate: give them by --crls FILE, or choose --revocation soft."
+_HINT_VI: Final = "Cần dữ liệu thu hồi còn hạn cho mọi chứng thư: --crls hoặc --ocsp TỆP, hoặc chọn --revocation soft."
+_HINT_EN: Final = "Every certificate needs fresh revocation data: --crls or --ocsp FILE, or choose --revocation soft."
 
 
 def texts(judgment: Judgment) -> tuple[str, str]:

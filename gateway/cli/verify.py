@@ -15,6 +15,7 @@ from gateway.cli.call import complain, stop
 from gateway.cli.files import STANDARD_INPUT
 from gateway.cli.judged import (
     NO_ANCHORS,
+    AnswerFiles,
     Config,
     ListFiles,
     Mode,
@@ -34,6 +35,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one argument per option
     trust: TrustFiles = None,
     untrusted: UntrustedFiles = None,
     crls: ListFiles = None,
+    ocsp: AnswerFiles = None,
     at: Moment = None,
     revocation: Mode = None,
     config: Config = None,
@@ -41,7 +43,9 @@ def verify(  # noqa: PLR0913, PLR0917 - one argument per option
 ) -> None:
     """Say who signed, and what may be believed; exits 0 only if every file is verified."""
     try:
-        world = read_world(trust or (), untrusted or (), crls or (), at=at, revocation=revocation, config=config)
+        world = read_world(
+            trust or (), untrusted or (), crls or (), ocsp or (), at=at, revocation=revocation, config=config
+        )
     except SetupError as error:
         stop(2, *error.mistakes)
     if not world.trust.anchors.anchors:

@@ -6,12 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
 from typer.testing import CliRunner
 
 from gateway.cli import build
-from gateway.demo.authority import pem, shared_key
+from gateway.demo.authority import Credential, pem, shared_key
 from gateway.smime.argument import ARGUMENT
+from support.answers import ocsp_answer
 from support.letters import HEAD, LAN, NOW, PLAIN, authority, binh, clear, clear_entity, detached, lan, text_part
+from support.tree import root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,3 +135,16 @@ def test_wrong_calls_exit_two(place: Path) -> None:
     result = run("explain", place, PLAIN)
     assert result.exit_code == 2
     assert result.stdout == ""
+
+
+def test_answers_of_responders_count_as_lists_do(place: Path) -> None:
+    """Where every certificate below the anchor has a fresh answer, the strict setting is satisfied without lists."""
+    top = root()
+    node = top.issue("Lan", extensions=[x509.SubjectAlternativeName([x509.RFC822Name(LAN)])])
+    (place / "root.pem").write_bytes(pem(top.certificate.der))
+    (place / "lan.ocsp").write_bytes(ocsp_answer(node.certificate, issuer=top))
+    message = clear(PART, Credential(node.key, node.certificate.der, ()))
+    for command in ("verify", "explain"):
+        assert run(command, place, message, "--ocsp", str(place / "lan.ocsp"), revocation="hard").exit_code == 0
+        assert run(command, place, None, revocation="hard").exit_code == 1
+        assert run(command, place, None, "--ocsp", str(place / "none"), revocation="hard").exit_code == 2
