@@ -50,6 +50,7 @@ _LEADS: Final = _keys(
     "chiến sĩ", "đồng chí", "trụ sở", "tổ",
 )  # fmt: skip
 """What makes an everyday word an office's name, standing before it."""
+_LEADS_IN_ORDER: Final = tuple(sorted(_LEADS))
 _TAILS: Final = _keys(
     "tỉnh", "huyện", "xã", "phường", "thành phố", "TP", "quận", "thị xã", "Việt Nam", "VN", "nhà nước", "điện tử",
     "khu vực", "cơ sở", "trung ương",
@@ -201,6 +202,8 @@ class _Reader:
         if not rest:
             return
         text = "".join(each.letters for each in rest)
+        if text[:PREFIX] not in self._watch.starts and not text.startswith(_LEADS_IN_ORDER):
+            return
         places = [0, *accumulate(len(each.letters) for each in rest)]
         for last in range(len(rest), 0, -1):
             if places[last] > self._watch.longest:
@@ -219,8 +222,10 @@ class _Reader:
             return found
         if piece in watch.words:
             return watch.words[piece]
-        lead = next((each for each in _LEADS if piece.startswith(each) and piece[len(each) :] in watch.words), None)
-        return watch.words[piece[len(lead) :]] if lead is not None else ()
+        if not piece.startswith(_LEADS_IN_ORDER):
+            return ()
+        led = (piece[len(each) :] for each in _LEADS_IN_ORDER if piece.startswith(each))
+        return next((watch.words[each] for each in led if each in watch.words), ())
 
     def _in_local_part(self) -> Iterator[Bearers]:
         """Yield who is named by the mailbox itself: its local part begins with a name, or an office's everyday word."""
@@ -287,7 +292,7 @@ def _names_an_office(spoken: Sequence[Word], first: int, last: int) -> bool:
     before = "".join(each.letters for each in spoken[begin:first])
     end = next((index for index in range(last, len(spoken)) if spoken[index].segment), len(spoken))
     after = [each.letters for each in spoken[last:end]]
-    if any(before.endswith(each) for each in _LEADS):
+    if before.endswith(_LEADS_IN_ORDER):
         return True
     if after and (after[0] in _TAILS or "".join(after[:2]) in _TAILS):
         return True

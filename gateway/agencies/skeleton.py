@@ -122,8 +122,9 @@ def _words(plain: str) -> Iterator[Word]:
     for match in _WORD.finditer(plain):
         piece = match[0]
         between = plain[end : match.start()]
-        segment = end == 0 or (between not in {" ", ""} and _APART.search(between) is not None)
-        bracket = between not in {" ", ""} and any(unicodedata.category(each) == "Ps" for each in between[-2:])
+        plainly = between in {" ", ""}
+        segment = end == 0 or not (plainly or _APART.search(between) is None)
+        bracket = not plainly and any(unicodedata.category(each) == "Ps" for each in between[-2:])
         end = match.end()
         letters += len(piece)
         if letters > MOST_LETTERS:
