@@ -66,14 +66,20 @@ def directory_of(settings: Settings, registry: Registry) -> RegistryDirectory:
     return RegistryDirectory(registry, (each.domain for each in settings.local_domains))
 
 
-def read_policies(path: Path, directory: Directory, settings: Settings) -> Policy:
-    """Return the policy in a directory; raises one `SetupError` with every mistake in any of its files."""
+def read_policies(
+    path: Path, directory: Directory, settings: Settings, *, turned_on: frozenset[str] = frozenset()
+) -> Policy:
+    """Return the policy in a directory, with some prepared rules turned on for a test.
+
+    Raises one `SetupError` with every mistake in any of its files.
+    """
     if not os.path.lexists(path):
         raise SetupError(f"{path}: cannot be read: No such file or directory")
     policy = load_policy(
         [(str(file), text) for file, text in _texts(path)],
         agencies=[AgencyFile(file.stem, str(file), text) for file, text in _texts(path / "agencies")],
         directory=directory,
+        turned_on=turned_on,
     )
     if not policy.rules:
         raise SetupError(f"{path}: no policy file (*.yaml) holds a rule")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.decision import Sign
@@ -47,22 +47,30 @@ class AgencyFile:
 
 
 def load_policy(
-    files: Sequence[tuple[str, str]], *, agencies: Sequence[AgencyFile] = (), directory: Directory = NOBODY
+    files: Sequence[tuple[str, str]],
+    *,
+    agencies: Sequence[AgencyFile] = (),
+    directory: Directory = NOBODY,
+    turned_on: frozenset[str] = frozenset(),
 ) -> Policy:
     """Return the policy in some files, given as (name, text) in the order in which they count.
 
-    Raises one `SetupError` with every mistake in any of them.
+    Prepared rules that are `turned_on` are active, whatever their files say: for tests of them. Raises one `SetupError`
+    with every mistake in any of them.
     """
     loading = _Loading(directory)
-    rules = loading.province(files, agencies)
+    rules = [
+        replace(each, active=True) if each.name in turned_on else each for each in loading.province(files, agencies)
+    ]
     mistakes = loading.mistakes()
+    mistakes += [f"no rule is named {each!r}" for each in sorted(turned_on - {rule.name for rule in rules})]
     if len(rules) > MAX_RULES:
         raise SetupError(*mistakes, f"{rules[MAX_RULES].place}: more than {MAX_RULES} rules")
     mistakes += _same_names(rules)
     mistakes += _unreachable(rules)
     if mistakes:
         raise SetupError(*mistakes)
-    return _policy(rules, loading, directory)
+    return _policy(rules, loading, directory, turned_on)
 
 
 class _Loading:
@@ -148,7 +156,9 @@ class _Loading:
         return file
 
 
-def _policy(rules: Sequence[Rule[Decision]], loading: _Loading, directory: Directory) -> Policy:
+def _policy(
+    rules: Sequence[Rule[Decision]], loading: _Loading, directory: Directory, turned_on: frozenset[str]
+) -> Policy:
     outbound = [each for each in rules if each.direction is Direction.OUTBOUND]
     inbound = [each for each in rules if each.direction is Direction.INBOUND]
     active = [each for each in rules if each.active]
@@ -159,7 +169,7 @@ def _policy(rules: Sequence[Rule[Decision]], loading: _Loading, directory: Direc
         # `read_decision` gives each direction its own kinds of decision
         outbound=plan(cast("list[Rule[OutboundDecision]]", outbound), DEFAULT_OUTBOUND),
         inbound=plan(cast("list[Rule[InboundDecision]]", inbound), DEFAULT_INBOUND),
-        digest=_digest(loading.files, directory),
+        digest=_digest(loading.files, directory, turned_on),
         key_labels=frozenset(each.name for each in mentions if each.kind == "key"),
         directory=directory,
         groups=loading.groups(),
@@ -171,7 +181,7 @@ def _policy(rules: Sequence[Rule[Decision]], loading: _Loading, directory: Direc
     )
 
 
-def _digest(files: Iterable[File], directory: Directory) -> str:
+def _digest(files: Iterable[File], directory: Directory, turned_on: frozenset[str]) -> str:
     """Return what names the content: rules in their order, what they build on by name, and who is whose."""
     rules: list[Plain] = []
     shared: dict[str, Plain] = {}
@@ -187,7 +197,7 @@ def _digest(files: Iterable[File], directory: Directory) -> str:
             known = shared.setdefault(key, {})
             if isinstance(known, dict) and isinstance(value, dict):
                 known.update(value)
-    whole = [shared, rules, agencies, directory.digest]
+    whole = [shared, rules, agencies, directory.digest, *sorted(turned_on)]
     return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -199,3 +199,28 @@ def comparisons(count: int) -> int:
 def test_comparing_rules_does_not_grow_with_their_square() -> None:
     """Twice the rules cost twice the comparisons at most: a reload beside flowing mail stays short."""
     assert comparisons(200) <= 2 * comparisons(100) + 10
+
+
+PREPARED = """\
+rules:
+  - {name: first, direction: inbound, active: false, when: {note: tag_words}, then: {hold: {reason: x}}}
+  - {name: last, direction: inbound, then: deliver}
+"""
+
+
+def test_a_prepared_rule_can_be_turned_on_for_a_test() -> None:
+    """It decides, its questions are answered, and nobody takes the result for the policy that is in force."""
+    plain, tried = (load_policy([("f", PREPARED)], turned_on=on) for on in (frozenset(), frozenset({"first"})))
+    assert [each.active for each in plain.rules] == [False, True]
+    assert [each.active for each in tried.rules] == [True, True]
+    assert [each.name for each in tried.inbound.steps] == ["first", "last"]
+    assert (plain.asks_findings, tried.asks_findings) == (False, True)
+    assert plain.digest != tried.digest
+    assert plain.digest == load_policy([("g", PREPARED)]).digest
+
+
+def test_only_a_rule_that_exists_can_be_turned_on() -> None:
+    """A test of a rule that was renamed would test nothing."""
+    with pytest.raises(SetupError) as caught:
+        load_policy([("f", PREPARED)], turned_on=frozenset({"frist", "first"}))
+    assert caught.value.mistakes == ("no rule is named 'frist'",)
