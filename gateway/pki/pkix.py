@@ -169,7 +169,15 @@ def _own_rules(path: Path, at: datetime) -> str | None:
 
 @lru_cache(maxsize=256)
 def _asn1(der: bytes) -> Any:
-    return asn1_x509.Certificate.load(der, strict=True)
+    """Return the library's view of a certificate, wholly parsed: it is shared by threads.
+
+    Parsed late, it would forget its critical extensions for the moment in which a second thread begins to read them.
+    """
+    parsed = asn1_x509.Certificate.load(der, strict=True)
+    for name in ("issuer", "subject", "validity", "subject_public_key_info", "extensions"):
+        _ = parsed["tbs_certificate"][name].native
+    _ = parsed.critical_extensions, parsed.signature, parsed.subject.hashable, parsed.issuer.hashable
+    return parsed
 
 
 def _drive(coroutine: Coroutine[Any, Any, R]) -> R:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography import x509
@@ -340,3 +342,17 @@ def test_an_old_list_of_such_an_anchor_clears_nobody() -> None:
     world = {"anchors": (SUB.certificate,), "pinned": (), "at": later, "revocation": Revocation.HARD}
     assert told(crls=(SUB.revocation_list(),), **world) == (INDETERMINATE, "stale_revocation_data")
     assert told(crls=(SUB.revocation_list(LEAF),), **world) == (INVALID, "revoked")
+
+
+def test_threads_get_the_same_answers() -> None:
+    """What is remembered of certificates is shared: a critical extension is seen by whoever looks, at any moment."""
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")
+    leaves = [SUB.issue("x", extensions=[odd], critical=True).certificate for _ in range(20)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(told, [each for each in leaves for _ in range(8)]))
+    finally:
+        sys.setswitchinterval(before)
+    assert set(found) == {(INVALID, "unknown_critical_extension")}
