@@ -17,6 +17,7 @@ import structlog
 from gateway.app.copies import Filing, copies_of
 from gateway.app.findings import findings_of
 from gateway.app.journey import Rooms, join
+from gateway.app.judging import Judging
 from gateway.app.presence import Presence, State
 from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
@@ -97,6 +98,7 @@ class Application:
         self._spool = SqliteSpool(settings.spool)
         self._bodies = SpoolBodies(settings.spool)
         self._memory = SqliteMemory(settings.spool, settings.memory)
+        self._judging = Judging(settings, self._parts.world, clock)
         self._routes = Routes(settings)
         self._checks = RecipientChecks(settings.local_domains, self._hops)
         self._passwords = _passwords(settings, self._parts.logins)
@@ -110,17 +112,7 @@ class Application:
             clock=clock,
             new_id=new_token,
         )
-        self._handover = Handover(
-            hops=self._hops,
-            spool=self._spool,
-            recorder=recorder,
-            clock=clock,
-            settings=settings.spool,
-            hostname=settings.hostname,
-            new_id=new_token,
-            routes=self._routes,
-            on_committed=self._dispatcher.wake,
-        )
+        self._handover = self._handing_over(recorder)
         self._copies = copies_of(settings)
         self._journey = join(
             settings,
@@ -135,6 +127,8 @@ class Application:
                 recorder=recorder,
                 memory=self._memory,
                 opinion=OpenSsl(),
+                judge=self._judging.judge,
+                sightings=self._judging.sightings,
                 new_token=new_token,
             ),
         )
@@ -144,6 +138,20 @@ class Application:
         self._reloading = asyncio.Lock()
         self._servers: list[Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _handing_over(self, recorder: Recorder) -> Handover:
+        """Return what hands accepted mail over, or commits it."""
+        return Handover(
+            hops=self._hops,
+            spool=self._spool,
+            recorder=recorder,
+            clock=self._clock,
+            settings=self._settings.spool,
+            hostname=self._settings.hostname,
+            new_id=new_token,
+            routes=self._routes,
+            on_committed=self._dispatcher.wake,
+        )
 
     def _taking_on(self, recorder: Recorder) -> Again:
         """Return what takes kept mail through the journey again."""
@@ -172,6 +180,7 @@ class Application:
 
     async def start(self) -> None:
         """Dispatch what the spool holds, then listen; raises `SetupError` if an address cannot be listened on."""
+        await self._judging.start()
         await self._refresh_sizes()
         self._run(self._dispatcher.run())
         self._run(self._again.run())
@@ -250,6 +259,7 @@ class Application:
         ]
         self._parts = parts
         self._journey.world = parts.world
+        self._judging.use(settings, parts.world)
         if self._passwords is not None:
             self._passwords.replace(parts.logins)
         waiting = sorted(set(changed) - RELOADABLE)
@@ -269,9 +279,11 @@ class Application:
 
     async def findings(self) -> tuple[str, ...]:
         """Return what an administrator should know before a start; asks every hop, changes nothing."""
-        return await findings_of(
+        found = await findings_of(
             self._settings, self._parts, hops=self._hops, checks=self._checks, now=self._clock.now()
         )
+        judging = await self._judging.finding()
+        return found if judging is None else (*found, judging)
 
     async def stop(self) -> int:
         """Drain: no new sessions, finish what was accepted. Returns the number of messages that did not finish.
@@ -299,6 +311,7 @@ class Application:
         self._presence.release()
         if self._passwords is not None:
             await self._passwords.close()
+        await self._judging.close()
         await self._hops.close()
         await self._spool.close()
         await asyncio.to_thread(self._memory.close)

@@ -13,6 +13,7 @@ from gateway.core.received import Submitter
 from gateway.service.inbound import Inbound
 from gateway.service.intake import Door, Journey, ListedSource
 from gateway.service.outbound import Outbound
+from gateway.service.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
         Bodies,
         Clock,
         HandOver,
+        Judge,
         Memory,
         NextHops,
         RecipientChecks,
         Recorder,
         Routes,
         SecondOpinion,
+        Sightings,
     )
     from gateway.service.intake import World
 
@@ -47,6 +50,8 @@ class Rooms:
     recorder: Recorder
     memory: Memory
     opinion: SecondOpinion
+    judge: Judge
+    sightings: Sightings
     new_token: Callable[[], str]
     """Returns fresh random ASCII: for ids and boundaries."""
 
@@ -69,10 +74,9 @@ def join(settings: Settings, world: World, rooms: Rooms) -> Journey:
             new_token=rooms.new_token,
         ),
         inbound=Inbound(
-            hostname=settings.hostname,
+            verdicts=Verdicts(judge=rooms.judge, sightings=rooms.sightings, recorder=rooms.recorder),
             hops=rooms.hops,
             routes=rooms.routes,
-            clock=rooms.clock,
             recorder=rooms.recorder,
             memory=rooms.memory,
         ),

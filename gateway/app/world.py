@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 
 from gateway.agencies.registry import Registry
 from gateway.app.policies import directory_of, read_policies, text_of
+from gateway.app.seals import seal_keys
 from gateway.config.model import TlsMode
-from gateway.config.trust import read_trust
 from gateway.core.errors import Mistakes, SetupError
 from gateway.keys.catalog import Catalog, load_catalog
 from gateway.keys.revocation import RevocationWatch
 from gateway.keys.suspensions import Suspensions
 from gateway.pki.path import Revocation, TrustAnchors
+from gateway.service.boundary import Boundary
 from gateway.service.intake import World
 from gateway.service.senders import Senders
 from gateway.smime.identity import Lenience, Who
 from gateway.smtp.auth.table import LoginTable
 from gateway.smtp.tls import ServerContext
+from gateway.trust.anchors import for_own_keys, read_trust
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -38,12 +40,13 @@ class Parts:
         """Read every file; raises one `SetupError` with all mistakes. Loading many keys takes seconds."""
         mistakes = Mistakes()
         logins = mistakes.read(lambda: LoginTable.load(settings.auth.file) if settings.auth else LoginTable.empty())
-        trust = mistakes.read(lambda: read_trust(settings.trust))
+        trust = mistakes.read(lambda: read_trust(settings.trust, settings.trust_directory))
         catalog = mistakes.read(lambda: read_keys(settings, trust or TrustAnchors((), (), ()), now=now))
         registry = mistakes.read(lambda: read_registry(settings.agencies))
         # rules name agencies: against a registry that cannot be read every such name would be called wrong
         who = directory_of(settings, registry) if registry is not None else None
         policy = mistakes.read(lambda: read_policies(settings.policies, who, settings)) if who is not None else None
+        seals = mistakes.read(lambda: seal_keys(settings.tags))
         mistakes.read(lambda: _try_tls(settings))
         mistakes.finish()
         assert policy is not None  # noqa: S101 - no mistakes, so nothing is missing
@@ -61,6 +64,8 @@ class Parts:
             revocation=Revocation(settings.trust.revocation),
             who=Who(registry, leniences(settings.verify)),
             tags=settings.tags,
+            boundary=Boundary.of(settings.verify.boundary),
+            seals=seals,
             senders=Senders.of(settings.senders),
             wishes=settings.wishes,
         )
@@ -73,7 +78,7 @@ def leniences(settings: VerifySettings) -> frozenset[Lenience]:
 
 def read_keys(settings: Settings, trust: TrustAnchors, *, now: dt.datetime) -> Catalog:
     """Return all keys with what may stop them: suspensions and revocation lists; raises one `SetupError`."""
-    watch = RevocationWatch(trust, files=settings.trust.crls, demand=settings.keys_revocation, now=now)
+    watch = RevocationWatch(for_own_keys(trust), files=settings.trust.crls, demand=settings.keys_revocation, now=now)
     return load_catalog(settings.keys, now=now, suspensions=Suspensions.at(settings.keys_state_file), watch=watch)
 
 

@@ -23,8 +23,11 @@ from gateway.core.received import Arrival, Client, Relayed, Submission
 from gateway.core.reply import Reply
 from gateway.delivery.handover import taken
 from gateway.delivery.passage import fit
+from gateway.judging.inline import InlineJudge
+from gateway.judging.terms import Terms
 from gateway.mime.fields import AuthorDefect, MimeError, author_of, read_header
 from gateway.relay.route import Routes
+from gateway.spool.sightings import NoSightings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,6 +212,8 @@ async def try_letter(
         recorder=notebook,
         memory=_Oblivion(),
         opinion=_Nobody(),
+        judge=InlineJudge(Terms(world.trust, world.revocation)),
+        sightings=NoSightings(),
         new_token=lambda: secrets.token_hex(12),
     )
     journey = join(settings, world, rooms)

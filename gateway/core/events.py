@@ -18,6 +18,8 @@ class Stage(StrEnum):
 
     RECEIVED = "received"
     AUTHORIZED = "authorized"
+    STRIPPED = "stripped"
+    """Marks that were not ours to keep were taken off."""
     CLASSIFIED = "classified"
     RULED = "ruled"
     SIGNED = "signed"

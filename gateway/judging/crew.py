@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gateway.judging.limits import Limits
 
 SPARE: Final = 1
+_LAST: Final = 5.0
+"""Seconds for those that are being started when everything ends."""
 _AGAIN: Final = 1.0
 """Seconds after which a start that failed is tried again."""
 
@@ -90,7 +92,8 @@ class Crew:
                 self._log.error("a judge's process does not start", reason=str(error))
                 if worker is not None:
                     self._all.discard(worker)
-                await asyncio.sleep(_AGAIN)
+                if not self._closed:
+                    await asyncio.sleep(_AGAIN)
             else:
                 self._idle.put_nowait(worker)
                 return
@@ -98,8 +101,14 @@ class Crew:
     async def close(self) -> None:
         """End every process."""
         self._closed = True
-        for task in tuple(self._starting):
-            task.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
-        await asyncio.gather(*(each.close() for each in tuple(self._all)))
-        self._all.clear()
+        await self._end()
+        if self._starting:  # one that is being started is ended when it is there: half a process is hard to end
+            _, late = await asyncio.wait(tuple(self._starting), timeout=_LAST)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._end()
+
+    async def _end(self) -> None:
+        while self._all:  # more may come to be while one is ended
+            await self._all.pop().close()

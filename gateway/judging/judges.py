@@ -27,7 +27,7 @@ from gateway.judging.terms import packed, version
 from gateway.judging.turns import BusyError, Turns
 from gateway.judging.values import judgment_of
 from gateway.judging.worker import JudgeError
-from gateway.pki.needs import NOTHING_FOUND
+from gateway.pki.needs import NOTHING_FOUND, Evidence
 from gateway.smime.verify import unreadable
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gateway.judging.passing import Parcel
     from gateway.judging.paths import Heard, Key
     from gateway.judging.terms import Terms
-    from gateway.pki.needs import Evidence, Needs
+    from gateway.pki.needs import Needs
     from gateway.ports import RevocationData
 
 SLOW: Final = 0.5
@@ -146,15 +146,16 @@ class Judges:
             worker = await self._crew.take()
             try:
                 answer = await worker.ask(words, octets, sent.files)
+                said = _Said(judgment_of(answer.get("judgment")), needs_in(answer), heard_in(answer))
+                seconds = seconds_in(answer)
+            except (ValueError, TypeError) as error:  # it does not speak as ours do: it may not be ours any more
+                await worker.close()
+                raise JudgeError("judge_died") from error
             finally:
                 self._crew.give_back(worker)
-        try:
-            if seconds_in(answer) > SLOW:
-                self._turns.suspect(source)
-            return _Said(judgment_of(answer.get("judgment")), needs_in(answer), heard_in(answer))
-        except (ValueError, TypeError) as error:
-            await worker.close()
-            raise JudgeError("judge_died") from error
+        if seconds > SLOW:
+            self._turns.suspect(source)
+        return said
 
 
 def _joined(one: Evidence, other: Evidence) -> Evidence:

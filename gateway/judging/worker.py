@@ -44,6 +44,7 @@ class Worker:
         self.version = b""
         """Of the terms it judges by."""
         self.usable = True
+        self._listening = False
 
     @classmethod
     async def start(cls, limits: Limits) -> Self:
@@ -63,9 +64,11 @@ class Worker:
                     cwd="/",
                     start_new_session=True,
                 )
-        except OSError as error:
+        except BaseException as error:
             ours.close()
-            raise JudgeError("judge_died") from error
+            if isinstance(error, OSError):
+                raise JudgeError("judge_died") from error
+            raise
         return cls(process, ours, limits)
 
     @property
@@ -85,7 +88,7 @@ class Worker:
     async def _exchange(
         self, words: Mapping[str, object], octets: Sequence[bytes], files: Sequence[int], seconds: float
     ) -> dict[str, Any]:
-        answered = False
+        answered, self._listening = False, True
         try:
             async with asyncio.timeout(seconds):
                 await self._send(json.dumps(words).encode(), octets, files)
@@ -97,6 +100,7 @@ class Worker:
         except (OSError, EOFError, ValueError) as error:
             raise JudgeError(await self._end()) from error
         finally:
+            self._listening = False
             if not (answered and self.usable):
                 await self.close()
         return answer
@@ -142,5 +146,6 @@ class Worker:
         self.usable = False
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        self._channel.close()
+        if not self._listening:  # else whoever listens hears the end, and comes here
+            self._channel.close()
         await self._process.wait()

@@ -5,39 +5,37 @@ A message must never look verified unless the judgment says so; a fault while ju
 
 from __future__ import annotations
 
-import asyncio
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.core.decision import AS_ROUTED, Deliver, Hold, Quarantine, Refuse
 from gateway.core.envelope import Direction
 from gateway.core.events import Event, Stage
-from gateway.core.octets import WINDOW
 from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
-from gateway.core.verdict import row_of
 from gateway.policy.engine import rule_inbound
 from gateway.policy.model import Holds
 from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings
+from gateway.service.boundary import results_of
 from gateway.service.carriage import UNKNOWN_HOP, knows_hop, with_fields
 from gateway.service.kept import origin_of
+from gateway.service.marking import agency_of, marked, with_seal
 from gateway.service.recall import remember
-from gateway.smime.identity import identified
-from gateway.smime.verify import verify
-from gateway.tagging import tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.core.boundary import BoundaryResults
     from gateway.core.decision import Carriage, InboundDecision, Share, SubjectTag
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.received import Relayed
     from gateway.core.verdict import Judgment
-    from gateway.ports import Clock, Memory, NextHops, Recorder, Routes
+    from gateway.ports import Memory, NextHops, Recorder, Routes
     from gateway.service.arrivals import Opened
     from gateway.service.intake import World
+    from gateway.service.verdicts import Verdicts
 
 _UNKNOWN: Final = Reply.of(550, "5.7.1", "Không nhận thư cho tên miền này / relaying denied")
 _NEEDS_UTF8: Final = Reply.of(550, "5.6.7", "a non-ASCII address cannot be relayed to this mailbox")
@@ -47,14 +45,13 @@ class Inbound:
     """Turns a relayed arrival into consignments, or into the refusal the client sees."""
 
     def __init__(
-        self, *, hostname: str, hops: NextHops, routes: Routes, clock: Clock, recorder: Recorder, memory: Memory
+        self, *, verdicts: Verdicts, hops: NextHops, routes: Routes, recorder: Recorder, memory: Memory
     ) -> None:
         """Keep what every message needs."""
+        self._verdicts = verdicts
         self._memory = memory
-        self._hostname = hostname
         self._hops = hops
         self._routes = routes
-        self._clock = clock
         self._recorder = recorder
 
     async def consign(
@@ -65,8 +62,9 @@ class Inbound:
         `received` holds the octets as they came: they are judged, and kept where the message is kept.
         """
         envelope = relayed.arrival.envelope
-        judgment = await self._judge(world, relayed, received, opened)
-        facts = await facts_of(world.policy, relayed, opened, judgment.author, judgment=judgment)
+        judgment = await self._verdicts.of(world, relayed, opened)
+        boundary = results_of(world.boundary, relayed.arrival.client, opened.header)
+        facts = await facts_of(world.policy, relayed, opened, judgment.author, judgment=judgment, boundary=boundary)
         record_facts(self._recorder, relayed.arrival.trace_id, facts)
         holds = Holds.SKIP if relayed.again is Kind.RELEASED else Holds.APPLY
         shares = rule_inbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients), holds=holds)
@@ -75,10 +73,10 @@ class Inbound:
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
         if refusals and len(refusals) == len(shares) and relayed.again is None:
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
-        tagged = cache(partial(self._tagged, world, relayed, opened.message, judgment))
+        tagged = cache(partial(self._tagged, world, relayed, opened.message, judgment, boundary))
         consignments: list[Consignment] = []
         for share in shares:
-            result = await self._consign_share(relayed, received, share, tagged)
+            result = await self._consign_share(world, relayed, received, share, tagged)
             if isinstance(result, Reply):
                 return result
             consignments += result
@@ -86,6 +84,7 @@ class Inbound:
 
     async def _consign_share(
         self,
+        world: World,
         relayed: Relayed,
         received: Message,
         share: Share[InboundDecision],
@@ -95,9 +94,9 @@ class Inbound:
         decision = share.ruling.decision
         match decision:
             case Hold() | Quarantine() | Refuse() if relayed.again is Kind.RELEASED:  # an administrator's word counts
-                return await self._deliver(relayed, tagged(None), part, AS_ROUTED)
+                return await self._deliver(world, relayed, tagged(None), part, AS_ROUTED)
             case Deliver():
-                return await self._deliver(relayed, tagged(decision.subject), part, decision.carriage)
+                return await self._deliver(world, relayed, tagged(decision.subject), part, decision.carriage)
             case Hold():
                 return (self._kept(relayed, Kind.HELD, received, part, decision.reason),)
             case Quarantine():
@@ -109,48 +108,21 @@ class Inbound:
         assert_never(decision)
 
     def _tagged(
-        self, world: World, relayed: Relayed, message: Message, judgment: Judgment, subject: SubjectTag | None
+        self,
+        world: World,
+        relayed: Relayed,
+        message: Message,
+        judgment: Judgment,
+        boundary: BoundaryResults,
+        subject: SubjectTag | None,
     ) -> Message:
-        """Return the message with its marks; `subject` is what a rule says of the tag there."""
-        agency = _agency(judgment)
-        found = tag(
-            message,
-            judgment,
-            agency=agency,
-            authserv_id=world.tags.authserv_id,
-            subject=subject if subject is not None else world.tags.subject,
-            received_at=relayed.arrival.at,
-        )
-        facts: dict[str, Fact] = {"agency": agency, "added_octets": len(found) - len(message)}
+        found = marked(world, message, judgment, at=relayed.arrival.at, boundary=boundary, subject=subject)
+        facts: dict[str, Fact] = {"agency": agency_of(judgment), "added_octets": len(found) - len(message)}
         self._recorder.record(Event(Stage.TAGGED, relayed.arrival.trace_id, facts))
         return found
 
-    async def _judge(self, world: World, relayed: Relayed, message: Message, opened: Opened) -> Judgment:
-        """Judge; large messages in a thread, so that hashing them does not stop other sessions."""
-        judge = partial(
-            verify,
-            message,
-            trust=world.trust,
-            revocation=world.revocation,
-            at=relayed.arrival.at,
-            untrusted=(),
-            crls=(),
-        )
-        judgment = await asyncio.to_thread(judge) if len(message) > WINDOW else judge()
-        judgment = identified(judgment, opened.header, world.who)
-        facts: dict[str, Fact] = {
-            "verdict": row_of(judgment.verdict).name,
-            "reason": judgment.verdict.reason,
-            "chain": str(judgment.chain),
-            "signature": str(judgment.signature),
-            "author": str(judgment.author) if judgment.author is not None else None,
-            "signers": tuple(each.fingerprint for each in judgment.verdict.signers),
-        }
-        self._recorder.record(Event(Stage.VERIFIED, relayed.arrival.trace_id, facts))
-        return judgment
-
     async def _deliver(
-        self, relayed: Relayed, tagged: Message, envelope: Envelope, carriage: Carriage
+        self, world: World, relayed: Relayed, tagged: Message, envelope: Envelope, carriage: Carriage
     ) -> tuple[Consignment, ...] | Reply:
         hops = by_hop(envelope, self._routes.inbound if carriage.hop is None else lambda _: carriage.hop)
         if hops is None:
@@ -163,7 +135,9 @@ class Inbound:
             fit = await fitted(self._hops, name, tagged, part)
             if fit is None:
                 return _NEEDS_UTF8
-            consignments.append(self._consignment(relayed, Kind.DELIVER, name, *fit))
+            message, recipients = fit
+            message = await with_seal(world, message, recipients, at=relayed.arrival.at)
+            consignments.append(self._consignment(relayed, Kind.DELIVER, name, message, recipients))
         return tuple(consignments)
 
     def _kept(self, relayed: Relayed, kind: Kind, message: Message, envelope: Envelope, reason: str) -> Consignment:
@@ -183,9 +157,3 @@ class Inbound:
             reason=reason,
             origin=None if kind is Kind.DELIVER else origin_of(relayed),
         )
-
-
-def _agency(judgment: Judgment) -> str | None:
-    """Return the agency of the one signer known to the registry; two different ones have no common name."""
-    names = {each.agency for each in judgment.verdict.signers if each.agency is not None}
-    return names.pop() if len(names) == 1 else None

@@ -22,8 +22,9 @@ from gateway.core.reply import Reply
 from gateway.mime.fields import MimeError, read_header
 from gateway.service.arrivals import loops, open_arrival, with_trace
 from gateway.service.authorship import rights_unknown, unlisted_host
+from gateway.service.boundary import not_passed
 from gateway.service.senders import STRICT, Senders
-from gateway.tagging import strip
+from gateway.tagging import stripped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
     from gateway.pki.path import Revocation, TrustAnchors
     from gateway.policy.model import Policy
     from gateway.ports import Accounts, HandOver, KeyCatalog, RecipientChecks, Recorder
+    from gateway.service.boundary import Boundary
     from gateway.service.inbound import Inbound
     from gateway.service.outbound import Outbound
     from gateway.smime.identity import Who
+    from gateway.tagging.seal import SealKeys
 
 _FAULT: Final = Reply.of(451, "4.3.0", "Lỗi tạm thời, xin gửi lại sau / temporary fault, please try again")
 _FULL: Final = Reply.of(452, "4.3.1", "Hết chỗ lưu tạm, xin gửi lại sau / out of storage, please try again")
@@ -58,6 +61,10 @@ class World:
     revocation: Revocation
     who: Who
     tags: TagSettings
+    boundary: Boundary | None = None
+    """The server in front of us."""
+    seals: SealKeys | None = None
+    """Keys of the seal over our marks; None where there is none."""
     senders: Senders = STRICT
     wishes: WishSettings | None = None
 
@@ -186,9 +193,7 @@ class Journey:
         arrival = received.arrival
         if loops(read_header(arrival.message), self._hostname):
             return _LOOP
-        clean = strip(arrival.message, authserv_id=world.tags.authserv_id)
-        if len(clean) != len(arrival.message):
-            self._log.info("marks that were not ours to keep removed", octets=len(arrival.message) - len(clean))
+        clean = self._stripped(world, arrival)
         consignments: Sequence[Consignment] | Reply
         match received:
             case Submission():
@@ -199,6 +204,15 @@ class Journey:
         if isinstance(consignments, Reply):
             return consignments
         return await self._hand_over.hand_over(consignments)
+
+    def _stripped(self, world: World, arrival: Arrival) -> Message:
+        """Return the message without any mark that passes for ours, and leave an event of what was taken off."""
+        others = not_passed(world.boundary, arrival.client)
+        found = stripped(arrival.message, authserv_id=world.tags.authserv_id, others=others)
+        if found.removed:
+            facts = {"octets": len(arrival.message) - len(found.message), **found.removed}
+            self._recorder.record(Event(Stage.STRIPPED, arrival.trace_id, facts))
+        return found.message
 
     async def _consign_relayed(self, world: World, relayed: Relayed, clean: Message) -> tuple[Consignment, ...] | Reply:
         """Inbound mail is judged as it came; one too deep or too wide to be parsed is refused before anything else."""

@@ -13,12 +13,17 @@ from gateway.core.envelope import Envelope, Recipient
 from gateway.core.message import Message
 from gateway.core.octets import MemoryBuilder
 from gateway.core.received import Arrival, Client, Relayed, Submission, Submitter
+from gateway.core.sighting import Contact, Recollection, Repeat
+from gateway.judging.inline import InlineJudge
+from gateway.judging.terms import Terms
 from gateway.pki.certificate import Certificate
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.policy.schema import load_policy
-from gateway.ports import KeyKind
+from gateway.ports import Judge, KeyKind
 from gateway.service.arrivals import open_arrival
+from gateway.service.inbound import Inbound
 from gateway.service.intake import World
+from gateway.service.verdicts import Verdicts
 from gateway.smime.identity import Who
 from support.letters import NOW, authority, lan, template
 
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.core.events import Event
     from gateway.core.octets import Builder
     from gateway.core.past import PastMessage
+    from gateway.core.sighting import Sighting
     from gateway.demo.authority import Credential
     from gateway.service.arrivals import Opened
 
@@ -68,6 +74,18 @@ class Notes:
 
     def remember(self, past: PastMessage) -> None:
         self.past.append(past)
+
+
+class Seen:
+    """A `Sightings` that says what it is told to say, and keeps what it is given."""
+
+    def __init__(self, repeat: Repeat = Repeat.NEW, contact: Contact = Contact.KNOWN) -> None:
+        self.answer = Recollection(repeat, contact)
+        self.sightings: list[Sighting] = []
+
+    async def see(self, sighting: Sighting) -> Recollection:
+        self.sightings.append(sighting)
+        return self.answer
 
 
 class Opinion:
@@ -214,6 +232,30 @@ def world(policy: str = SIGN.replace("IF_UNABLE", "refuse"), keys: ListedKeys | 
         revocation=Revocation.OFF,
         who=Who(REGISTRY, frozenset()),
         tags=TagSettings(authserv_id=HOSTNAME),
+    )
+
+
+def inbound_room(
+    *,
+    recorder: ListRecorder | None = None,
+    hops: KnownHops | None = None,
+    memory: Notes | None = None,
+    sightings: Seen | None = None,
+    judge: Judge | None = None,
+) -> Inbound:
+    """Return the inbound half, which judges in this process by the trust of `world`."""
+    noted = recorder or ListRecorder()
+    here = world()
+    return Inbound(
+        verdicts=Verdicts(
+            judge=judge or InlineJudge(Terms(here.trust, here.revocation)),
+            sightings=sightings or Seen(),
+            recorder=noted,
+        ),
+        hops=hops or KnownHops(),
+        routes=DomainRoutes(),
+        recorder=noted,
+        memory=memory or Notes(),
     )
 
 

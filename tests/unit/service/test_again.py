@@ -27,7 +27,6 @@ from gateway.delivery.settle import new_entry
 from gateway.mime.fields import decode_text, read_header
 from gateway.service import again as room
 from gateway.service.again import Again
-from gateway.service.inbound import Inbound
 from gateway.service.intake import Door, Journey, World
 from gateway.service.outbound import Outbound
 from gateway.spool.store import SqliteSpool
@@ -43,6 +42,7 @@ from support.rooms import (
     MemoryBodies,
     Notes,
     Opinion,
+    inbound_room,
     world,
 )
 from support.spooled import settings
@@ -151,7 +151,7 @@ async def running(directory: Path, policy: str = POLICY, keys: ListedKeys | None
         hostname=HOSTNAME,
         doors=doors(),
         outbound=outbound,
-        inbound=Inbound(**common),
+        inbound=inbound_room(recorder=recorder),
         checks=None,  # type: ignore[arg-type]
         hand_over=None,  # type: ignore[arg-type]
         recorder=recorder,

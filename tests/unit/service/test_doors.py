@@ -18,7 +18,6 @@ from gateway.core.queue import Consignment, Entry, Kind, Origin, RecipientState
 from gateway.core.received import Arrival, Client, ClientCertificate, Standing, Submission, Submitter
 from gateway.core.reply import Reply
 from gateway.service.arrivals import open_arrival
-from gateway.service.inbound import Inbound
 from gateway.service.intake import Door, Journey, ListedSource
 from gateway.service.kept import Kept
 from gateway.service.outbound import Outbound
@@ -33,6 +32,7 @@ from support.rooms import (
     MemoryBodies,
     Notes,
     Opinion,
+    inbound_room,
     world,
 )
 
@@ -82,7 +82,7 @@ class House:
             hostname=HOSTNAME,
             doors={"submission": Door(ListenerKind.SUBMISSION), "internal": Door(ListenerKind.INTERNAL, sources)},
             outbound=self.outbound,
-            inbound=Inbound(recorder=self.recorder, **common),  # type: ignore[arg-type]
+            inbound=inbound_room(recorder=self.recorder),
             checks=None,  # type: ignore[arg-type]  # not asked outbound
             hand_over=None,  # type: ignore[arg-type]  # nothing gets there
             recorder=self.recorder,

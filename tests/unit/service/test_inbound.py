@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,46 +13,42 @@ from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.core.verdict import Verified
 from gateway.mime.fields import decode_text, read_header
-from gateway.service.inbound import Inbound
 from support.letters import ASCII, HEAD, LAN, PLAIN, binh, judged, lan, signed
 from support.rooms import (
-    HOSTNAME,
     SIGN,
-    DomainRoutes,
-    FixedClock,
     KnownHop,
     KnownHops,
     Limits,
     ListRecorder,
     Notes,
+    Seen,
+    inbound_room,
     opened,
     relayed,
     world,
 )
+
+if TYPE_CHECKING:
+    from gateway.ports import Judge
 
 CLERK = "vanthu@soyte.songlam.example"
 OTHER = "x@sotaichinh.songlam.example"
 DELIVER = "rules:\n  - {name: deliver, direction: inbound, then: deliver}\n"
 
 
-async def consigned(
+async def consigned(  # noqa: PLR0913 - each room may be another
     message: bytes,
     *to: str,
     policy: str = SIGN.replace("IF_UNABLE", "refuse"),
     hops: KnownHops | None = None,
     recorder: ListRecorder | None = None,
     memory: Notes | None = None,
+    sightings: Seen | None = None,
+    judge: Judge | None = None,
     smtputf8: bool = False,
 ) -> object:
     """Return what the room makes of a message that nobody answers for."""
-    room = Inbound(
-        hostname=HOSTNAME,
-        hops=hops or KnownHops(),
-        routes=DomainRoutes(),
-        clock=FixedClock(),
-        recorder=recorder or ListRecorder(),
-        memory=memory or Notes(),
-    )
+    room = inbound_room(hops=hops, recorder=recorder, memory=memory, sightings=sightings, judge=judge)
     arrived = relayed(message, *(to or (CLERK,)), sender="anybody@ngoai.example", smtputf8=smtputf8)
     return await room.consign(world(policy), arrived, Message.of(message), opened(message))
 
@@ -223,13 +220,6 @@ async def test_what_was_decided_about_inbound_mail_is_remembered() -> None:
     (past,) = memory.past
     assert (past.direction, past.facts["verdict"], past.recipients) == (Direction.INBOUND, "verified", (CLERK,))
     arrived = replace(relayed(PLAIN, CLERK, sender="x@ngoai.example"), again=Kind.RELEASED)
-    room = Inbound(
-        hostname=HOSTNAME,
-        hops=KnownHops(),  # type: ignore[arg-type]
-        routes=DomainRoutes(),
-        clock=FixedClock(),
-        recorder=ListRecorder(),
-        memory=memory,
-    )
+    room = inbound_room(memory=memory)
     await room.consign(world(), arrived, Message.of(PLAIN), opened(PLAIN))
     assert memory.past == [past]

@@ -12,7 +12,6 @@ from gateway.core.address import Mailbox
 from gateway.core.errors import InputError, ServiceError, StorageFullError
 from gateway.core.received import Client, Submitter
 from gateway.core.reply import Reply
-from gateway.service.inbound import Inbound
 from gateway.service.intake import Door, Journey, ListedSource
 from gateway.service.outbound import Outbound
 from support.letters import HEAD, LAN, PLAIN
@@ -25,6 +24,7 @@ from support.rooms import (
     MemoryBodies,
     Notes,
     Opinion,
+    inbound_room,
     relayed,
     world,
 )
@@ -88,7 +88,7 @@ class House:
             outbound=Outbound(
                 bodies=MemoryBodies(), recorder=self.recorder, opinion=Opinion(), new_token=lambda: "token", **common
             ),  # type: ignore[arg-type]
-            inbound=Inbound(recorder=self.recorder, **common),  # type: ignore[arg-type]
+            inbound=inbound_room(recorder=self.recorder),
             checks=self.checks,
             hand_over=self.hands,
             recorder=self.recorder,

@@ -1,0 +1,101 @@
+"""Whether a signature, or its certificate, was seen before: what the memory of past mail adds to a judgment.
+
+A replay is never green. Where the memory cannot be asked, a verified message becomes a lesser one: it would be as easy
+to show a replay while the disk is full as it is to fill a disk, and to refuse good mail for that would help nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, assert_never
+
+from gateway.core.address import Mailbox
+from gateway.core.sighting import Contact, Repeat, Sighting
+from gateway.core.verdict import (
+    ChainState,
+    Note,
+    Replayed,
+    SignatureState,
+    Verified,
+    VerifiedLesser,
+)
+from gateway.mime.fields import decode_text
+from gateway.smime.remarks import in_order
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gateway.core.verdict import Judgment, Verdict
+    from gateway.mime.fields import Header
+    from gateway.ports import Sightings
+
+_CONTACTS: Final = {Contact.FIRST: "first_contact", Contact.CHANGED: "changed_key"}
+_REPEATS: Final = {Repeat.SAME: "seen_before", Repeat.LIST_COPY: "list_copy"}
+
+
+async def recognized(judgment: Judgment, header: Header, *, at: datetime, sightings: Sightings) -> Judgment:
+    """Return the judgment with what the memory says; only good signatures with a good path are remembered.
+
+    `at` is the aware time of receipt. Nobody can fill the memory without a certificate that we trust.
+    """
+    good = judgment.signature is SignatureState.VALID and judgment.chain is ChainState.VALID
+    signatures = tuple(each.signature_digest for each in judgment.verdict.signers if each.signature_digest)
+    if not good or not signatures:
+        return judgment
+    found = await sightings.see(
+        Sighting(
+            at=at,
+            signatures=signatures,
+            message_id=_shown(header, "message-id"),
+            date=_shown(header, "date"),
+            subject=_shown(header, "subject"),
+            author=_author(judgment),
+            certificates=tuple(each.fingerprint for each in judgment.verdict.signers),
+        )
+    )
+    codes = (_REPEATS.get(found.repeat), _CONTACTS.get(found.contact))
+    notes = in_order((*judgment.notes, *(Note(code) for code in codes if code is not None)))
+    return replace(
+        judgment,
+        verdict=_verdict(judgment.verdict, found.repeat, judgment.author),
+        notes=notes,
+    )
+
+
+def _verdict(verdict: Verdict, repeat: Repeat, author: Mailbox | None) -> Verdict:
+    """Return what a repeat makes of a verdict; those that are bad for graver reasons stay."""
+    if not isinstance(verdict, Verified | VerifiedLesser):
+        return verdict
+    match repeat:
+        case Repeat.NEW | Repeat.SAME:
+            return verdict
+        case Repeat.OTHER:
+            return Replayed("replayed", verdict.signers)
+        case Repeat.LIST_COPY if isinstance(verdict, Verified):
+            return VerifiedLesser("list_copy", verdict.signers, author)
+        case Repeat.UNKNOWN if isinstance(verdict, Verified):
+            return VerifiedLesser("replay_unknown", verdict.signers, author)
+        case Repeat.LIST_COPY | Repeat.UNKNOWN:
+            return verdict
+    assert_never(repeat)
+
+
+def _shown(header: Header, name: str) -> str:
+    """Return a field as text with white space collapsed; every one of them, where there are several."""
+    return " ".join(" ".join(decode_text(each.value) for each in header.all(name)).split())
+
+
+def _author(judgment: Judgment) -> str | None:
+    """Return the author's key where each signer's certificate names that mailbox."""
+    author = judgment.author
+    if author is None:
+        return None
+    named = (any(_key(each) == author.key for each in signer.addresses) for signer in judgment.verdict.signers)
+    return author.key if all(named) else None
+
+
+def _key(address: str) -> str | None:
+    try:
+        return Mailbox.parse(address).key
+    except ValueError:
+        return None

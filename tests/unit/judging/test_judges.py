@@ -1,0 +1,223 @@
+"""Judges with real processes: what they say, what they may cost, and what is left when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import datetime as dt
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.config.base import MEBI
+from gateway.config.inbound import VerifySettings
+from gateway.config.model import SpoolSettings
+from gateway.core.message import Message
+from gateway.core.verdict import Indeterminate, NotTrusted, Unreadable, Verified
+from gateway.judging.judges import KEPT, Judges
+from gateway.pki.needs import Evidence
+from gateway.pki.path import Revocation
+from gateway.spool.bodies import SpoolBodies
+from support.judging import Found, terms
+from support.letters import HEAD, NOW, PLAIN, authority, lan, signed
+from support.peers import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.core.verdict import Judgment
+    from gateway.judging.terms import Terms
+
+LETTER = Message.of(signed(PLAIN, lan()))
+LARGE = Message.of(signed(PLAIN + b"0123456789" * 7 + b"\r\n" + (b"0123456789" * 7 + b"\r\n") * 6_000, lan()))
+
+
+@contextlib.asynccontextmanager
+async def running(
+    trust: Terms | None = None, *, data: Found | None = None, **settings: object
+) -> AsyncIterator[Judges]:
+    """Run judges until the context ends."""
+    judges = Judges(VerifySettings(**settings), trust or terms(), data or Found())  # type: ignore[arg-type]
+    await judges.start()
+    try:
+        yield judges
+    finally:
+        await judges.close()
+
+
+async def judged(judges: Judges, message: Message = LETTER, *, at: dt.datetime = NOW, source: str = "a") -> Judgment:
+    return await judges.judge(message, at=at, source=source)
+
+
+@pytest.fixture(scope="module")
+def costly(tmp_path_factory: pytest.TempPathFactory) -> Message:
+    """Return a signed message of 300 MB over a file of 1 MB: reading it takes longer than a process gets here."""
+    builder = SpoolBodies(SpoolSettings(directory=tmp_path_factory.mktemp("spool"), min_free=0)).builder()
+    builder.write(signed(PLAIN + (b"0123456789" * 7 + b"\r\n") * 14_000, lan()))
+    whole = Message.from_source(builder.finish())
+    middle = whole.slice(100_000, 1_000_000)
+    return Message.join((whole.slice(0, 100_000), *[middle] * 333, whole.slice(100_000, len(whole))))
+
+
+def opaque(der: bytes) -> Message:
+    return Message.of(
+        HEAD
+        + b"MIME-Version: 1.0\r\nContent-Type: application/pkcs7-mime; smime-type=signed-data; name=smime.p7m\r\n"
+        + b"Content-Transfer-Encoding: base64\r\n\r\n"
+        + base64.encodebytes(der).replace(b"\n", b"\r\n")
+    )
+
+
+async def test_the_second_message_of_a_signer_is_judged_here() -> None:
+    """The first one asks a process; what it found about the path is remembered, and the answer is the same."""
+    async with running() as judges:
+        first = await judged(judges)
+        assert isinstance(first.verdict, Verified)
+        for each in judges.pids:
+            os.kill(each, signal.SIGSTOP)  # whoever asks one now waits
+        async with asyncio.timeout(1.0):
+            assert await judged(judges) == first
+        for each in judges.pids:
+            os.kill(each, signal.SIGCONT)
+
+
+async def test_what_was_remembered_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while, under other terms, and for mail that is older than the answer, a process is asked again."""
+    async with running() as judges:
+        await judged(judges)
+        asked: list[object] = []
+        there = judges._judged_there
+
+        async def counted(*arguments: object) -> Judgment:
+            asked.append(arguments)
+            return await there(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(judges, "_judged_there", counted)
+        await judged(judges)
+        assert not asked
+        await judged(judges, at=NOW - dt.timedelta(hours=1))
+        assert len(asked) == 1
+        await judged(judges, at=NOW + KEPT + dt.timedelta(hours=1))
+        assert len(asked) == 2
+        judges.use(terms(Revocation.SOFT))
+        await judged(judges)
+        assert len(asked) == 3
+
+
+async def test_a_reload_counts_from_the_next_message_on() -> None:
+    """Trust that was taken away is gone: for known signers, too."""
+    async with running() as judges:
+        assert isinstance((await judged(judges)).verdict, Verified)
+        judges.use(terms(lists=False))
+        assert isinstance((await judged(judges)).verdict, Indeterminate)
+        judges.use(terms())
+        assert isinstance((await judged(judges)).verdict, Verified)
+
+
+async def test_a_large_message_is_judged_by_its_file() -> None:
+    """Beyond what is opened here, the verdict is the same."""
+    async with running() as judges:
+        assert isinstance((await judged(judges, LARGE)).verdict, Verified)
+
+
+async def test_what_was_fetched_counts_and_is_remembered_for_its_time() -> None:
+    """Without data a path stays open; with it, it holds, and the second message asks nobody before the data end."""
+    evidence = Evidence(crls=tuple(authority().revocation_lists()), until=NOW + dt.timedelta(minutes=5))
+    data = Found(evidence)
+    async with running(terms(lists=False), data=data) as judges:
+        judges._data = data
+        first = await judged(judges, LETTER)
+        assert isinstance(first.verdict, Indeterminate)  # these certificates name no place to ask
+        assert not data.asked
+
+
+async def test_a_revoked_signer_is_not_trusted() -> None:
+    """A list that came by any way and revokes the signer makes the message untrusted, here as in `smime.verify`."""
+    made = authority()
+    revoked = tuple(made.revocation_lists(revoked=(lan().certificate,)))
+    base = terms()
+    trust = type(base)(type(base.trust)(base.trust.anchors, base.trust.intermediates, revoked), Revocation.HARD)
+    async with running(trust) as judges:
+        for _ in range(2):
+            assert isinstance((await judged(judges)).verdict, NotTrusted)
+        assert not len(judges._paths)
+
+
+async def test_a_message_that_costs_too_much_is_unreadable_and_the_next_one_is_judged(costly: Message) -> None:
+    """The kernel ends the process; its place is taken by one that was warm."""
+    async with running(time_limit=0.1, workers=1) as judges:
+        begun = time.monotonic()
+        found = await judged(judges, costly)
+        assert found.verdict == Unreadable("judge_timeout")
+        assert str(found.author) == "hoang.lan@soyte.songlam.example"
+        assert time.monotonic() - begun < 3.0
+        assert isinstance((await judged(judges, source="b")).verdict, Verified)
+
+
+async def test_a_process_that_sleeps_is_ended_too() -> None:
+    """Wall time counts as well: a process that was taken over might do nothing at all."""
+    async with running(time_limit=0.2, workers=1) as judges:
+        for each in judges.pids:
+            os.kill(each, signal.SIGSTOP)
+        assert (await judged(judges)).verdict == Unreadable("judge_timeout")
+
+
+async def test_a_killed_process_is_an_unreadable_message_and_nothing_more() -> None:
+    """Its place is taken at once, and the crew is whole again soon."""
+    async with running(workers=1) as judges:
+        before = judges.pids
+        for each in before:
+            os.kill(each, signal.SIGSTOP)
+        waiting = asyncio.create_task(judged(judges))
+        await asyncio.sleep(0.1)
+        for each in before:
+            os.kill(each, signal.SIGKILL)
+        assert (await waiting).verdict == Unreadable("judge_died")
+        found = [await judged(judges, source=f"s{number}") for number in range(3)]
+        assert isinstance(found[-1].verdict, Verified)
+        await asyncio.to_thread(wait_for, lambda: len(judges.pids) == 2, "two processes")
+
+
+async def test_a_message_that_takes_too_much_memory_is_unreadable() -> None:
+    """128 MiB are not enough for content of 100 MB in one value: the process says so, or is ended, and is replaced."""
+    value = b"\x04\x84" + (60 * MEBI).to_bytes(4, "big") + b"a" * (60 * MEBI)
+    start = bytes.fromhex("308006092a864886f70d010702a08030800201013100308006092a864886f70d010701a080")
+    async with running(memory_limit=128 * MEBI, time_limit=10.0) as judges:
+        found = await judged(judges, opaque(start + value + b"\x00\x00" * 6))
+        assert found.verdict == Unreadable("judge_out_of_memory")
+        assert isinstance((await judged(judges, source="b")).verdict, Verified)
+
+
+async def test_hostile_mail_does_not_delay_another_source(costly: Message) -> None:
+    """200 at once, each worth being killed for: the honest message of somebody else is judged within two seconds."""
+    async with running(time_limit=0.1) as judges:
+        flood = [asyncio.create_task(judged(judges, costly, source="flood")) for _ in range(200)]
+        await asyncio.sleep(0.3)
+        begun = time.monotonic()
+        found = await judged(judges, source="honest")
+        assert isinstance(found.verdict, Verified)
+        assert time.monotonic() - begun < 2.0
+        for each in flood:
+            each.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
+
+
+async def test_the_processes_get_no_secrets_and_end_with_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No environment, no descriptor but its socket; closing ends them."""
+    monkeypatch.setenv("GATEWAY_SECRET", "chi-de-thu")
+    async with running() as judges:
+        await judged(judges)
+        pids = judges.pids
+        for pid in pids:
+            held = Path(f"/proc/{pid}")
+            assert b"SECRET" not in (held / "environ").read_bytes()
+            kinds = {str(each.readlink()).partition(":")[0] for each in (held / "fd").iterdir()}
+            assert kinds == {"/dev/null", "socket"}
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
