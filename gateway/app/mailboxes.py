@@ -61,7 +61,8 @@ class FullJudge:
             return judgment
         judgment = identified(judgment, opened.header, self._who)
         judgment = await recognized(judgment, opened.header, at=at, sightings=self._sightings)
-        return suspected(judgment, message, opened.entity, self._who.registry)
+        # our own tag on mail that was passed on inside, or delivered without a seal, is no imitation
+        return suspected(judgment, opened.message, opened.entity, self._who.registry)
 
 
 class MailboxWatch:

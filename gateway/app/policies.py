@@ -37,8 +37,9 @@ class RegistryDirectory:
         mailboxes = {key: agency.id for key, agency in registry.by_mailbox.items()}
         certificates = {key: agency.id for key, agency in registry.by_fingerprint.items()}
         subjects = sorted((str(each), agency.id) for known in registry.by_subject.values() for each, agency in known)
+        moved = {old: [each.new, sorted(each.not_for)] for old, each in registry.successions.items()}
         whole = json.dumps(
-            [mailboxes, certificates, subjects, sorted(self._ids), sorted(self._domains)], sort_keys=True
+            [mailboxes, certificates, subjects, moved, sorted(self._ids), sorted(self._domains)], sort_keys=True
         )
         self.digest = hashlib.sha256(whole.encode()).hexdigest()
 

@@ -108,6 +108,20 @@ def test_whose_a_certificate_is_belongs_to_the_answers() -> None:
     assert found[0].agency_of_signer(signer("lan@noi-khac.example")) is None
 
 
+def test_who_took_a_domain_over_belongs_to_the_answers() -> None:
+    """A mailbox in an old domain is its successor's agency's: another successor, or exception, is another policy."""
+    text = "agencies:\n  - {id: a, name: A, domains: ['@a.example', '@b.example']}\n"
+    others = (
+        "",
+        "successors: [{old: c.example, new: a.example}]",
+        "successors: [{old: c.example, new: b.example}]",
+        "successors: [{old: c.example, new: a.example, not_for: [x@c.example]}]",
+    )
+    found = [RegistryDirectory(Registry.load("a.yaml", text + each), ()) for each in others]
+    assert len({each.digest for each in found}) == len(others)
+    assert [each.agency_of(Mailbox.parse("x@c.example")) for each in found] == [None, "a", "a", None]
+
+
 def test_a_rule_for_a_family_that_nobody_set_up_is_a_mistake(place: Path) -> None:
     """A misspelled family would let nobody's mail pass, or set nobody's apart."""
     (place / "policies/05.yaml").write_text(
