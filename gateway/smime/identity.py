@@ -21,6 +21,7 @@ from gateway.core.verdict import (
     VerifiedLesser,
 )
 from gateway.mime.fields import MimeError, mailboxes
+from gateway.mime.mailboxes import AddressError, mailbox_list
 from gateway.smime.remarks import in_order
 
 if TYPE_CHECKING:
@@ -137,8 +138,8 @@ def _sender(header: Header) -> Mailbox | None:
     if len(fields) != 1 or fields[0].raw[len(fields[0].name) :][:1] != b":":
         return None
     try:
-        found = mailboxes(fields[0].value)
-    except MimeError:
+        found = mailbox_list(fields[0].value, groups=False)
+    except AddressError:
         return None
     return found[0].mailbox if len(found) == 1 else None
 

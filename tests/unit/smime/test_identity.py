@@ -91,6 +91,8 @@ def test_lesser_state(message: bytes, lenience: Lenience, reason: str) -> None:
         letter(BINH, more=f"Sender: {BINH}, {LAN}\r\n"),
         letter(BINH, more=f"Sender : {BINH}\r\n"),
         letter(BINH, more=f"Sender: Nhom: {BINH}, {LAN};\r\n"),
+        letter(BINH, more=f"Sender: Nhom: {BINH};\r\n"),
+        letter(BINH, more=f"Sender: <@x.example:{BINH}>\r\n"),
         letter(BINH, more=f"X-Sender: {BINH}\r\n"),
         letter(BINH, more=f'Sender: "{BINH}" <{LAN}>\r\n'),
     ],
