@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import imaplib
-import json
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -13,7 +12,7 @@ from gateway.core.address import Mailbox
 from gateway.core.message import Message
 from gateway.mailbox.keywords import ALARMS, BY_VERDICT, IMPERSONATION, INVALID, UNKNOWN, VERIFIED
 from gateway.tagging.seal import Sealing, SealKeys, sealed
-from support.gateway_process import COMMAND, HOSTNAME, NEIGHBOR, authority, build_house, credentials
+from support.gateway_process import HOSTNAME, NEIGHBOR, authority, credentials
 from support.gateway_process import OURS as DOMAIN
 from support.letters import HEAD, LAN, clear_entity
 from support.letters import mail as letter
@@ -28,20 +27,19 @@ from support.mailroom import (
     session,
     wait_for_flags,
 )
-from support.peers import child, short_directory, wait_for
+from support.peers import short_directory, wait_for
 from support.postfix import postfix
 from support.splitter import flipped
 from support.swaks import swaks
 from support.verifiers import openssl_sign
-from support.wire_cutter import Line, wire_cutter
+from support.watching import SEAL_SECRET, watching
+from support.wire_cutter import wire_cutter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from support.dovecot import Dovecot
 
-SECRET: Final = b"khoa-niem-phong-chi-de-thu-0123456789"
 PART: Final = b"Content-Type: text/plain; charset=us-ascii\r\n\r\nMoi du hop luc 08:00.\r\n"
 PLAIN: Final = letter(PART, head=HEAD.replace(LAN.encode(), NEIGHBOR.encode()))
 MARK: Final = b"X-Gateway-Verdict: %s; reason=ok; chain=valid; notes=%s; at=2026-11-24T08:30:00+07:00 (ghi)\r\n"
@@ -64,45 +62,8 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def seal(message: bytes, to: str) -> bytes:
     """Return a message as the gateway hands it over to one recipient."""
-    keys = SealKeys((("k1", SECRET),))
+    keys = SealKeys((("k1", SEAL_SECRET),))
     return sealed(Message.of(message), Sealing(keys, (Mailbox.parse(to),), authority().now, HOSTNAME)).octets()
-
-
-@contextmanager
-def watching(line: Line, *mailboxes: str, **more: Any) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Run `gateway mailbox watch` until the context ends; yields what its log says so far."""
-    with short_directory("mw-") as directory:
-        for name, secret in (("master", MASTER_PASSWORD.encode()), ("seal", SECRET)):
-            (directory / name).touch(mode=0o600)
-            (directory / name).write_bytes(secret)
-        house = build_house(
-            directory,
-            hops=[{"name": "kho", "protocol": "maildir", "directory": "mail"}],
-            local_domains=[{"domain": DOMAIN, "hop": "kho", "recipients": "any"}],
-            outbound=[{"domain": "*", "hop": "kho"}],
-            tags={"authserv_id": HOSTNAME, "seals": [{"id": "k1", "key": f"file:{directory}/seal"}]},
-            mailbox={
-                "imap": f"127.0.0.1:{line.port}",
-                "tls": "none",
-                "login": MASTER,
-                "password": f"file:{directory}/master",
-                "watch": list(mailboxes),
-                "liveness": 1.5,
-                "timeout": 2.0,
-                **more,
-            },
-        )
-        output = directory / "watch.log"
-
-        def said() -> list[dict[str, Any]]:
-            return [json.loads(each) for each in output.read_text().splitlines() if each.startswith("{")]
-
-        with child((COMMAND, "mailbox", "watch", "--config", str(house.config)), output=output):
-            yield said
-        text = output.read_text()
-        assert "Traceback" not in text, text
-        assert MASTER_PASSWORD not in text
-        assert "08:00" not in text, "a log holds no mail"
 
 
 @pytest.mark.parametrize("verdict", BY_VERDICT)
@@ -159,7 +120,7 @@ def test_mail_is_colored_as_it_deserves(room: Dovecot, signed: bytes) -> None:
         (signed.replace(b"08:00", b"09:00"), VERIFIED, {INVALID}),
         (GREEN_MARKS + signed, VERIFIED, {IMPERSONATION}),
     ]
-    with wire_cutter(room.imap_port) as line, watching(line, me):
+    with wire_cutter(room.imap_port) as line, watching(line.port, me):
         for octets, before, _ in cases:
             append(room, me, octets, f"\\Flagged {before}".strip())
         wanted = [frozenset({"\\Flagged", *after}) for _, _, after in cases]
@@ -170,7 +131,7 @@ def test_a_large_message_is_never_green(room: Dovecot) -> None:
     """What is not fetched is unknown, whatever keyword it came with."""
     me = f"lon@{DOMAIN}"
     append(room, me, PLAIN + b"x" * 70_000 + b"\r\n", VERIFIED)
-    with wire_cutter(room.imap_port) as line, watching(line, me, max_octets=65536):
+    with wire_cutter(room.imap_port) as line, watching(line.port, me, max_octets=65536):
         wait_for_flags(room, me, lambda found: found == [{UNKNOWN}])
 
 
@@ -180,12 +141,12 @@ def test_a_new_mailbox_is_not_read_to_its_beginning(room: Dovecot) -> None:
     with short_directory("st-") as state, wire_cutter(room.imap_port) as line:
         for _ in range(4):
             append(room, me, PLAIN, VERIFIED)
-        with watching(line, me, first_most=2, state=str(state)):
+        with watching(line.port, me, first_most=2, state=str(state)):
             wait_for_flags(room, me, lambda found: found == [{VERIFIED}, {VERIFIED}, set(), set()])
         with session(room, me) as imap:
             imap.select()
             imap.store("3", "+FLAGS", f"({VERIFIED})")
-        with watching(line, me, first_most=2, state=str(state)):
+        with watching(line.port, me, first_most=2, state=str(state)):
             append(room, me, PLAIN, VERIFIED)
             wait_for_flags(room, me, lambda found: found[-1] == set())
         assert flags_of(room, me)[2] == {VERIFIED}
@@ -195,7 +156,7 @@ def test_a_new_mailbox_is_not_read_to_its_beginning(room: Dovecot) -> None:
 def test_a_lost_connection_is_noticed(way: str, room: Dovecot) -> None:
     """Cut, or silent for ever with nobody told: the watch comes back, and finds what arrived meanwhile."""
     me = f"dut-{way}@{DOMAIN}"
-    with wire_cutter(room.imap_port) as line, watching(line, me) as said:
+    with wire_cutter(room.imap_port) as line, watching(line.port, me) as watch:
         append(room, me, PLAIN, VERIFIED)
         wait_for_flags(room, me, lambda found: found == [set()])
         before = line.accepted
@@ -203,7 +164,7 @@ def test_a_lost_connection_is_noticed(way: str, room: Dovecot) -> None:
         append(room, me, PLAIN, VERIFIED)
         wait_for_flags(room, me, lambda found: found == [set(), set()], seconds=20)
         assert line.accepted == before + 1
-        assert [each["event"] for each in said()].count("mailbox not watched for a while") == 1
+        assert [each["event"] for each in watch.said()].count("mailbox not watched for a while") == 1
 
 
 def test_the_login_cannot_delete(room: Dovecot) -> None:
@@ -259,3 +220,22 @@ def test_other_paths_are_stripped(room: Dovecot, tmp_path: Path) -> None:
     assert b"smime=pass" not in received
     assert b"khac; spf=pass" in received
     assert flags_of(room, me) == [frozenset()]
+
+
+def test_many_mailboxes_share_a_process(room: Dovecot) -> None:
+    """A connection each, judged in turns: mail to all of them at once is colored, and costs little memory a mailbox."""
+    names = [f"dong-{number}@{DOMAIN}" for number in range(40)]
+    with watching(room.imap_port, *names, liveness=60.0, timeout=20.0) as watch:
+        wait_for(lambda: watch.places() == len(names), "connections", seconds=30)
+        before = resident(watch.pid)
+        for name in names:
+            append(room, name, GREEN_MARKS + PLAIN, VERIFIED)
+        wait_for(lambda: watch.looked_at() == len(names), "all of them", seconds=30)
+        assert resident(watch.pid) - before < 30 * 2**20
+    assert [flags_of(room, name) for name in names] == [[{IMPERSONATION}]] * len(names)
+
+
+def resident(pid: int) -> int:
+    """Return the octets of memory that a process has."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024
