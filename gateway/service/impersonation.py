@@ -1,4 +1,4 @@
-"""What a message shows of who sent it, for the look at imitations: From, Subject, Reply-To, and what stands inside.
+"""What a message shows of who sent it, for the look at imitations: From, Sender, Subject, and what stands inside.
 
 Only adds notes to a judgment: a verdict never changes here.
 """
@@ -44,7 +44,12 @@ def suspected(judgment: Judgment, message: Message, entity: Entity, registry: Re
         header = read_header(message)
     except MimeError:
         header = entity.header
-    found = claims(shown(judgment.author, header, entity), registry, vouched=_vouched(judgment, registry))
+    vouched = _vouched(judgment, registry)
+    found = claims(shown(judgment.author, header, entity), registry, vouched=vouched)
+    sender = _sender(header, judgment.author)
+    if sender is not None:
+        noted = {each.code for each in found}
+        found += tuple(each for each in claims(sender, registry, vouched=vouched) if each.code not in noted)
     return replace(judgment, notes=in_order((*judgment.notes, *found))) if found else judgment
 
 
@@ -57,6 +62,21 @@ def shown(author: Mailbox | None, header: Header, entity: Entity) -> Shown:
         replies_to=tuple(_replies(header)),
         nested=tuple(islice(_nested(entity, _DEPTH, [_MOST_PARTS]), MOST_NESTED)),
     )
+
+
+def _sender(header: Header, author: Mailbox | None) -> Shown | None:
+    """Return what readers see of Sender, who some of them show in front of the author ("on behalf of")."""
+    text = _texts(header, "sender")
+    if not text:
+        return None
+    try:
+        found = tuple(each.mailbox for each in mailboxes(header.all("sender")[0].value[:_MOST_OCTETS]))
+    except MimeError:
+        found = ()
+    mailbox = found[0] if len(found) == 1 and len(header.all("sender")) == 1 else None
+    if mailbox is not None and author is not None and mailbox.key == author.key:
+        return None
+    return Shown(display_name=_without(mailbox, text), author=mailbox, subject="")
 
 
 def _vouched(judgment: Judgment, registry: Registry) -> frozenset[str]:

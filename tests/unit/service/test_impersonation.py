@@ -62,6 +62,23 @@ def test_every_way_to_write_it(fields: tuple[str | bytes, ...]) -> None:
     assert looked_at(sent_as(*fields)).get("impersonation") == "Sở Y tế"
 
 
+@pytest.mark.parametrize(
+    ("sender", "notes"),
+    [
+        ("Sở Y tế <a@noi-khac.example>", {"impersonation": "Sở Y tế"}),
+        ("Sở Y tế", {"impersonation": "Sở Y tế"}),
+        ("a@soyte-songlam.example", {"lookalike_domain": "soyte.songlam.example"}),
+        (f"Sở Y tế <{LAN}>", {}),
+        ("Danh sách <ds@noi-khac.example>", {}),
+        ("Lan <LAN@noi-khac.example>", {}),
+    ],
+)
+def test_who_sends_on_behalf_of_the_author(sender: str, notes: dict[str, str]) -> None:
+    """Some readers show Sender in front of From: it may imitate as little as From may."""
+    message = sent_as("From: Lan <lan@noi-khac.example>", f"Sender: {sender}")
+    assert looked_at(message) == notes
+
+
 def test_its_own_address_is_no_imitation() -> None:
     """An agency that writes from its own domain, signed or not, with its address for a name."""
     assert looked_at(PLAIN) == {}
