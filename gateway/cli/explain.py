@@ -30,7 +30,7 @@ from gateway.cli.report import as_object, signer_lines, texts
 from gateway.cli.screen import STATES, paragraph
 from gateway.cli.verify import write
 from gateway.core.errors import SetupError
-from gateway.core.verdict import Verified, row_of
+from gateway.core.verdict import Verified, VerifiedLesser, row_of
 from gateway.smime.argument import Held, Step, steps
 from gateway.smime.verify import path_answer
 from gateway.tagging.reasons import NOTES, REASONS
@@ -65,6 +65,7 @@ _HEADINGS: Final = {
     "verdict": ("Kết luận", "Verdict"),
     "none": ("không có", "none"),
     "because": ("Vì sao", "Because"),
+    "excused": ("Được tính là mức thấp hơn", "Counts as a lesser state"),
 }
 
 
@@ -128,6 +129,7 @@ def _as_object(found: Explained) -> dict[str, object]:
     return {
         **as_object(found.name, found.judgment),
         "steps": [_step_object(each) for each in found.steps],
+        "excused_as": _excuse(found.judgment),
         "paths": [
             {
                 "state": str(each.state),
@@ -161,7 +163,7 @@ def _print(found: Explained, language: int) -> None:
     report.append(f"{printable(found.name)}\n", "bold")
     _heading(report, "argument", language)
     for step in found.steps:
-        _step(report, step, language)
+        _step(report, step, language, _excuse(found.judgment))
     _heading(report, "signers", language)
     labels = [each for signer in found.judgment.verdict.signers for each in signer_lines(signer)]
     for label, value in labels:
@@ -183,7 +185,12 @@ def _heading(report: Text, what: str, language: int) -> None:
     report.append(f"  {_HEADINGS[what][language]}:\n", "bold")
 
 
-def _step(report: Text, step: Step, language: int) -> None:
+def _excuse(judgment: Judgment) -> str | None:
+    """Return as what the one broken condition is excused, None where it is not."""
+    return judgment.verdict.reason if isinstance(judgment.verdict, VerifiedLesser) else None
+
+
+def _step(report: Text, step: Step, language: int, excuse: str | None) -> None:
     condition = step.condition
     must, because = (condition.must_vi, condition.because_vi) if language == 0 else (condition.must, condition.because)
     head = f"{condition.number:>2}. [{_HELD[step.held][language]}] "
@@ -193,6 +200,8 @@ def _step(report: Text, step: Step, language: int) -> None:
     for code in step.reasons:
         text = _reason(code)[language]
         report.append(paragraph(f"{text} ({code})" if text != code else code, 6, "-> "))
+    if excuse is not None:
+        report.append(paragraph(excuse, 6, f"{_HEADINGS['excused'][language]}: "))
     report.append(paragraph(because, 6, f"{_HEADINGS['because'][language]}: "))
 
 

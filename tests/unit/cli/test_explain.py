@@ -97,6 +97,8 @@ def test_programs_find_both_languages_the_paths_and_what_verify_says(place: Path
     (step,) = (each for each in found["steps"] if each["held"] == "broken")
     assert [each["code"] for each in step["reasons"]] == ["headers_changed"]
     assert step["must"]["vi"] != step["must"]["en"]
+    assert found["excused_as"] == "headers_changed"
+    assert "Được tính là mức thấp hơn: headers_changed" in run("explain", place, None).stdout
     (path,) = found["paths"]
     assert (path["state"], path["reason"], len(path["certificates"])) == ("valid", "valid", 3)
 
@@ -148,3 +150,42 @@ def test_answers_of_responders_count_as_lists_do(place: Path) -> None:
         assert run(command, place, message, "--ocsp", str(place / "lan.ocsp"), revocation="hard").exit_code == 0
         assert run(command, place, None, revocation="hard").exit_code == 1
         assert run(command, place, None, "--ocsp", str(place / "none"), revocation="hard").exit_code == 2
+
+
+CONFIG = """
+hostname: mail.songlam.example
+listeners:
+  - {name: in, kind: inbound, address: "127.0.0.1:2525"}
+hops:
+  - {name: store, protocol: maildir, directory: store}
+local_domains:
+  - {domain: songlam.example, hop: store, recipients: any}
+spool: {directory: spool}
+policies: policies
+agencies: agencies.yaml
+trust: {anchors: [root.pem], revocation: "off"}
+verify: {same_agency: SAME_AGENCY}
+tags: {authserv_id: mail.songlam.example}
+"""
+AGENCIES = """
+agencies:
+  - {id: so-y-te, name: "Sở Y tế Sông Lam", domains: ["@soyte.songlam.example"]}
+"""
+
+
+@pytest.mark.parametrize(("setting", "verdict"), [("lesser", "verified_lesser"), ("mismatch", "signer_mismatch")])
+def test_the_configuration_says_what_is_excused(place: Path, setting: str, verdict: str) -> None:
+    """Registry and settings of a gateway decide on lesser states here as they do there, and imitations are noted."""
+    (place / "agencies.yaml").write_text(AGENCIES, encoding="utf-8")
+    (place / "gateway.yaml").write_text(CONFIG.replace("SAME_AGENCY", setting), encoding="utf-8")
+    office = authority().issue("Văn thư", "van.thu@soyte.songlam.example", key=shared_key("p256", 73))
+    arguments = ("--json", "--config", str(place / "gateway.yaml"))
+    found = json.loads(run("explain", place, clear(PART, office), *arguments).stdout)
+    assert found["verdict"] == verdict
+    assert found["excused_as"] == ("same_agency" if setting == "lesser" else None)
+    assert [each["agency"] for each in found["signers"]] == ["Sở Y tế Sông Lam"]
+    imitation = PLAIN.replace(LAN.encode(), b"so.y.te@hopthu.example").replace(
+        b"=?UTF-8?Q?Ho=C3=A0ng_Th=E1=BB=8B_Lan?=", b"So Y te Song Lam"
+    )
+    noted = json.loads(run("explain", place, imitation, *arguments).stdout)["notes"]
+    assert "impersonation" in {each["code"] for each in noted}
