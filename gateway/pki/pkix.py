@@ -11,7 +11,6 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from asn1crypto import crl as asn1_crl
@@ -82,8 +81,9 @@ def fault_of(path: Path, rules: Rules) -> str | None:
         initial_any_policy_inhibit=rules.inhibit_any,
     )
     try:
-        context = _context(path, rules.at, (), (), mode="none")
-        _drive(async_validate_path(context, _library_path(path), parameters))
+        views = _Views()
+        context = _context(path, rules.at, (), (), views, mode="none")
+        _drive(async_validate_path(context, views.path(path), parameters))
     except ValidationError as error:
         message = error.failure_msg
         return next((reason for words, reason in _MESSAGES if words in message), "path_invalid")
@@ -113,6 +113,7 @@ class PathLists:
         self._lists = lists
         self._more = more
         self._at = at
+        self._views = _Views()
         self._context: ValidationContext | None = None
 
     @property
@@ -125,7 +126,7 @@ class PathLists:
         if self._context is None:
             self._context = self._believing()
         try:
-            _drive(verify_crl(_asn1(certificate.der), _library_path(self._path), self._context))
+            _drive(verify_crl(self._views.of(certificate), self._views.path(self._path), self._context))
         except RevokedError as error:
             if error.is_side_validation:  # the key that signed a list was revoked, not the certificate
                 return ListVerdict.UNSETTLED
@@ -136,13 +137,13 @@ class PathLists:
 
     def _believing(self) -> ValidationContext:
         """Return a context in which the issuers of the path may speak: it was validated before."""
-        context = _context(self._path, self._at, self._lists, self._more, mode="require")
-        anchor = _library_path(self._path).trust_anchor
-        context.record_validation(_asn1(self._path[0].der), ValidationPath(anchor, [], None))  # type: ignore[no-untyped-call]
-        for index in range(1, len(self._path)):
-            above = [_asn1(each.der) for each in self._path[1:index]]
-            part = ValidationPath(anchor, above, _asn1(self._path[index].der))
-            context.record_validation(_asn1(self._path[index].der), part)  # type: ignore[no-untyped-call]
+        path, views = self._path, self._views
+        context = _context(path, self._at, self._lists, self._more, views, mode="require")
+        anchor = views.path(path).trust_anchor
+        context.record_validation(views.of(path[0]), ValidationPath(anchor, [], None))  # type: ignore[no-untyped-call]
+        for index in range(1, len(path)):
+            part = ValidationPath(anchor, [views.of(each) for each in path[1:index]], views.of(path[index]))
+            context.record_validation(views.of(path[index]), part)  # type: ignore[no-untyped-call]
         return context
 
 
@@ -167,17 +168,25 @@ def _own_rules(path: Path, at: datetime) -> str | None:
     return None
 
 
-@lru_cache(maxsize=256)
-def _asn1(der: bytes) -> Any:
-    """Return the library's view of a certificate, wholly parsed: it is shared by threads.
+class _Views:
+    """The library's views of certificates, made anew for each path and never shared.
 
-    Parsed late, it would forget its critical extensions for the moment in which a second thread begins to read them.
+    They are parsed late: for a moment a second thread would see one without its critical extensions. Keeping them
+    for later paths would save a millisecond.
     """
-    parsed = asn1_x509.Certificate.load(der, strict=True)
-    for name in ("issuer", "subject", "validity", "subject_public_key_info", "extensions"):
-        _ = parsed["tbs_certificate"][name].native
-    _ = parsed.critical_extensions, parsed.signature, parsed.subject.hashable, parsed.issuer.hashable
-    return parsed
+
+    def __init__(self) -> None:
+        self._made: dict[bytes, Any] = {}
+
+    def of(self, certificate: Certificate) -> Any:
+        view = self._made.get(certificate.der)
+        if view is None:
+            view = self._made[certificate.der] = asn1_x509.Certificate.load(certificate.der, strict=True)
+        return view
+
+    def path(self, path: Path) -> ValidationPath:
+        above = [self.of(each) for each in path[1:-1]]
+        return ValidationPath(_anchor(self.of(path[0])), above, self.of(path[-1]))
 
 
 def _drive(coroutine: Coroutine[Any, Any, R]) -> R:
@@ -191,9 +200,8 @@ def _drive(coroutine: Coroutine[Any, Any, R]) -> R:
     raise RuntimeError("path validation wanted to wait")
 
 
-def _anchor(certificate: Certificate) -> CertTrustAnchor:
+def _anchor(parsed: Any) -> CertTrustAnchor:
     """Return the anchor with the limits its own certificate sets: path length and names, as other programs do."""
-    parsed = _asn1(certificate.der)
     derived = derive_quals_from_cert(parsed)
     limits = None
     if derived.standard_parameters is not None:
@@ -212,19 +220,21 @@ def _anchor(certificate: Certificate) -> CertTrustAnchor:
 
 
 def _context(
-    path: Path, at: datetime, lists: Sequence[RevocationList], more: Sequence[Certificate], *, mode: str
+    path: Path,
+    at: datetime,
+    lists: Sequence[RevocationList],
+    more: Sequence[Certificate],
+    views: _Views,
+    *,
+    mode: str,
 ) -> ValidationContext:
     loaded = [asn1_crl.CertificateList.load(each.der, strict=True) for each in lists]
     return ValidationContext(
-        trust_roots=[_asn1(path[0].der)],
-        other_certs=[_asn1(each.der) for each in (*path[1:], *more)],
+        trust_roots=[views.of(path[0])],
+        other_certs=[views.of(each) for each in (*path[1:], *more)],
         crls=loaded,
         moment=at,
         allow_fetching=False,
         revocation_mode=mode,
         time_tolerance=timedelta(0),
     )
-
-
-def _library_path(path: Path) -> ValidationPath:
-    return ValidationPath(_anchor(path[0]), [_asn1(each.der) for each in path[1:-1]], _asn1(path[-1].der))
