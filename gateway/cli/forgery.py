@@ -20,7 +20,7 @@ from gateway.core.message import Message
 from gateway.mailbox.finding import sealed_verdict
 from gateway.mailbox.keywords import GREEN, IMPERSONATION, VERIFIED, keywords_of, present
 from gateway.mime.dates import date_time
-from gateway.mime.fields import encode_text, fold, read_header
+from gateway.mime.fields import decode_text, encode_text, fold, read_header
 from gateway.tagging.forged import stripped
 from gateway.tagging.names import SENDER_FIELD, VERDICT_FIELD
 from gateway.tagging.reasons import VERIFIED as WORDS
@@ -191,12 +191,21 @@ class Reader:
             if state is SealState.GOOD:  # our gateway wrote these marks: they must not say what was forged
                 said = keywords_of(*sealed_verdict(message))
                 return Outcome.BELIEVED if (said | colors) & GREEN and not _signed(message) else Outcome.STRIPPED
-            marks = bool(stripped(message, authserv_id=self.authserv_id).removed)
+            marks = self._marks(message)
         except InputError:
             marks = True
         if (marks and IMPERSONATION not in colors) or (colors & GREEN and (marks or not _signed(message))):
             return Outcome.BELIEVED
         return Outcome.FLAGGED if marks else Outcome.STRIPPED
+
+    def _marks(self, message: Message) -> bool:
+        """Return whether marks of `letter` are left; without keys the gateway's own cannot be told by a seal."""
+        if self.keys is not None:
+            return bool(stripped(message, authserv_id=self.authserv_id).removed)
+        header = read_header(message)
+        subjects = "".join(decode_text(each.value) for each in header.all("subject"))
+        verdict, _ = sealed_verdict(message)
+        return bool(header.all(SENDER_FIELD)) or WORDS in subjects or bool(keywords_of(verdict, ()) & GREEN)
 
 
 def _signed(message: Message) -> bool:
