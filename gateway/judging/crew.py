@@ -56,6 +56,10 @@ class Crew:
         try:
             async with asyncio.timeout(START_SECONDS):
                 worker = await self._idle.get()
+                while not worker.alive:
+                    await worker.close()
+                    self.give_back(worker)
+                    worker = await self._idle.get()
         except TimeoutError:
             raise JudgeError("judge_died") from None
         try:
@@ -89,10 +93,10 @@ class Crew:
                 self._all.add(worker)
                 await worker.tell(self._octets, self._version)
             except JudgeError as error:
-                self._log.error("a judge's process does not start", reason=str(error))
                 if worker is not None:
                     self._all.discard(worker)
                 if not self._closed:
+                    self._log.error("a judge's process does not start", reason=str(error))
                     await asyncio.sleep(_AGAIN)
             else:
                 self._idle.put_nowait(worker)

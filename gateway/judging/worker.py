@@ -72,6 +72,11 @@ class Worker:
         return cls(process, ours, limits)
 
     @property
+    def alive(self) -> bool:
+        """False once its end was seen, whoever ended it."""
+        return self._process.returncode is None
+
+    @property
     def pid(self) -> int:
         """The process's number."""
         return self._process.pid
