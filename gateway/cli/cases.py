@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from gateway.cli.case_findings import NOTHING_STATED, Found, read_found
 from gateway.cli.case_mail import File, Mail
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction
@@ -20,7 +22,6 @@ from gateway.yamltext import Items, Scalar, Table, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from gateway.core.address import ReversePath
     from gateway.yamltext import Entry, Node
@@ -38,6 +39,8 @@ CASE_KEYS: Final = (
     "keys",
     "at",
     "message",
+    "found",
+    "turn_on",
     "to",
     "expect",
 )
@@ -105,6 +108,9 @@ class Case:
     keys: frozenset[KeyKind] = frozenset(KeyKind)
     """Kinds of keys that exist for the author."""
     at: dt.datetime | None = None
+    found: Found = NOTHING_STATED
+    turned_on: frozenset[str] = frozenset()
+    """Prepared rules that are active in this case."""
     surroundings: Surroundings = field(default_factory=lambda: NOWHERE)
 
 
@@ -183,6 +189,8 @@ class _Reader:
         sender = self._sender(entries["sender"].node) if "sender" in entries else None
         keys = self._optional(entries, "keys", self._keys)
         at = self._optional(entries, "at", self._moment)
+        found = self._found(entries["found"], word, message) if "found" in entries else NOTHING_STATED
+        turned_on = checker.texts(entries["turn_on"].node) if "turn_on" in entries else ()
         if len(checker.mistakes) > before or name is None or word is None or message is None:
             return None
         return Case(
@@ -199,8 +207,20 @@ class _Reader:
             sender=sender,
             keys=keys if keys is not None else frozenset(KeyKind),
             at=at,
+            found=found,
+            turned_on=frozenset(text for text, _ in turned_on),
             surroundings=surroundings,
         )
+
+    def _found(self, entry: Entry, direction: str | None, message: tuple[Mail | Path, str | None] | None) -> Found:
+        """Return what is stated of an incoming message that the case makes."""
+        found, place = read_found(self.checker, entry.node) or NOTHING_STATED, entry.key_place
+        mail, signed = message if message is not None else (None, None)
+        if direction != Direction.INBOUND.value or isinstance(mail, Path):
+            self.checker.complain(place, "only of incoming mail that the case itself makes anything can be stated")
+        elif mail is not None and found.needs_signature and signed is None:
+            self.checker.complain(place, "a message that is not 'signed' can have no such verdict or family")
+        return found
 
     @staticmethod
     def _optional(entries: Mapping[str, Entry], key: str, reader: Callable[[Node], T | None]) -> T | None:

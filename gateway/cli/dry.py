@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from gateway.core.queue import Consignment
     from gateway.core.received import Received
     from gateway.pki.certificate import Certificate
-    from gateway.ports import NextHop, NextHops, Transaction
+    from gateway.ports import Judge, NextHop, NextHops, Transaction
     from gateway.service.intake import World
 
 TRACE_ID: Final = "explain"
@@ -197,9 +197,18 @@ class _Tray:
 
 
 async def try_letter(
-    settings: Settings, world: World, letter: Letter, *, at: dt.datetime, hops: NextHops | None = None
+    settings: Settings,
+    world: World,
+    letter: Letter,
+    *,
+    at: dt.datetime,
+    hops: NextHops | None = None,
+    judge: Judge | None = None,
 ) -> Outcome:
-    """Take a letter through the journey at a moment (aware); without `hops` each is assumed to offer everything."""
+    """Take a letter through the journey at a moment (aware).
+
+    Without `hops` each is assumed to offer everything; without a `judge` it is judged as the gateway does.
+    """
     asked = hops if hops is not None else AssumedHops(settings)
     tray, notebook, clock = _Tray(asked), _Notebook(), FixedClock(at)
     rooms = Rooms(
@@ -212,7 +221,7 @@ async def try_letter(
         recorder=notebook,
         memory=_Oblivion(),
         opinion=_Nobody(),
-        judge=InlineJudge(Terms(world.trust, world.revocation)),
+        judge=judge if judge is not None else InlineJudge(Terms(world.trust, world.revocation)),
         sightings=NoSightings(),
         new_token=lambda: secrets.token_hex(12),
     )

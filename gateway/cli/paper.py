@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.agencies.registry import Registry
+from gateway.app.policies import read_policies
 from gateway.app.world import Parts
 from gateway.cli.case_mail import compose
 from gateway.cms.algorithms import default_scheme, raw_sign
@@ -180,13 +181,13 @@ class PaperDirectory:
         return domain_key(mailbox.domain) in self._domains
 
 
-def read_alone(directory: Path, surroundings: Surroundings) -> Policy:
+def read_alone(directory: Path, surroundings: Surroundings, *, turned_on: frozenset[str] = frozenset()) -> Policy:
     """Return the policy in a directory without a configuration; raises one `SetupError` with every mistake."""
     agencies = [AgencyFile(file.stem, str(file), text) for file, text in _texts(directory / "agencies")]
     files = [(str(file), text) for file, text in _texts(directory)]
     if not files:
         raise SetupError(f"{directory}: no policy file (*.yaml)")
-    return load_policy(files, agencies=agencies, directory=PaperDirectory(surroundings))
+    return load_policy(files, agencies=agencies, directory=PaperDirectory(surroundings), turned_on=turned_on)
 
 
 def _texts(directory: Path) -> list[tuple[Path, str]]:
@@ -228,10 +229,13 @@ def plain_settings(policy: Policy, domains: Sequence[str]) -> Settings:
     return parse_settings("(no configuration)", json.dumps(document), directory=Path("/nonexistent"))
 
 
-def real_world(settings: Settings, directory: Path, now: dt.datetime) -> World:
+def real_world(settings: Settings, directory: Path, now: dt.datetime, *, turned_on: frozenset[str]) -> World:
     """Return the world of a configuration with the policies of a directory, and without keys and logins."""
     bare = settings.model_copy(update={"policies": directory.absolute(), "keys": (), "auth": None})
-    return Parts(bare, now).world
+    world = Parts(bare, now).world
+    if not turned_on:
+        return world
+    return replace(world, policy=read_policies(directory, world.policy.directory, settings, turned_on=turned_on))
 
 
 def plain_world(settings: Settings, policy: Policy) -> World:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.call import printable, stop
+from gateway.cli.case_findings import StatedJudge, world_of
 from gateway.cli.cases import NONE, NOWHERE, read_cases
 from gateway.cli.dry import Letter, author_in, listener_named, try_letter
 from gateway.cli.explanation import explained
@@ -120,20 +121,20 @@ class _Bench:
         self._directory = directory
         self._notary = Notary(self._now)
         self._settings = settings
-        self._worlds: dict[Surroundings, tuple[Settings, World]] = {}
-        self._world(NOWHERE)
+        self._worlds: dict[tuple[Surroundings, frozenset[str]], tuple[Settings, World]] = {}
+        self._world(NOWHERE, frozenset())
 
-    def _world(self, surroundings: Surroundings) -> tuple[Settings, World]:
+    def _world(self, surroundings: Surroundings, turned_on: frozenset[str]) -> tuple[Settings, World]:
         where = surroundings if self._settings is None else NOWHERE
-        if where not in self._worlds:
+        if (where, turned_on) not in self._worlds:
             if self._settings is not None:
-                found = self._settings, real_world(self._settings, self._directory, self._now)
+                found = self._settings, real_world(self._settings, self._directory, self._now, turned_on=turned_on)
             else:
-                policy = read_alone(self._directory, where)
+                policy = read_alone(self._directory, where, turned_on=turned_on)
                 plain = plain_settings(policy, where.domains)
                 found = plain, plain_world(plain, policy)
-            self._worlds[where] = found
-        return self._worlds[where]
+            self._worlds[where, turned_on] = found
+        return self._worlds[where, turned_on]
 
     async def failures(self, case: Case) -> tuple[Failure, ...]:
         """Return what is not as the case expects; raises `SetupError` where it cannot be tried at all."""
@@ -144,15 +145,17 @@ class _Bench:
         return tuple(_compared(case, explanation))
 
     async def _explained(self, case: Case) -> Explanation:
-        settings, world = self._world(case.surroundings)
+        settings, world = self._world(case.surroundings, case.turned_on)
         at = case.at or self._now
         message = self._message(case, at)
         author = author_in(message)
         labels = {each.label for each in settings.keys} | world.policy.key_labels
         keys = PaperKeys(self._notary, case.keys, author, labels)
         world = replace(world, catalog=keys, accounts=PaperLogins(_authors(case, author)))
+        judge = None
         if case.direction is Direction.INBOUND and not isinstance(case.mail, Path):  # a file is judged as live
-            world = replace(world, trust=self._notary.trust, revocation=Revocation.OFF)
+            world = world_of(replace(world, trust=self._notary.trust, revocation=Revocation.OFF), case.found)
+            judge = StatedJudge(world, case.found)
         outbound = (ListenerKind.SUBMISSION, ListenerKind.INTERNAL)
         door = listener_named(
             settings, case.listener, outbound if case.direction is Direction.OUTBOUND else (ListenerKind.INBOUND,)
@@ -167,7 +170,7 @@ class _Bench:
             client or "127.0.0.1",
             case.sender,
         )
-        outcome = await try_letter(settings, world, letter, at=at)
+        outcome = await try_letter(settings, world, letter, at=at, judge=judge)
         return explained(outcome, catalog=keys, labels=("personal", "organization", *sorted(labels)), at=at)
 
     def _message(self, case: Case, at: dt.datetime) -> Message:
@@ -177,7 +180,10 @@ class _Bench:
             except OSError as error:
                 raise SetupError(f"{case.mail}: {error.strerror or error}") from error
         author = author_in(Message.of(f"From: {case.mail.sender or ''}\r\n\r\n".encode()))
-        return Message.of(self._notary.sealed(case.mail, case.signed, author=author, to=str(case.recipients[0]), at=at))
+        mail, results = case.mail, case.found.results
+        if results is not None:
+            mail = replace(mail, headers={**mail.headers, "Authentication-Results": results})
+        return Message.of(self._notary.sealed(mail, case.signed, author=author, to=str(case.recipients[0]), at=at))
 
 
 def _authors(case: Case, author: Mailbox | None) -> frozenset[str]:
