@@ -20,7 +20,7 @@ from gateway.cms.sign import SigningTemplate
 from gateway.core.message import Message
 from gateway.core.octets import MemoryBuilder, MemorySource
 from gateway.core.verdict import row_of
-from gateway.demo.province import DOMAIN, HEALTH, NEIGHBOR_CLERK, NEIGHBOR_OFFICE, OFFICER, OUTSIDE, Holder, Province
+from gateway.demo.province import DOMAIN, FINANCE, HEALTH, NEIGHBOR_OFFICE, OFFICER, OUTSIDE, Holder, Province
 from gateway.mime.fields import decode_text, encode_text, fold, read_header
 from gateway.pki.certificate import Certificate
 from gateway.pki.path import Revocation, TrustAnchors
@@ -123,7 +123,7 @@ class Play:
 
     def _inbound_rows(self) -> tuple[Row, ...]:
         office = self._province.credentials[NEIGHBOR_OFFICE.mailbox]
-        clerk = self._province.credentials[NEIGHBOR_CLERK.mailbox]
+        stranger = self._province.credentials[FINANCE.mailbox]
         box = self._province.directory / "mailboxes" / DOMAIN / HEALTH.mailbox.partition("@")[0]
         shown = encode_text("Văn phòng UBND Thanh Hà").decode()
 
@@ -146,7 +146,7 @@ class Play:
                 "invalid",
                 tampered(signed(genuine, office), signed(later, office)),
             ),
-            ("Ký bằng khóa của người khác / signed by the wrong person", "signer_mismatch", signed(genuine, clerk)),
+            ("Ký bằng khóa của người khác / signed by the wrong person", "signer_mismatch", signed(genuine, stranger)),
             ("Không ký, mạo danh cơ quan / unsigned, claims to be an agency", "unsigned", forged_marks + impostor),
         )
         return tuple(

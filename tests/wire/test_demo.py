@@ -16,8 +16,8 @@ from support.verifiers import openssl_verify
 
 COMMAND = str(Path(sys.executable).with_name("gateway"))
 SABOTAGE = """\
-import gateway.smime.verify
-gateway.smime.verify.check_signer = lambda *_, **__: None
+import gateway.smime.signers
+gateway.smime.signers.check_signer = lambda *_, **__: None
 from gateway.cli import main
 main()
 """
