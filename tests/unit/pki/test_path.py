@@ -356,3 +356,24 @@ def test_threads_get_the_same_answers() -> None:
     finally:
         sys.setswitchinterval(before)
     assert set(found) == {(INVALID, "unknown_critical_extension")}
+
+
+@pytest.mark.parametrize(
+    ("base", "mailbox", "holds"),
+    [
+        ("xn--bcher-kva.example", "sếp@bücher.example", True),
+        ("xn--bcher-kva.example", "sếp@bucher.example", False),
+        ("xn--bcher-kva.example", "lan@XN--BCHER-KVA.example", True),
+        ("xn--a.example", "lan@xn--b.example", False),
+        ("xn--a.example", "lan@a.example", False),
+        ("a.example", "lan@xn--a.example", False),
+        ("a.example", "sếp@xn--\N{LATIN SMALL LETTER E WITH ACUTE}.example", False),
+        ("a.example", "sếp@a\N{FULLWIDTH FULL STOP}example", False),
+        ("a.example", "sếp@\N{CYRILLIC SMALL LETTER A}.example", False),
+    ],
+)
+def test_labels_of_other_scripts(base: str, mailbox: str, holds: object) -> None:
+    """A-labels and U-labels are one domain; malformed ones, look-alikes and odd dots are never inside."""
+    issuer = bound(base)
+    leaf = issuer.issue("lan", extensions=[names(mailbox)]).certificate
+    assert (told(leaf, issuer.certificate)[0] is VALID) == holds
