@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.base import MEBI, AuthorPattern, MailboxKey, SecretReference, Socket, Strict
+from gateway.core.errors import ServiceError
+
+if TYPE_CHECKING:
+    from gateway.core.address import Mailbox
 
 
 def _login(text: str) -> str:
@@ -72,6 +76,12 @@ class MailboxSettings(Strict):
     state: Path | None = None
     """Directory of how far each mailbox was read; without it `mailbox` in the spool's directory."""
     sent: SentSettings | None = None
+
+    def login_for(self, mailbox: Mailbox) -> str:
+        """Return the login for a mailbox; raises `ServiceError` for one that would name another user by itself."""
+        if self.separator in str(mailbox):
+            raise ServiceError("the mailbox's name holds the separator of master users")
+        return f"{mailbox}{self.separator}{self.login}"
 
     @model_validator(mode="after")
     def _no_clear_password(self) -> MailboxSettings:

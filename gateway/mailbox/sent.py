@@ -132,7 +132,7 @@ class SentCopies:
     async def _append(self, author: Mailbox, message: Message) -> None:
         imap = await Imap.connect(self._server)
         try:
-            await imap.login(f"{author}{self._settings.separator}{self._settings.login}", self._password)
+            await imap.login(self._settings.login_for(author), self._password)
             await imap.append(self._sent.folder, message.octets(), "\\Seen")
             await imap.close()
         finally:

@@ -89,7 +89,7 @@ class Watch:
             except Exception:  # noqa: BLE001 - the seam: a mailbox outlives our bugs, and so do the others
                 self._log.exception("fault while watching a mailbox", mailbox=str(mailbox))
             lasted = asyncio.get_running_loop().time() - started
-            pause = self._first_pause if lasted > self._longest_pause else min(pause * 2, self._longest_pause)
+            pause = self._first_pause if lasted > self._longest_pause / 10 else min(pause * 2, self._longest_pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads load, hides nothing
 
     async def _session(self, mailbox: Mailbox) -> None:
@@ -97,8 +97,7 @@ class Watch:
         async with self._connecting:
             imap = await Imap.connect(self._server)
             try:
-                user = f"{mailbox}{self._settings.separator}{self._settings.login}"
-                await imap.login(user, self._password)
+                await imap.login(self._settings.login_for(mailbox), self._password)
                 selected = await imap.select(INBOX)
             except BaseException:
                 imap.abort()

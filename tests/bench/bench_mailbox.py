@@ -62,11 +62,11 @@ def mebibytes(pid: int) -> float:
 
 
 def main(count: int) -> None:
-    """Watch so many mailboxes, leave them alone, then bring mail to each."""
+    """Watch so many mailboxes, leave them alone for one round of checks, then bring mail to each."""
     names = [f"nguoi-{number}@do.example" for number in range(count)]
     with mailroom(LIMITS) as mail:
         begin = time.monotonic()
-        with watching(mail.imap_port, *names, liveness=240.0, timeout=30.0) as watch:
+        with watching(mail.imap_port, *names, liveness=60.0, timeout=30.0) as watch:
             while watch.places() < count:
                 time.sleep(0.1)
             say(f"{count} mailboxes connected after {time.monotonic() - begin:.1f} s")

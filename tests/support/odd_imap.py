@@ -17,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Mapping
 
 
@@ -92,10 +93,12 @@ class OddServer:
 
 
 @asynccontextmanager
-async def odd_imap(script: Mapping[str, Said | Callable[[str], Said]] | None = None) -> AsyncIterator[OddServer]:
+async def odd_imap(
+    script: Mapping[str, Said | Callable[[str], Said]] | None = None, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[OddServer]:
     """Run a server on loopback until the context ends."""
     odd = OddServer(script or {})
-    server = await asyncio.start_server(odd.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(odd.serve, "127.0.0.1", 0, ssl=tls)
     odd.port = server.sockets[0].getsockname()[1]
     try:
         yield odd

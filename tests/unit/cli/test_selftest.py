@@ -1,4 +1,4 @@
-"""`gateway selftest forgery`: what it sends is as bold as can be, and nothing that a reader believes is called harmless."""
+"""`gateway selftest forgery`: what it sends is bold, and nothing that a reader believes is called harmless."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.mailbox import MailboxSettings
+from gateway.core.address import Mailbox
+from gateway.core.errors import ServiceError
 
 GOOD: Final[dict[str, Any]] = {
     "imap": "imap.songlam.example:993",
@@ -54,3 +56,11 @@ def test_what_would_end_in_a_command_is_checked(key: str, value: object) -> None
     """No setting can add a command of its own to an IMAP session, name everybody, or hold a password."""
     with pytest.raises(ValidationError):
         MailboxSettings(**GOOD | {key: value})
+
+
+def test_no_mailbox_names_another_user() -> None:
+    """An author's address could hold the separator: it must not choose whose rights are used."""
+    settings = MailboxSettings(**GOOD)
+    assert settings.login_for(Mailbox.parse("lan@tinh.example")) == "lan@tinh.example*gateway"
+    with pytest.raises(ServiceError):
+        settings.login_for(Mailbox.parse("lan*root@tinh.example"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -12,10 +13,12 @@ import pytest
 
 from gateway.core.errors import ServiceError
 from gateway.mailbox.imap import Imap, Listed, RefusedError, Server
+from support.hops import tls_identity
 from support.odd_imap import HANG_UP, SILENCE, odd_imap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
     from support.odd_imap import OddServer, Said
 
@@ -196,3 +199,20 @@ async def test_mail_and_passwords_are_never_logged(caplog: pytest.LogCaptureFixt
             await imap.octets(4, 10)
     assert "bi!" not in caplog.text
     assert "khau" not in caplog.text
+
+
+async def test_tls_is_checked(tmp_path: Path) -> None:
+    """Nothing is said to a server whose certificate is another's, or of nobody we trust."""
+    _, certificate = tls_identity(tmp_path, "localhost")
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    served.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    async with odd_imap(tls=served) as server:
+        imap = await Imap.connect(Server("localhost", server.port, trusting, 2.0))
+        await imap.login("lan@tinh.example*gateway", "x")
+        imap.abort()
+        heard = len(server.heard)
+        for host, context in (("127.0.0.1", trusting), ("localhost", ssl.create_default_context())):
+            with pytest.raises(ServiceError, match="no connection"):
+                await Imap.connect(Server(host, server.port, context, 2.0))
+        assert len(server.heard) == heard
