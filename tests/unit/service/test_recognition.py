@@ -1,0 +1,114 @@
+"""What the memory of past mail adds to a judgment: a replay is never green, and what is unknown is not either."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.core.message import Message
+from gateway.core.sighting import Contact, Repeat
+from gateway.core.verdict import ChainState, Judgment, Replayed, SignerMismatch, Verified, VerifiedLesser
+from gateway.mime.fields import read_header
+from gateway.service.recognition import recognized
+from support.letters import ASCII, LAN, NOW, PLAIN, binh, judged, lan, signed
+from support.rooms import Seen
+
+LETTER = signed(PLAIN, lan())
+
+
+async def after(repeat: Repeat, contact: Contact = Contact.KNOWN, letter: bytes = LETTER) -> tuple[Judgment, Seen]:
+    seen = Seen(repeat, contact)
+    header = read_header(Message.of(letter))
+    return await recognized(judged(Message.of(letter)), header, at=NOW, sightings=seen), seen
+
+
+@pytest.mark.parametrize("repeat", [Repeat.NEW, Repeat.SAME])
+async def test_the_same_message_again_stays_verified(repeat: Repeat) -> None:
+    """By another way, or sent once more: that is noted, and nothing else."""
+    found, _ = await after(repeat)
+    assert isinstance(found.verdict, Verified)
+    assert found.noted("seen_before") is (repeat is Repeat.SAME)
+
+
+async def test_another_message_under_a_known_signature_is_a_replay() -> None:
+    """Never green, whoever signed it."""
+    found, _ = await after(Repeat.OTHER)
+    assert isinstance(found.verdict, Replayed)
+    assert found.verdict.signers
+
+
+@pytest.mark.parametrize(("repeat", "reason"), [(Repeat.LIST_COPY, "list_copy"), (Repeat.UNKNOWN, "replay_unknown")])
+async def test_what_may_be_harmless_is_a_lesser_state(repeat: Repeat, reason: str) -> None:
+    """A list's copy; and what could not be looked up, so that a full disk is no way to show a replay in green."""
+    found, _ = await after(repeat)
+    assert isinstance(found.verdict, VerifiedLesser)
+    assert (found.verdict.reason, str(found.verdict.author)) == (reason, LAN)
+
+
+@pytest.mark.parametrize("repeat", list(Repeat))
+async def test_graver_verdicts_stay(repeat: Repeat) -> None:
+    """Nothing here makes a verdict better, and somebody else's signature stays somebody else's."""
+    found, seen = await after(repeat, letter=signed(PLAIN, binh()))
+    assert isinstance(found.verdict, SignerMismatch)
+    assert seen.sightings[0].author is None
+
+
+async def test_lesser_states_become_replays_too() -> None:
+    """A signature that was used for another message is no more a colleague's than its signer's."""
+    message = Message.of(LETTER)
+    good = judged(message)
+    lesser = replace(good, verdict=VerifiedLesser("same_agency", good.verdict.signers, good.author))
+    found = await recognized(lesser, read_header(message), at=NOW, sightings=Seen(Repeat.OTHER))
+    assert isinstance(found.verdict, Replayed)
+
+
+async def test_only_good_signatures_under_our_trust_are_remembered() -> None:
+    """Nobody fills the memory with broken signatures, or with certificates of their own making."""
+    broken = LETTER.replace(b"TEXT", b"TEXT")
+    for letter in (PLAIN, signed(ASCII, lan()).replace(b"Da co ket qua", b"Da co ket qux")):
+        _, seen = await after(Repeat.OTHER, letter=letter)
+        assert not seen.sightings
+    seen = Seen(Repeat.OTHER)
+    message = Message.of(broken)
+    unknown = replace(judged(message), chain=ChainState.INDETERMINATE)
+    await recognized(unknown, read_header(message), at=NOW, sightings=seen)
+    assert not seen.sightings
+
+
+async def test_what_is_remembered() -> None:
+    """Each signer's value and certificate, the fields that it does not cover, decoded, and the author it names."""
+    found, seen = await after(Repeat.NEW, Contact.FIRST)
+    (sighting,) = seen.sightings
+    (signer,) = found.verdict.signers
+    assert (sighting.signatures, sighting.certificates) == ((signer.signature_digest,), (signer.fingerprint,))
+    assert sighting.message_id == "<2026.17@may-lan.soyte.songlam.example>"
+    assert sighting.subject == "Kết quả giải quyết hồ sơ"
+    assert sighting.date == "Tue, 24 Nov 2026 08:29:00 +0700"
+    assert (sighting.author, sighting.at) == (LAN, NOW)
+
+
+async def test_a_second_field_is_another_message() -> None:
+    """A reader may show either Subject: both are remembered."""
+    twice = LETTER.replace(b"Date:", b"Subject: Gap\r\nDate:", 1)
+    _, seen = await after(Repeat.NEW, letter=twice)
+    assert [each.subject for each in seen.sightings] in ([], ["Kết quả giải quyết hồ sơ Gap"])
+    assert seen.sightings or not isinstance(judged(Message.of(twice)).verdict, Verified)
+
+
+@pytest.mark.parametrize(
+    ("contact", "note"),
+    [
+        (Contact.FIRST, "first_contact"),
+        (Contact.CHANGED, "changed_key"),
+        (Contact.KNOWN, None),
+        (Contact.UNKNOWN, None),
+    ],
+)
+async def test_contacts_are_noted(contact: Contact, note: str | None) -> None:
+    """First contact and a changed key are told; the verdict stays."""
+    found, _ = await after(Repeat.NEW, contact)
+    assert isinstance(found.verdict, Verified)
+    assert [each.code for each in found.notes if each.code in {"first_contact", "changed_key"}] == (
+        [note] if note is not None else []
+    )
