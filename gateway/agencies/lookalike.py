@@ -256,7 +256,7 @@ class _Reader:
                 continue
             author = self._shown.author
             agency = self._registry.agency_of_mailbox(shown)
-            if agency is None or (author is not None and author.key == shown.key):
+            if agency is None:
                 continue
             theirs = self._registry.agency_of_mailbox(author) if author is not None else None
             if agency.id not in self._vouched and (theirs is None or theirs.id != agency.id):

@@ -64,6 +64,7 @@ def test_look_alikes(domain: str, true: str) -> None:
         "thua.example",
         "hue.example",
         "thanhlam.example",
+        "onglamx.example",
         "songlam.org",
         "govern.example",
         "governor.vn",

@@ -30,6 +30,7 @@ agencies:
     mailboxes: [benthoi@songlam.example]
   - {id: ke-hoach, name: Phòng Kế hoạch, kind: don_vi, parent: so-y-te, mailboxes: [kehoach@songlam.example]}
   - {id: tram, name: Trạm Y tế Bến Thoi, kind: benh_vien, mailboxes: [tramyte.benthoi@gmail.com]}
+  - {id: so-noi-vu, name: Sở Nội vụ tỉnh Sông Lam, kind: so, mailboxes: [sonoivu@songlam.example]}
 successors:
   - {old: vinhsong.example, new: songlam.example, not_for: [soyte@vinhsong.example]}
 protected:
@@ -93,6 +94,7 @@ def notes(
         ("Văn thư - Sở Y tế", HEALTH),
         ("Sở Tài chính", "Sở Tài chính"),
         ("STC", "Sở Tài chính"),
+        ("Sở Nội vụ", "Sở Nội vụ tỉnh Sông Lam"),
         ("UBND xã Bến Thoi", "Ủy ban nhân dân xã Bến Thoi"),
         ("Ủy ban nhân dân xã Hạ Thoi", "Ủy ban nhân dân xã Bến Thoi"),
         ("Kho bạc", TREASURY),
@@ -134,6 +136,8 @@ def test_a_name_from_elsewhere(name: str, agency: str) -> None:
         ("Thuế và Đời sống", STRANGER),
         ("Mai Lan", STRANGER),
         ("STC Logistics", STRANGER),
+        ("Syt Loan", STRANGER),
+        ("Công ty SYT", STRANGER),
         ("Báo Sức khỏe và Đời sống", STRANGER),
         ("Nhà xuất bản Sự thật", STRANGER),
         ("John Smith", STRANGER),
@@ -184,6 +188,7 @@ def test_only_the_agency_that_signed_is_vouched_for() -> None:
     """A good signature lets its own agency bear its name from anywhere, and nobody else's."""
     assert notes("Sở Y tế", vouched=frozenset({"so-y-te"})) == {}
     assert notes("Phòng Kế hoạch", vouched=frozenset({"so-y-te"})) == {}
+    assert notes("soyte@songlam.example", vouched=frozenset({"so-y-te"})) == {}
     assert "impersonation" in notes("Sở Y tế", vouched=frozenset({"so-tai-chinh"}))
     assert "impersonation" in notes("Sở Y tế", vouched=frozenset({"tinh"})), "a province's own key speaks for itself"
     assert "impersonation" in notes("Cục Thuế", vouched=frozenset({"so-y-te"}))

@@ -181,6 +181,7 @@ successors:
         (Claims(("ai@songlam.example",), subject="O=Trung tâm chung"), None),
         (Claims(("ai@noi-khac.example",), subject="O=Trung tâm A"), None),
         (Claims(subject="O=Trung tâm A, CN=Trung tâm Liên"), None),
+        (Claims(("dong@songlam.example",), subject="O=TRUNG TÂM A"), ("dong", "mailbox")),
         (Claims(("lien@songlam.example",), subject="CN=TRUNG TÂM"), ("lien", "mailbox")),
         (Claims(("dong@songlam.example",), subject="CN=TRUNG TÂM"), ("dong", "mailbox")),
         (Claims(subject="CN=TRUNG TÂM"), None),

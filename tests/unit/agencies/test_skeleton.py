@@ -39,3 +39,4 @@ def test_padding_hides_nothing() -> None:
     """What takes no room pushes nothing out of sight, however much of it there is."""
     for padding in ("\u200b", "\u00ad \u2060", "\t \u3164", "\U000e0041"):
         assert skeleton(padding * 20_000 + "Sở Y tế") == "soyte"
+    assert len(skeleton("ab " * 600)) == MOST_LETTERS

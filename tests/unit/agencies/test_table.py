@@ -97,6 +97,7 @@ def test_what_office_programs_write(delimiter: str, end: str, mark: str, *, said
         ("id,name,mailboxes\na,b,c@d.example | e\n", "a.csv:2:5: not a mailbox: 'e'"),
         ("id,name,mailboxes\na,b,c@d.example,e\n", "a.csv:2:17: a cell without a heading above it"),
         ('id,name,mailboxes\na,"b\nc",x@d.example\ne,f,c\n', "a.csv:4:5: not a mailbox: 'c'"),
+        ('id,name,mailboxes\na,"b\nc",x\n', "a.csv:3:4: not a mailbox: 'x'"),
         ('id,name,mailboxes\na,"b,c@d.example\n', "a.csv:2:3: a quotation mark is never closed"),
         ("id,name,kind,mailboxes\na,b,Cục,c@d.example\n", "a.csv:2:5: must be one of: tinh, so, ban"),
         ("id,name,subjects\na,b,SỞ Y TẾ\n", "a.csv:2:5: must be a section with keys (organization, unit, domain)"),
