@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,11 +11,13 @@ from gateway.config.inbound import BoundarySettings
 from gateway.core.address import NULL_PATH
 from gateway.core.boundary import NOTHING_SAID
 from gateway.core.message import Message
-from gateway.core.received import Arrival
 from gateway.mime.fields import read_header
 from gateway.service.boundary import Boundary, not_passed, results_of, source_of
 from support.letters import PLAIN
 from support.rooms import arrival
+
+if TYPE_CHECKING:
+    from gateway.core.received import Arrival
 
 FRONT = Boundary.of(BoundarySettings(authserv_id="mx.songlam.example", clients=("192.0.2.0/24", "2001:db8:1::/48")))
 CLERK = "vanthu@soyte.songlam.example"
