@@ -7,6 +7,7 @@ is small, time linear in the size. A single object identifier with a huge arc is
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.errors import InputError
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_DEPTH: Final = 48
-MAX_ELEMENTS: Final = 100_000
-"""Content of 64 MB in pieces of 1000 octets, as stream writers make it, and a third more."""
-_MAX_OID: Final = 64
-_MAX_INTEGER: Final = 2048
+MAX_ELEMENTS: Final = 50_000
+"""Beside one more for every `_OCTETS_A_PIECE`: stream writers cut content into pieces of 1000 octets."""
+_OCTETS_A_PIECE: Final = 512
+_MAX_CHANGES: Final = 4096
+"""Elements of indefinite length, and octet strings in pieces."""
+_BOUNDED: Final = {0x02: 2048, 0x06: 64}
+"""Tags of INTEGER and OBJECT IDENTIFIER, and the most octets of one."""
 _OCTET_STRING: Final = 0x04
 _CONSTRUCTED_OCTET_STRING: Final = 0x24
 _CONSTRUCTED_STRINGS: Final = frozenset({0x23, 0x2C, 0x32, 0x33, 0x34, 0x36, 0x37, 0x38, 0x3A, 0x3B, 0x3C, 0x3E})
@@ -27,15 +31,6 @@ _END_OF_CONTENTS: Final = b"\0\0"
 
 class CmsError(InputError):
     """A cryptographic message that cannot be read; `reason` is a stable code."""
-
-
-class _Element(NamedTuple):
-    """One element rewritten: pieces to be joined, their octets, where the next one begins, and whether it changed."""
-
-    pieces: tuple[bytes | memoryview, ...]
-    size: int
-    end: int
-    changed: bool
 
 
 class Node(NamedTuple):
@@ -65,84 +60,122 @@ def definite(octets: bytes, *, limit: int) -> bytes:
     """
     if len(octets) > limit:
         raise CmsError("cms_too_large")
-    element = _Walker(octets).element(0, len(octets), 0)
-    if element.end != len(octets):
+    walk = _Walk(octets)
+    if walk.run() != len(octets):
         raise CmsError("trailing_octets")
-    return b"".join(element.pieces) if element.changed else octets
+    return walk.result()
 
 
-class _Walker:
-    """One pass over the octets of one element."""
+@dataclass(slots=True)
+class _Frame:
+    """A constructed element while the walk is inside it."""
+
+    start: int
+    content: int
+    bound: int
+    indefinite: bool
+    string: bool
+    """An OCTET STRING in pieces: their headers go."""
+    changed: bool
+    growth: int = 0
+    """Octets by which its contents grow; below 0, mostly."""
+
+
+class _Walk:
+    """One pass over the octets of one element, without recursion: what changes is noted as edits."""
 
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
-        self._view = memoryview(octets)
-        self._count = 0
+        self._frames: list[_Frame] = []
+        """Those around the one that the walk is in; the first stands around the whole element."""
+        self._edits: list[tuple[int, int, bytes]] = []
+        """Octets to stand in the place of [start, stop)."""
+        self._changes = 0
+        self._most = MAX_ELEMENTS + len(octets) // _OCTETS_A_PIECE
 
-    def element(self, start: int, stop: int, depth: int) -> _Element:
-        """Return the element that begins at `start`, bounded by `stop`."""
-        self._count += 1
-        if depth > MAX_DEPTH or self._count > MAX_ELEMENTS:
+    def run(self) -> int:
+        """Walk through the first element and return where it ends."""
+        octets, position, count = self._octets, 0, 0
+        frame = _Frame(0, 0, len(octets), indefinite=False, string=False, changed=False)
+        while True:
+            if self._frames and position >= frame.bound and not frame.indefinite:
+                frame = self._close(frame, position)
+            elif frame.indefinite and octets[position : position + 2] == _END_OF_CONTENTS:
+                frame = self._close(frame, position)
+                position += 2
+            else:
+                count += 1
+                if count > self._most:
+                    raise CmsError("cms_too_complex")
+                tag, content, end = head(octets, position, frame.bound)
+                if tag & 0x20 and end != content or tag == _CONSTRUCTED_OCTET_STRING:
+                    frame = self._open(frame, tag, position, content, end)
+                    position = content
+                    continue
+                position = self._primitive(frame, tag, position, content, end or content)
+            if not self._frames:
+                return position
+
+    def result(self) -> bytes:
+        """Return the octets with all edits made."""
+        if not self._edits:
+            return self._octets
+        view, position = memoryview(self._octets), 0
+        pieces: list[bytes | memoryview] = []
+        for start, stop, instead in sorted(self._edits):
+            if start > position:
+                pieces.append(view[position:start])
+            if instead:
+                pieces.append(instead)
+            position = stop
+        pieces.append(view[position:])
+        return b"".join(pieces)
+
+    def _primitive(self, frame: _Frame, tag: int, start: int, content: int, end: int) -> int:
+        """Pass over an element without others inside, and return where it ends."""
+        if frame.string:
+            if tag != _OCTET_STRING:
+                raise CmsError("malformed_cms")
+            self._edits.append((start, content, b""))
+            frame.growth -= content - start
+        elif end - content > _BOUNDED.get(tag, end):
+            raise CmsError("oversized_value")
+        elif tag in _CONSTRUCTED_STRINGS:
+            raise CmsError("constructed_string")
+        return end
+
+    def _open(self, parent: _Frame, tag: int, start: int, content: int, end: int | None) -> _Frame:
+        """Enter a constructed element, and return its frame."""
+        string = tag == _CONSTRUCTED_OCTET_STRING
+        changed = string or end is None
+        self._changes += changed
+        if len(self._frames) > MAX_DEPTH or self._changes > _MAX_CHANGES:
             raise CmsError("cms_too_complex")
-        tag, content, end = head(self._octets, start, stop)
-        if tag == _CONSTRUCTED_OCTET_STRING:
-            pieces, after = self._octet_string(content, end, stop, depth)
-            return _wrapped(bytes([_OCTET_STRING]), pieces, sum(map(len, pieces)), after)
+        if parent.string and not string:
+            raise CmsError("malformed_cms")
         if tag in _CONSTRUCTED_STRINGS:
             raise CmsError("constructed_string")
-        if not tag & 0x20:
-            if end is None:
-                raise CmsError("malformed_cms")
-            if (tag == 0x06 and end - content > _MAX_OID) or (tag == 0x02 and end - content > _MAX_INTEGER):  # noqa: PLR2004 - X.690 tags
-                raise CmsError("oversized_value")
-            return _Element((self._view[start:end],), end - start, end, changed=False)
-        children, after = self._children(content, end, stop, depth)
-        if end is not None and not any(each.changed for each in children):
-            return _Element((self._view[start:end],), end - start, end, changed=False)
-        tag_octets = self._octets[start : _tag_end(self._octets, start)]
-        pieces = tuple(piece for each in children for piece in each.pieces)
-        return _wrapped(tag_octets, pieces, sum(each.size for each in children), after)
+        self._frames.append(parent)
+        bound = parent.bound if end is None else end
+        return _Frame(start, content, bound, indefinite=end is None, string=string, changed=changed)
 
-    def _children(self, content: int, end: int | None, stop: int, depth: int) -> tuple[list[_Element], int]:
-        """Return the elements inside a constructed one, and where it ends."""
-        children: list[_Element] = []
-        position = content
-        bound = stop if end is None else end
-        while position < bound:
-            if end is None and self._octets[position : position + 2] == _END_OF_CONTENTS:
-                return children, position + 2
-            child = self.element(position, bound, depth + 1)
-            children.append(child)
-            position = child.end
-        if end is None:
-            raise CmsError("malformed_cms")
-        return children, end
-
-    def _octet_string(
-        self, content: int, end: int | None, stop: int, depth: int
-    ) -> tuple[tuple[bytes | memoryview, ...], int]:
-        """Return the octets of a constructed OCTET STRING as pieces, and where it ends."""
-        pieces: list[bytes | memoryview] = []
-        position = content
-        bound = stop if end is None else end
-        while position < bound:
-            if end is None and self._octets[position : position + 2] == _END_OF_CONTENTS:
-                return tuple(pieces), position + 2
-            self._count += 1
-            if depth > MAX_DEPTH or self._count > MAX_ELEMENTS:
-                raise CmsError("cms_too_complex")
-            tag, inner, inner_end = head(self._octets, position, bound)
-            if tag == _CONSTRUCTED_OCTET_STRING:
-                nested, position = self._octet_string(inner, inner_end, bound, depth + 1)
-                pieces += nested
-            elif tag == _OCTET_STRING and inner_end is not None:
-                pieces.append(self._view[inner:inner_end])
-                position = inner_end
-            else:
-                raise CmsError("malformed_cms")
-        if end is None:
-            raise CmsError("malformed_cms")
-        return tuple(pieces), end
+    def _close(self, frame: _Frame, position: int) -> _Frame:
+        """Leave an element whose contents end here, and return the frame around it."""
+        parent = self._frames.pop()
+        if not frame.changed:
+            return parent
+        header = b""
+        if not parent.string:
+            kind = self._octets[frame.start : _tag_end(self._octets, frame.start)]
+            tag = bytes([_OCTET_STRING]) if frame.string else kind
+            header = tag + length_octets(position - frame.content + frame.growth)
+        self._edits.append((frame.start, frame.content, header))
+        parent.growth += frame.growth + len(header) - (frame.content - frame.start)
+        if frame.indefinite:
+            self._edits.append((position, position + 2, b""))
+            parent.growth -= 2
+        parent.changed = True
+        return parent
 
 
 def _tag_end(octets: bytes, start: int) -> int:

@@ -9,6 +9,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from asn1crypto import algos, cms, core, tsp, x509
@@ -19,7 +20,7 @@ from gateway.cms.asn1 import CmsError, Node, children, head, sorted_set
 from gateway.pki.strength import key_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gateway.pki.certificate import Certificate
 
@@ -66,9 +67,15 @@ _MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
 _SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 _SIGNING_CERTIFICATE: Final = "1.2.840.113549.1.9.16.2.12"
 _SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
+_SINGLE: Final = (_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME, _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2)
+"""Attributes that have one value (RFC 5652 11, RFC 5035 4)."""
+_TIMESTAMP_TOKEN: Final = "1.2.840.113549.1.9.16.2.14"
 _MAX_OCTETS: Final = 64 * 1024
-"""Of one SignerInfo without its unsigned attributes, which we never read."""
+"""Of one SignerInfo without its unsigned attributes."""
 _MAX_ATTRIBUTES: Final = 32
+_MAX_VALUES: Final = 16
+_MAX_TOKENS: Final = 2
+"""Timestamp tokens that are kept: more than one is one too many."""
 _WEAK: Final = "weak_digest"
 
 
@@ -93,6 +100,8 @@ class SignerInfo:
     salt_length: int | None
     certificate_hashes: tuple[tuple[str, bytes], ...] = field(repr=False)
     """signingCertificate(V2): digest name and hash of the first certificate each attribute names."""
+    timestamps: tuple[bytes, ...] = field(default=(), repr=False)
+    """Timestamp tokens (DER) among the unsigned attributes: anybody may have put them there."""
 
     def certificate(self, candidates: Sequence[Certificate]) -> Certificate | None:
         """Return the candidate that the signer identifier names, None if there is none."""
@@ -157,14 +166,14 @@ def _same_name(one: x509.Name, other: x509.Name) -> bool:
 def read_signer(octets: bytes, node: Node, *, content_type: str) -> SignerInfo:
     """Return the signer at `node`; raises `CmsError`, or what asn1crypto raises on hostile octets."""
     parts = list(children(octets, node.content, node.end))
-    fields = [each for each in parts if each.tag != 0xA1]  # noqa: PLR2004 - [1]: unsigned attributes, never read
+    fields = [each for each in parts if each.tag != 0xA1]  # noqa: PLR2004 - [1]: unsigned attributes
     if fields and fields[-1].end - node.start > _MAX_OCTETS:
         raise CmsError("signer_too_large")
     given = fields.pop(3) if len(fields) == 6 and fields[3].tag == 0xA0 else None  # noqa: PLR2004 - with attributes
     if node.tag != 0x30 or [each.tag for each in fields] not in _SHAPES:  # noqa: PLR2004 - SEQUENCE
         raise CmsError("malformed_cms")
     _, sid, digest_algorithm, signature_algorithm = (octets[each.start : each.end] for each in fields[:4])
-    digest = _DIGEST_OIDS.get(_algorithm(digest_algorithm), "")
+    digest = digest_name(digest_algorithm)
     family, fixed = _SIGNATURE_OIDS.get(_algorithm(signature_algorithm), ("", None))
     faults: list[str] = []
     signature_digest, salt_length = fixed or digest, None
@@ -189,6 +198,7 @@ def read_signer(octets: bytes, node: Node, *, content_type: str) -> SignerInfo:
         signature_digest=signature_digest,
         salt_length=salt_length,
         certificate_hashes=attributes.certificate_hashes,
+        timestamps=_tokens(octets, [each for each in parts if each.tag == 0xA1]),  # noqa: PLR2004 - as above
     )
 
 
@@ -204,6 +214,11 @@ def _identifier(sid: bytes) -> tuple[x509.Name | None, int | None, bytes | None]
     return named["issuer"], int(named["serial_number"].native), None
 
 
+def digest_name(identifier: bytes) -> str:
+    """Return the hashlib name of an AlgorithmIdentifier's digest, "" for one that is unknown."""
+    return _DIGEST_OIDS.get(_algorithm(identifier), "")
+
+
 def _algorithm(identifier: bytes) -> str:
     """Return the dotted OID of an AlgorithmIdentifier, "" where it has parameters that the algorithm has not.
 
@@ -213,7 +228,7 @@ def _algorithm(identifier: bytes) -> str:
     name, *parameters = (identifier[each.start : each.end] for each in children(identifier, content, end or content))
     if name[0] != 0x06:  # noqa: PLR2004 - OBJECT IDENTIFIER
         raise CmsError("malformed_cms")
-    dotted = str(core.ObjectIdentifier.load(name, strict=True).dotted)
+    dotted = _dotted(name)
     return dotted if dotted == _PSS or parameters in ([], [b"\x05\x00"]) else ""
 
 
@@ -255,47 +270,41 @@ class _Attributes:
                 faults.append("attributes_missing")
             return
         self.octets = b"\x31" + given[1:]
-        values: dict[str, list[core.Asn1Value]] = {}
-        attributes = cms.CMSAttributes.load(self.octets, strict=True)
-        if len(attributes) > _MAX_ATTRIBUTES:
-            raise CmsError("too_many_attributes")
-        for each in attributes:
-            oid = each["type"].dotted
+        values: dict[str, list[bytes]] = {}
+        tag, content, end = head(self.octets, 0, len(self.octets))
+        for oid, found in _attributes(self.octets, Node(tag, 0, content, end or content)):
             if oid in values:
                 faults.append("duplicate_attribute")
-            values.setdefault(oid, []).extend(each["values"])
-        if any(len(values.get(oid, ())) > 1 for oid in (_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME)):
+            values.setdefault(oid, []).extend(found)
+        if any(len(values.get(oid, ())) > 1 for oid in _SINGLE):
             faults.append("duplicate_attribute")
         if not values.get(_CONTENT_TYPE) or not values.get(_MESSAGE_DIGEST):
             faults.append("attributes_missing")
             return
-        if values[_CONTENT_TYPE][0].dotted != content_type:
+        if _dotted(values[_CONTENT_TYPE][0]) != content_type:
             faults.append("content_type_mismatch")
-        self.message_digest = bytes(values[_MESSAGE_DIGEST][0])
+        self.message_digest = bytes(core.OctetString.load(values[_MESSAGE_DIGEST][0], strict=True))
         self._signing_time(values.get(_SIGNING_TIME, []), faults)
         self._certificates(values, faults)
 
-    def _signing_time(self, given: list[core.Asn1Value], faults: list[str]) -> None:
+    def _signing_time(self, given: list[bytes], faults: list[str]) -> None:
         if not given:
             return
-        moment = given[0].native
+        moment = cms.Time.load(given[0], strict=True).native
         if not isinstance(moment, datetime):
             faults.append("malformed_signing_time")
         else:
             self.claimed_signing_time = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
-    def _certificates(self, values: dict[str, list[core.Asn1Value]], faults: list[str]) -> None:
+    def _certificates(self, values: dict[str, list[bytes]], faults: list[str]) -> None:
         """Take the first certificate of signingCertificate and its second version: the signer's (RFC 5035 4)."""
         found: list[tuple[str, bytes]] = []
         for oid, kind in (
             (_SIGNING_CERTIFICATE_V2, tsp.SigningCertificateV2),
             (_SIGNING_CERTIFICATE, tsp.SigningCertificate),
         ):
-            given = values.get(oid, [])
-            if len(given) > 1:
-                faults.append("duplicate_attribute")
-            for each in given[:1]:
-                certs = kind.load(each.dump(), strict=True)["certs"]
+            for each in values.get(oid, ())[:1]:
+                certs = kind.load(each, strict=True)["certs"]
                 if len(certs) == 0:
                     faults.append("malformed_signing_certificate")
                     continue
@@ -304,3 +313,32 @@ class _Attributes:
                     name = _DIGEST_OIDS.get(certs[0]["hash_algorithm"]["algorithm"].dotted, "")
                 found.append((name, bytes(certs[0]["cert_hash"])))
         self.certificate_hashes = tuple(found)
+
+
+def _attributes(octets: bytes, node: Node) -> Iterator[tuple[str, list[bytes]]]:
+    """Yield OID and values of each attribute in a SET; raises `CmsError` for more of them than anybody has."""
+    for number, each in enumerate(children(octets, node.content, node.end)):
+        parts = list(islice(children(octets, each.content, each.end), 3))
+        if number >= _MAX_ATTRIBUTES:
+            raise CmsError("too_many_attributes")
+        if each.tag != 0x30 or [part.tag for part in parts] != [0x06, 0x31]:  # noqa: PLR2004 - SEQUENCE of OID and SET
+            raise CmsError("malformed_cms")
+        oid, several = parts
+        values = list(islice(children(octets, several.content, several.end), _MAX_VALUES + 1))
+        if len(values) > _MAX_VALUES:
+            raise CmsError("too_many_attributes")
+        yield _dotted(octets[oid.start : oid.end]), [octets[one.start : one.end] for one in values]
+
+
+def _dotted(oid: bytes) -> str:
+    return str(core.ObjectIdentifier.load(oid, strict=True).dotted)
+
+
+def _tokens(octets: bytes, nodes: Sequence[Node]) -> tuple[bytes, ...]:
+    """Return the timestamp tokens among unsigned attributes; what else is there, or malformed, is nobody's business."""
+    found: list[bytes] = []
+    with suppress(CmsError, ValueError, TypeError):
+        for node in nodes:
+            for oid, values in _attributes(octets, node):
+                found += values if oid == _TIMESTAMP_TOKEN else ()
+    return tuple(found[:_MAX_TOKENS])
