@@ -102,6 +102,12 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
+_PAST_CHECKS: Final = """\
+127.0.0.1:{port} inet n - n - - smtpd
+  -o cleanup_service_name=cleanup-gateway
+cleanup-gateway unix n - n - 0 cleanup
+  -o header_checks=
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +145,7 @@ def smtp_source(port: int, sender: str, to: str, *, messages: int, sessions: int
 
 
 @contextmanager
-def postfix(
+def postfix(  # noqa: PLR0913 - one argument per setting that a test changes
     routes: Mapping[str, str],
     *,
     port: int | None = None,
@@ -148,10 +154,11 @@ def postfix(
     tls: tuple[Path, Path] | None = None,
     size: int = 64 * 2**20,
     header_checks: Path | None = None,
+    past_checks: int | None = None,
 ) -> Iterator[Postfix]:
     """Run an instance until the context ends; with `tls` (certificate and key, PEM) it offers STARTTLS.
 
-    `header_checks` is a table that Postfix applies to all mail, kind regexp.
+    `header_checks` is a table, kind regexp, for all mail but that which comes by the port `past_checks`.
     """
     need("postfix", "postqueue", root=True)
     with short_directory("pf-") as directory:
@@ -161,6 +168,8 @@ def postfix(
         _configure(mta, routes, hostname=hostname, refused=refused or {}, tls=tls, size=size)
         if header_checks is not None:
             _amend(directory / "etc/main.cf", f"header_checks = regexp:{header_checks}\n")
+        if past_checks is not None:
+            _amend(directory / "etc/master.cf", _PAST_CHECKS.format(port=past_checks))
         command = (str(_DAEMONS / "master"), "-c", str(directory / "etc"), "-d")
         with child(command, output=directory / "master.out") as process:
             wait_until_up(process, "Postfix", (chosen,), directory / "master.out", directory / "log")

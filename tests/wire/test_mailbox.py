@@ -11,7 +11,7 @@ import pytest
 from gateway.core.address import Mailbox
 from gateway.core.message import Message
 from gateway.mailbox.keywords import ALARMS, BY_VERDICT, IMPERSONATION, INVALID, UNKNOWN, VERIFIED
-from gateway.tagging.seal import Sealing, SealKeys, sealed
+from gateway.tagging.seal import Sealing, SealKeys, SealState, check, sealed
 from support.gateway_process import HOSTNAME, NEIGHBOR, authority, credentials
 from support.gateway_process import OURS as DOMAIN
 from support.letters import HEAD, LAN, clear_entity
@@ -27,7 +27,7 @@ from support.mailroom import (
     session,
     wait_for_flags,
 )
-from support.peers import short_directory, wait_for
+from support.peers import free_port, short_directory, wait_for
 from support.postfix import postfix
 from support.splitter import flipped
 from support.swaks import swaks
@@ -203,7 +203,7 @@ def test_the_owner_can_still_delete(room: Dovecot) -> None:
 
 
 def test_other_paths_are_stripped(room: Dovecot, tmp_path: Path) -> None:
-    """Postfix with the shipped table takes our fields off mail that passes the gateway by: no color at delivery."""
+    """Postfix takes our fields off mail that passes the gateway by, and leaves what the gateway hands over sealed."""
     table = tmp_path / "gateway_header_checks"
     shipped = (SHIPPED.parent / "postfix" / "gateway_header_checks").read_text(encoding="utf-8")
     table.write_text(shipped, encoding="utf-8")
@@ -211,15 +211,21 @@ def test_other_paths_are_stripped(room: Dovecot, tmp_path: Path) -> None:
     me = f"vong@{DOMAIN}"
     folded = GREEN_MARKS.replace(b"X-Gateway-Verdict: ", b"x-gateway-verdict:\r\n ")
     mine = b"Authentication-Results:\r\n mail.songlam.example; smime=pass\r\nAuthentication-Results: khac; spf=pass\r\n"
-    with postfix({DOMAIN: f"lmtp:inet:127.0.0.1:{room.lmtp_port}"}, header_checks=table) as mta:
+    by_gateway, to_gateway = free_port(), f"thang@{DOMAIN}"
+    ours = seal(MARK % (b"verified", b"") + PLAIN, to_gateway)
+    with postfix({DOMAIN: f"lmtp:inet:127.0.0.1:{room.lmtp_port}"}, header_checks=table, past_checks=by_gateway) as mta:
         assert swaks(mta.port, NEIGHBOR, me, folded + mine + b"X_Verified_Sender: Kho bac\r\n" + PLAIN).accepted
-        wait_for(lambda: room.count(me) == 1, "delivery")
+        assert swaks(by_gateway, NEIGHBOR, to_gateway, ours).accepted
+        wait_for(lambda: room.count(me) == room.count(to_gateway) == 1, "delivery")
     received = room.fetch(me).lower()
     assert b"gateway" not in received
     assert b"verified" not in received
     assert b"smime=pass" not in received
     assert b"khac; spf=pass" in received
     assert flags_of(room, me) == [frozenset()]
+    assert flags_of(room, to_gateway) == [{VERIFIED}]
+    keys = SealKeys((("k1", SEAL_SECRET),))
+    assert check(Message.of(room.fetch(to_gateway)), Mailbox.parse(to_gateway), keys) is SealState.GOOD
 
 
 def test_many_mailboxes_share_a_process(room: Dovecot) -> None:
