@@ -175,17 +175,11 @@ def test_a_full_disk_costs_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_long_list_does_not_stall_the_loop(tmp_path: Path, site: Site) -> None:
-    """50,000 entries are checked beside the event loop: nothing else waits for 50 ms."""
-    entries = [
-        x509.RevokedCertificateBuilder().serial_number(10**20 + each).revocation_date(NOW - DAY).build()
-        for each in range(50_000)
-    ]
-    subject = ROOT.certificate.parsed.subject
-    made = x509.CertificateRevocationListBuilder(subject, NOW - HOUR, NOW + DAY, [], entries)
-    der = made.sign(ROOT.key, hashes.SHA256()).public_bytes(Encoding.DER)
-    site.pages["/a.crl"] = page(der)
+    """150,000 entries are checked beside the event loop: nothing else waits for 50 ms."""
     stalls = []
-    for number in range(3):  # the best of three: other programs stall us as well
+    for number in range(3):  # the best of three, other programs stall us as well; each list is new to every cache
+        der = long_list(10**20 + number)
+        site.pages["/a.crl"] = page(der)
         async with asking(tmp_path / f"{number}", settings(site, timeout=5, patience=10)) as found:
             watching = asyncio.create_task(longest_stall())
             evidence = await found.gather(status(lists=(site.url("/a.crl"),)))
@@ -193,6 +187,17 @@ async def test_a_long_list_does_not_stall_the_loop(tmp_path: Path, site: Site) -
             stalls.append(await watching)
         assert evidence.crls == (der,)
     assert min(stalls) < 0.05
+
+
+def long_list(serial: int) -> bytes:
+    """Return a list of 150,000 serial numbers from this one on."""
+    entries = [
+        x509.RevokedCertificateBuilder().serial_number(serial + each).revocation_date(NOW - DAY).build()
+        for each in range(150_000)
+    ]
+    subject = ROOT.certificate.parsed.subject
+    made = x509.CertificateRevocationListBuilder(subject, NOW - HOUR, NOW + DAY, [], entries)
+    return made.sign(ROOT.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 async def longest_stall() -> float:

@@ -125,6 +125,23 @@ async def test_a_hanging_responder_does_not_keep_the_lists_away(tmp_path: Path, 
     assert evidence.crls == (CRL,)
 
 
+async def test_a_late_responder_is_not_asked_again(tmp_path: Path, site: Site) -> None:
+    """Its answer, which the lists made needless for one message, serves the next one."""
+
+    def slowly(site: Site, handler: object, body: bytes) -> None:
+        site.ended.wait(0.5)
+        page(GOOD)(site, handler, body)  # type: ignore[arg-type]
+
+    site.pages["/ocsp"] = slowly
+    site.pages["/a.crl"] = page(CRL)
+    needs = status(ocsp=(site.url("/ocsp"),), lists=(site.url("/a.crl"),))
+    async with asking(tmp_path, settings(site, timeout=3, patience=0.8)) as found:
+        assert (await found.gather(needs)).crls == (CRL,)
+        await asyncio.sleep(0.6)
+        assert (await found.gather(needs)).ocsps == (GOOD,)
+    assert site.asked == {"/a.crl": 1, "/ocsp": 1}
+
+
 async def test_what_comes_late_serves_the_next_message(tmp_path: Path, site: Site) -> None:
     """Nobody waits longer than the patience, and the work is not lost."""
 
