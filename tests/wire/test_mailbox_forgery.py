@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from gateway.core.address import Mailbox
+from gateway.core.message import Message
+from gateway.mailbox.finding import sealed_verdict
+from gateway.mailbox.keywords import INVALID, VERIFIED, keywords_of
+from gateway.tagging.seal import SealKeys, SealState, check
 from support.dovecot import PASSWORD
-from support.gateway_process import COMMAND, HOSTNAME, LOGIN, build_house, gateway
+from support.gateway_process import COMMAND, HOSTNAME, LOGIN, NEIGHBOR, build_house, credentials, gateway
 from support.gateway_process import OURS as DOMAIN
-from support.letters import LAN
+from support.letters import HEAD, LAN, clear_entity, mail
 from support.mailroom import MASTER, MASTER_PASSWORD, SHIPPED, flags_of, mailroom, session
 from support.peers import child, short_directory, wait_for
 from support.postfix import postfix
 from support.swaks import swaks
+from support.verifiers import openssl_sign
+from support.watching import SEAL_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from support.dovecot import Dovecot
     from support.gateway_process import Gateway, House
 
+KEYS: Final = SealKeys((("k1", SEAL_SECRET),))
 POLICY: Final = """\
 rules:
   - {name: out, direction: outbound, then: {sign: {key: personal_else_organization, if_unable: refuse}}}
@@ -33,10 +41,10 @@ rules:
 
 
 @contextmanager
-def installation(mail: Dovecot, **more: Any) -> Iterator[Gateway]:
+def installation(room: Dovecot, **more: Any) -> Iterator[Gateway]:
     """Run a gateway in front of the mail store."""
     with short_directory("gi-") as directory:
-        for name, secret in (("master", MASTER_PASSWORD), ("seal", "khoa-niem-phong-chi-de-thu-0123456789")):
+        for name, secret in (("master", MASTER_PASSWORD), ("seal", SEAL_SECRET.decode())):
             (directory / name).touch(mode=0o600)
             (directory / name).write_text(secret)
         for name, secret in (("owner", PASSWORD), ("login", LOGIN[1])):
@@ -44,13 +52,13 @@ def installation(mail: Dovecot, **more: Any) -> Iterator[Gateway]:
             (directory / name).write_text(secret + "\n")
         house = build_house(
             directory,
-            hops=[{"name": "kho", "protocol": "lmtp", "addresses": [f"127.0.0.1:{mail.lmtp_port}"]}],
+            hops=[{"name": "kho", "protocol": "lmtp", "addresses": [f"127.0.0.1:{room.lmtp_port}"]}],
             local_domains=[{"domain": DOMAIN, "hop": "kho", "recipients": "any"}],
             outbound=[{"domain": "*", "hop": "kho"}],
             policy=POLICY,
             tags={"authserv_id": HOSTNAME, "seals": [{"id": "k1", "key": f"file:{directory}/seal"}]},
             mailbox={
-                "imap": f"127.0.0.1:{mail.imap_port}",
+                "imap": f"127.0.0.1:{room.imap_port}",
                 "tls": "none",
                 "login": MASTER,
                 "password": f"file:{directory}/master",
@@ -124,6 +132,26 @@ def test_a_watched_mailbox_is_not_deceived(room: Dovecot, tmp_path: Path) -> Non
         "append": "flagged",
     }
     assert code == 0
+
+
+def test_marks_of_the_gateway_are_colored(room: Dovecot, tmp_path: Path) -> None:
+    """What the gateway writes is what recipe and watch read: colored at delivery, and found right by its seal."""
+    part = b"Content-Type: text/plain; charset=us-ascii\r\n\r\nMoi du hop luc 08:00.\r\n"
+    head = HEAD.replace(LAN.encode(), NEIGHBOR.encode())
+    good = mail(clear_entity(part, openssl_sign(part, credentials()[NEIGHBOR], tmp_path)), head=head)
+    cases = {
+        f"tot@{DOMAIN}": (good, {VERIFIED}),
+        f"sua@{DOMAIN}": (good.replace(b"08:00", b"09:00"), {INVALID}),
+        f"khong-ky@{DOMAIN}": (mail(part, head=head), set()),
+    }
+    with installation(room) as running:
+        for to, (message, _) in cases.items():
+            assert swaks(running.house.port("inbound"), NEIGHBOR, to, message).accepted
+    for to, (_, wanted) in cases.items():
+        received = Message.of(room.fetch(to))
+        assert check(received, Mailbox.parse(to), KEYS) is SealState.GOOD
+        assert flags_of(room, to) == [wanted]
+        assert keywords_of(*sealed_verdict(received)) == wanted
 
 
 def test_sent_mail_is_filed(room: Dovecot) -> None:
