@@ -50,6 +50,12 @@ _KEPT: Final = {
     Kind.QUARANTINED: "giữ riêng / quarantined",
 }
 
+_FOUND: Final = (
+    ("  Ghi nhận / notes", "notes"),
+    ("  Cơ quan ký / agencies", "agencies"),
+    ("  Nhóm gốc / families", "families"),
+)
+"""Facts of a judgment that rules can ask for."""
 _SIGNING: Final = ("key", "algorithm", "form", "encoding", "because", "date", "footer", "headers_protected", "reason")
 """Facts of a signature that say how it came to be as it is."""
 
@@ -233,6 +239,10 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """Yield what policy was given to see."""
     for facts in outcome.facts(Stage.VERIFIED):
         yield "Kết luận / verdict", f"{facts['verdict']} ({facts['reason']})"
+        for words, key in _FOUND:
+            values = facts[key]
+            if isinstance(values, tuple) and values:
+                yield words, ", ".join(map(str, values))
     for facts in outcome.facts(Stage.CLASSIFIED):
         yield "Tác giả / author", str(facts["author"] or "-")
         traits = facts["traits"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from gateway.core.envelope import Direction
 from gateway.core.errors import StorageFullError
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Kind
@@ -340,9 +341,12 @@ def _taken(entries: tuple[Entry, ...]) -> Reply:
 
 
 def taken(consignments: Sequence[Consignment]) -> Reply:
-    """Return the 250: with our id, and with the news for a sender whose mail is held (row 3)."""
+    """Return the 250: with our id, and with the news for a sender of ours whose mail is held (row 3).
+
+    A stranger is not told: it would learn which of its imitations somebody looks at.
+    """
     trace_id = consignments[0].trace_id
-    held = sum(1 for each in consignments if each.kind is Kind.HELD)
+    held = sum(1 for each in consignments if each.kind is Kind.HELD and each.direction is Direction.OUTBOUND)
     if not held:
         return Reply.of(250, "2.0.0", f"{trace_id} accepted")
     if held == len(consignments):

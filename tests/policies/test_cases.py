@@ -12,6 +12,7 @@ from gateway.cli.cases import NOWHERE, read_cases
 from gateway.cli.paper import read_alone
 from gateway.cli.policy import schema_text
 from gateway.cli.policy_cases import run_cases
+from gateway.core.envelope import Direction
 
 POLICIES: Final = Path(__file__).parents[2] / "policies"
 
@@ -39,6 +40,13 @@ def test_every_active_rule_has_a_case() -> None:
     rules = {each.name for each in read_alone(POLICIES, NOWHERE).rules if each.active}
     refused_before, takes_megabytes = "refuse-outgoing-unknown-author", "hold-what-cannot-be-read"
     assert rules - tested <= {refused_before, takes_megabytes}
+
+
+def test_every_prepared_rule_for_incoming_mail_has_a_case() -> None:
+    """Whoever turns one on turns on what was tried."""
+    tested = {expected.words.get("rule") for case in read_cases(POLICIES) for expected in case.expected}
+    rules = {each.name for each in read_alone(POLICIES, NOWHERE).rules if each.direction is Direction.INBOUND}
+    assert rules <= tested
 
 
 def test_the_shipped_schema_is_up_to_date() -> None:

@@ -130,6 +130,17 @@ def test_inbound_mail_is_judged(province: Province, draft: Path, file: Path) -> 
     assert "X-Gateway-Verdict" in {each["name"] for each in found(result)["groups"][0]["parts"][0]["added"]}
 
 
+def test_people_read_what_rules_can_ask_of_inbound_mail(province: Province, draft: Path, tmp_path: Path) -> None:
+    """What was noted stands under the verdict; what was not found has no line."""
+    imitated = tmp_path / "gia.eml"
+    imitated.write_bytes(letter("Sở Y tế <ai.do@congdan.example>", HEALTH.mailbox, "Đã xác thực", "y"))
+    shown = explain(province, "--dir", draft, "--inbound", imitated, "--to", HEALTH.mailbox).stdout
+    assert "Kết luận / verdict" in shown
+    assert "  Ghi nhận / notes" in shown
+    assert "tag_words" in shown
+    assert "Nhóm gốc" not in shown
+
+
 def test_people_read_it_in_80_columns(province: Province, draft: Path, file: Path) -> None:
     """Vietnamese comes before English, no line is wider than a terminal, and the trace is numbered by its order."""
     result = explain(province, "--dir", draft, "--at", DAY, file, "--to", CITIZEN, "--to", "vp@bo.example")

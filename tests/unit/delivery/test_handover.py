@@ -41,6 +41,17 @@ def test_row_3_what_is_kept_is_committed(kind: Kind) -> None:
     assert process.stages() == [stages[kind]]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_row_3_a_stranger_is_not_told_that_mail_is_held(*, several: bool) -> None:
+    """Held mail from outside is answered as any other: nobody learns which imitation is looked at."""
+    held = consignment(kind=Kind.HELD, answered_for=False)
+    world = World()
+    reply, process = handed(world, *((consignment(1, answered_for=False),) if several else ()), held)
+    assert str(reply) == "250 2.0.0 trace1 accepted"
+    assert Stage.HELD in process.stages()
+    assert any(each.consignment.kind is Kind.HELD for each in world.disk.values())
+
+
 def test_row_3_several_shares_are_committed_together() -> None:
     """Several parts are one transaction of the store, due at once; no hop is asked before the answer."""
     world = World()
