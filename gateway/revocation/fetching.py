@@ -94,7 +94,7 @@ class Revocation:
         self._cache = Cache(directory)
         self._clock = clock
         # issuers are asked for before any path is known: whoever sends mail can name as many places as he likes
-        self._issuer_turns = Turns(for_each=2, for_all=4, waiting=64)
+        self._issuer_turns = Turns(for_each=2, for_all=4, waiting=64, a_minute=120)
         self._turns = Turns(for_each=4, for_all=16, waiting=400)
         self._sites = Pauses(after=2, first=5.0, longest=120.0)
         self._answers = Pauses(after=1, first=15.0, longest=300.0)

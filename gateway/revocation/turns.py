@@ -24,9 +24,21 @@ _REMEMBERED: Final = 10_000
 class Turns:
     """A lane: so many at once for each site, so many for all of them, so many that wait; for one event loop."""
 
-    def __init__(self, *, for_each: int, for_all: int, waiting: int) -> None:
-        """Begin with nobody in it."""
+    def __init__(
+        self,
+        *,
+        for_each: int,
+        for_all: int,
+        waiting: int,
+        a_minute: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with nobody in it; `a_minute` bounds how many may begin, `clock` counts seconds."""
         self._for_each = for_each
+        self._a_minute = a_minute
+        self._clock = clock
+        self._minute = 0
+        self._begun = 0
         self._waiting = waiting
         self._all = asyncio.Semaphore(for_all)
         self._sites: dict[str, asyncio.Semaphore] = {}
@@ -34,8 +46,8 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, site: str) -> AsyncIterator[None]:
-        """Wait for a turn at a site; raises `FetchError` at once where too many wait already."""
-        if self._present.total() >= self._waiting:
+        """Wait for a turn at a site; raises `FetchError` at once where too many wait already, or have been."""
+        if self._present.total() >= self._waiting or not self._within_a_minute():
             raise FetchError("busy", Blame.NOBODY)
         self._present[site] += 1
         semaphore = self._sites.setdefault(site, asyncio.Semaphore(self._for_each))
@@ -46,6 +58,13 @@ class Turns:
             self._present[site] -= 1
             if not self._present[site]:
                 del self._present[site], self._sites[site]
+
+    def _within_a_minute(self) -> bool:
+        minute = int(self._clock() // 60)
+        if minute != self._minute:
+            self._minute, self._begun = minute, 0
+        self._begun += 1
+        return self._a_minute is None or self._begun <= self._a_minute
 
 
 class Pauses:

@@ -11,6 +11,8 @@ import pytest
 
 from gateway.core.errors import SetupError
 from gateway.pki.needs import NOTHING_FOUND, Needs
+from gateway.revocation.client import FetchError
+from gateway.revocation.turns import Turns
 from support.asking import BESIDE, LEAF, ROOT, asking, settings, status
 from support.peers import free_port
 from support.responder import drip, endless, hang, ocsp_answer, page, redirect
@@ -230,6 +232,23 @@ async def test_a_directory_that_cannot_be_used(tmp_path: Path, site: Site) -> No
     with pytest.raises(SetupError, match="revocation: cannot be used"):
         async with asking(tmp_path, settings(site)):
             pass
+
+
+async def test_nobody_floods_an_authority_through_us() -> None:
+    """Whoever sends mail chooses what issuers are asked for, but not how often: so many begin in a minute."""
+    now = 600.0
+    turns = Turns(for_each=2, for_all=4, waiting=64, a_minute=3, clock=lambda: now)
+
+    async def begun() -> bool:
+        try:
+            async with turns.turn("ca.example:80"):
+                return True
+        except FetchError:
+            return False
+
+    assert [await begun() for _ in range(5)] == [True, True, True, False, False]
+    now += 60
+    assert await begun()
 
 
 async def test_before_the_start_nothing_is_found(tmp_path: Path, site: Site) -> None:
