@@ -24,7 +24,8 @@ from gateway.judging.passing import ANSWER, receive, unparcel
 from gateway.judging.paths import Listening
 from gateway.judging.terms import Terms, unpacked
 from gateway.judging.values import plain
-from gateway.smime.verify import judge, open_message, unreadable
+from gateway.pki.needs import Needs, joined
+from gateway.smime.verify import judge, open_message, stamp_needs_of, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +75,11 @@ def answer(terms: Terms, asked: dict[str, Any], octets: bytes, files: tuple[int,
     message = unparcel(asked["pieces"], inline, files)
     listening = Listening()
     trust = listening.to(terms.at(dt.datetime.fromisoformat(asked["at"]), evidence))
+    needs = Needs()
     try:
-        judgment = judge(open_message(message), trust)
+        opened = open_message(message)
+        judgment = judge(opened, trust)
+        needs = joined((listening.needs, stamp_needs_of(opened, trust)))
     except MemoryError:
         raise
     except InputError as error:  # condition 1
@@ -83,7 +87,7 @@ def answer(terms: Terms, asked: dict[str, Any], octets: bytes, files: tuple[int,
     except Exception:  # noqa: BLE001 - a bug of ours, or of a library on hostile octets, must end in a verdict
         judgment = unreadable(message, "internal_fault")
     heard = [plain_heard(each) for each in listening.heard]
-    return {"judgment": plain(judgment), **plain_needs(listening.needs), "answers": heard}
+    return {"judgment": plain(judgment), **plain_needs(needs), "answers": heard}
 
 
 def serve(channel: socket.socket, limits: Limits) -> int:

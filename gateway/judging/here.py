@@ -14,7 +14,7 @@ from gateway.core.verdict import ChainState
 from gateway.judging.paths import Key, questions
 from gateway.pki.needs import NOTHING_FOUND
 from gateway.pki.path import PathAnswer
-from gateway.smime.verify import judge, open_message
+from gateway.smime.verify import has_timestamps, judge, open_message
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -65,6 +65,8 @@ def judged_here(asked: Opening, *, terms: Terms, paths: PathCache, at: dt.dateti
     """Return the judgment where every answer is known; None where somebody else must find one out."""
     if any(each.nested is not None for each in asked.opened.structure.signatures):
         return None  # whoever signed the inner one is a stranger, and its key is tried
+    if has_timestamps(asked.opened):
+        return None  # the same of whoever made them
     known: dict[Key, PathAnswer] = {}
     for key in asked.questions:
         answer = paths.answer(key, at)

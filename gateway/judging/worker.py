@@ -26,6 +26,8 @@ START_SECONDS: Final = 30.0
 """For a process to start and read its terms."""
 WALL: Final = 3.0
 """Seconds on the clock for each second of processor time: a process that sleeps is ended as well."""
+MOST_MESSAGES: Final = 1000
+"""After which a process is replaced: one that was taken over, and hides it, does not stay for ever."""
 _TIMES_OUT: Final = frozenset({-signal.SIGPROF, -signal.SIGXCPU})
 
 
@@ -45,6 +47,7 @@ class Worker:
         """Of the terms it judges by."""
         self.usable = True
         self._listening = False
+        self._left = MOST_MESSAGES
 
     @classmethod
     async def start(cls, limits: Limits) -> Self:
@@ -98,11 +101,12 @@ class Worker:
             async with asyncio.timeout(seconds):
                 await self._send(json.dumps(words).encode(), octets, files)
                 answer = await self._receive()
-            self.usable = not answer.get("tired", True)
+            self._left -= 1
+            self.usable = answer.get("tired") is False and self._left > 0
             answered = True
         except TimeoutError:
             raise JudgeError("judge_timeout") from None
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, RecursionError) as error:
             raise JudgeError(await self._end()) from error
         finally:
             self._listening = False

@@ -9,29 +9,35 @@ import datetime as dt
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.config.base import MEBI
 from gateway.config.inbound import VerifySettings
 from gateway.config.model import SpoolSettings
 from gateway.core.message import Message
-from gateway.core.verdict import Indeterminate, NotTrusted, Unreadable, Verified
+from gateway.core.verdict import Indeterminate, Invalid, NotTrusted, Unreadable, Verified
+from gateway.demo.authority import Credential
+from gateway.judging import worker
 from gateway.judging.judges import KEPT, Judges
+from gateway.judging.terms import Terms
 from gateway.pki.needs import Evidence
-from gateway.pki.path import Revocation
+from gateway.pki.path import Revocation, TrustAnchors
 from gateway.spool.bodies import SpoolBodies
 from support.judging import Found, terms
-from support.letters import HEAD, NOW, PLAIN, authority, lan, signed
+from support.letters import HEAD, LAN, NOW, PLAIN, authority, clear, lan, signed
 from support.peers import wait_for
+from support.tree import root, usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.core.verdict import Judgment
-    from gateway.judging.terms import Terms
 
 LETTER = Message.of(signed(PLAIN, lan()))
 LARGE = Message.of(signed(PLAIN + b"0123456789" * 7 + b"\r\n" + (b"0123456789" * 7 + b"\r\n") * 6_000, lan()))
@@ -125,23 +131,71 @@ async def test_a_large_message_is_judged_by_its_file() -> None:
         assert isinstance((await judged(judges, LARGE)).verdict, Verified)
 
 
+def office() -> tuple[Message, Terms, Evidence]:
+    """Return a letter whose certificates name lists, terms that have none of them, and the lists."""
+
+    def listed(name: str) -> x509.CRLDistributionPoints:
+        place = x509.UniformResourceIdentifier(f"http://ca.example/{name}.crl")
+        return x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
+
+    top = root()
+    issuer = top.issue("CA thử", ca=True, extensions=[listed("root")])
+    names = x509.SubjectAlternativeName([x509.RFC822Name(LAN)])
+    mail = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+    leaf = issuer.issue("VĂN PHÒNG", extensions=[usage("digital_signature"), mail, names, listed("ca")])
+    letter = clear(
+        b"Content-Type: text/plain\r\n\r\nMoi hop.\r\n",
+        Credential(leaf.key, leaf.certificate.der, (issuer.certificate.der,)),
+    )
+    trust = Terms(TrustAnchors((top.certificate,), (), ()), Revocation.HARD)
+    lists = (top.revocation_list(), issuer.revocation_list())
+    return Message.of(letter), trust, Evidence(crls=lists, until=NOW + dt.timedelta(minutes=5))
+
+
 async def test_what_was_fetched_counts_and_is_remembered_for_its_time() -> None:
-    """Without data a path stays open; with it, it holds, and the second message asks nobody before the data end."""
-    evidence = Evidence(crls=tuple(authority().revocation_lists()), until=NOW + dt.timedelta(minutes=5))
+    """Asked for once; the second message of the signer asks nobody until the first of the data is too old."""
+    letter, trust, evidence = office()
     data = Found(evidence)
-    async with running(terms(lists=False), data=data) as judges:
-        judges._data = data
-        first = await judged(judges, LETTER)
-        assert isinstance(first.verdict, Indeterminate)  # these certificates name no place to ask
-        assert not data.asked
+    async with running(trust, data=data) as judges:
+        for after in (0, 4):
+            assert isinstance((await judged(judges, letter, at=NOW + dt.timedelta(minutes=after))).verdict, Verified)
+        (needs,) = data.asked
+        assert [each.lists for each in needs.statuses] == [
+            ("http://ca.example/root.crl",),
+            ("http://ca.example/ca.crl",),
+        ]
+        await judged(judges, letter, at=NOW + dt.timedelta(minutes=5))
+        assert len(data.asked) == 2
+
+
+async def test_what_is_of_unknown_age_is_not_remembered() -> None:
+    """Good for one message only."""
+    letter, trust, evidence = office()
+    data = Found(replace(evidence, until=None))
+    async with running(trust, data=data) as judges:
+        for _ in range(2):
+            assert isinstance((await judged(judges, letter)).verdict, Verified)
+        assert len(data.asked) == 2
+
+
+async def test_nothing_is_green_without_data_and_nothing_is_fetched_for_forgers() -> None:
+    """No answer: indeterminate, asked once a message. A value that does not fit: nobody is asked anything."""
+    letter, trust, _ = office()
+    data = Found()
+    async with running(trust, data=data) as judges:
+        assert isinstance((await judged(judges, letter)).verdict, Indeterminate)
+        assert len(data.asked) == 1
+        forged = Message.of(letter.octets().replace(b"Moi hop.", b"Moi tra tien."))
+        assert isinstance((await judged(judges, forged)).verdict, Invalid)
+        assert len(data.asked) == 1
 
 
 async def test_a_revoked_signer_is_not_trusted() -> None:
     """A list that came by any way and revokes the signer makes the message untrusted, here as in `smime.verify`."""
     made = authority()
     revoked = tuple(made.revocation_lists(revoked=(lan().certificate,)))
-    base = terms()
-    trust = type(base)(type(base.trust)(base.trust.anchors, base.trust.intermediates, revoked), Revocation.HARD)
+    known = terms().trust
+    trust = Terms(TrustAnchors(known.anchors, known.intermediates, revoked), Revocation.HARD)
     async with running(trust) as judges:
         for _ in range(2):
             assert isinstance((await judged(judges)).verdict, NotTrusted)
@@ -220,3 +274,14 @@ async def test_the_processes_get_no_secrets_and_end_with_the_gateway(monkeypatch
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def test_a_process_does_not_stay_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many messages another one takes its place: whoever took it over begins anew."""
+    monkeypatch.setattr(worker, "MOST_MESSAGES", 2)  # the terms, and one message
+    async with running(workers=1) as judges:
+        first = judges.pids
+        for number in range(4):
+            found = await judges.judge(LETTER, at=NOW - dt.timedelta(minutes=number), source="a")  # never remembered
+            assert isinstance(found.verdict, Verified)
+        assert not set(first) & set(judges.pids)
