@@ -90,6 +90,17 @@ def test_nobody_else_may_look_or_write(tmp_path: Path) -> None:
     assert {each.stat().st_mode & 0o777 for each in store.directory.iterdir()} == {0o600}
 
 
+def test_what_root_writes_the_gateway_can_read(tmp_path: Path) -> None:
+    """An administrator may be root, the gateway never is: all of it belongs to whom the directory above belongs."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 12345, 12345)
+    store = filled(tmp_path)
+    owner = tmp_path.stat()
+    owners = {(each.stat().st_uid, each.stat().st_gid) for each in (store.directory, *store.directory.iterdir())}
+    assert owners == {(owner.st_uid, owner.st_gid)}
+    assert len(store.pins()) == 2
+
+
 def without_line(number: int) -> Callable[[list[bytes]], list[bytes]]:
     """Return what takes a line out."""
     return lambda lines: lines[:number] + lines[number + 1 :]
