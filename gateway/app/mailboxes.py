@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from gateway.app.application import SystemClock
 from gateway.app.copies import access_to
 from gateway.app.seals import seal_keys
@@ -87,6 +89,8 @@ class MailboxWatch:
         assert mailboxes is not None  # noqa: S101 - as above
         assert progress is not None  # noqa: S101 - as above
         self.mailboxes = mailboxes
+        self._settings = settings
+        self._log = structlog.get_logger("gateway.mailbox")
         self._sightings = SqliteSightings(settings.spool, settings.verify)
         self._data = RevocationData(settings.trust.fetch, directory / "revocation", clock.now)
         self._judges = Judges(settings.verify, Terms(trust, Revocation(settings.trust.revocation)), self._data)
@@ -100,6 +104,17 @@ class MailboxWatch:
             progress=progress,
             clock=clock,
         )
+
+    def reload(self) -> None:
+        """Read anchors and revocation lists again; where that fails the old ones stand, and the log says so."""
+        settings = self._settings.trust
+        try:
+            trust = read_trust(settings, self._settings.trust_directory)
+        except SetupError as error:
+            self._log.error("reload refused, the old trust stands", mistakes=error.mistakes)
+            return
+        self._judges.use(Terms(trust, Revocation(settings.revocation)))
+        self._log.info("reloaded")
 
     async def run(self) -> None:
         """Watch until canceled; raises `ServiceError` where no judge becomes ready."""

@@ -25,7 +25,10 @@ def watch(
     config: Annotated[Path, typer.Option("--config", help="The configuration file (YAML).")] = DEFAULT_CONFIG,
     check: Annotated[bool, typer.Option("--check", help="Read everything, say what is wrong, and stop.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Watch the listed mailboxes and set colored tags, by the seal or by our own judgment, until SIGTERM."""
+    """Watch the listed mailboxes and set colored tags, by the seal or by our own judgment, until SIGTERM.
+
+    SIGHUP reads trust anchors and revocation lists again.
+    """
     try:
         settings = load_settings(config)
         configure(settings.log_level)
@@ -46,5 +49,6 @@ async def _watch(made: MailboxWatch) -> None:
     task = loop.create_task(made.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
+    loop.add_signal_handler(signal.SIGHUP, made.reload)
     with contextlib.suppress(asyncio.CancelledError):
         await task

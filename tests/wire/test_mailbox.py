@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import imaplib
+import os
+import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +15,7 @@ from gateway.core.address import Mailbox
 from gateway.core.message import Message
 from gateway.mailbox.keywords import ALARMS, BY_VERDICT, IMPERSONATION, INVALID, UNKNOWN, VERIFIED
 from gateway.tagging.seal import Sealing, SealKeys, SealState, check, sealed
+from support.dovecot import NOBODY
 from support.gateway_process import HOSTNAME, NEIGHBOR, authority, credentials
 from support.gateway_process import OURS as DOMAIN
 from support.letters import HEAD, LAN, clear_entity
@@ -104,6 +108,19 @@ def test_delivery_does_not_color_what_is_not_ours(marks: bytes, room: Dovecot, r
     assert flags_of(room, to) == [frozenset()]
 
 
+def test_a_script_of_the_owner_keeps_the_color(room: Dovecot) -> None:
+    """Mail that the owner's own rules file elsewhere is colored there: nobody is asked to change them."""
+    me = f"loc@{DOMAIN}"
+    deliver(room, me, PLAIN)
+    with session(room, me) as imap:
+        imap.create("Sent")
+    home = room.directory / "mail" / DOMAIN / "loc"
+    (home / ".dovecot.sieve").write_text('require "fileinto"; fileinto "Sent";')
+    shutil.chown(home / ".dovecot.sieve", NOBODY, NOBODY)
+    deliver(room, me, SEAL + MARK % (b"verified", b"") + PLAIN)
+    assert flags_of(room, me, "Sent") == [{VERIFIED}]
+
+
 def test_mail_is_colored_as_it_deserves(room: Dovecot, signed: bytes) -> None:
     """Whatever it claims: a seal is believed, all else is judged, what was forged comes off; too large is unknown."""
     me, other = f"nhan@{DOMAIN}", f"khac@{DOMAIN}"
@@ -151,6 +168,8 @@ def test_a_lost_connection_is_noticed(room: Dovecot) -> None:
     with wire_cutter(room.imap_port) as line, watching(line.port, me) as watch:
         append(room, me, PLAIN, VERIFIED)
         wait_for_flags(room, me, lambda found: found == [set()])
+        os.kill(watch.pid, signal.SIGHUP)
+        wait_for(lambda: any(each["event"] == "reloaded" for each in watch.said()), "new trust")
         for times, lose in enumerate((line.cut, line.freeze), 1):
             before = line.accepted
             lose()
