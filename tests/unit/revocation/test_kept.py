@@ -177,7 +177,7 @@ def test_a_full_disk_costs_nothing(tmp_path: Path) -> None:
 async def test_a_long_list_does_not_stall_the_loop(tmp_path: Path, site: Site) -> None:
     """150,000 entries are checked beside the event loop: nothing else waits for 50 ms."""
     stalls = []
-    for number in range(3):  # the best of three, other programs stall us as well; each list is new to every cache
+    for number in range(3):  # once of three: other programs stall us as well; each list is new to every cache
         der = long_list(10**20 + number)
         site.pages["/a.crl"] = page(der)
         async with asking(tmp_path / f"{number}", settings(site, timeout=5, patience=10)) as found:
@@ -186,6 +186,8 @@ async def test_a_long_list_does_not_stall_the_loop(tmp_path: Path, site: Site) -
             watching.cancel()
             stalls.append(await watching)
         assert evidence.crls == (der,)
+        if stalls[-1] < 0.05:
+            break
     assert min(stalls) < 0.05
 
 
