@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.config.inbound import VerifySettings
-from gateway.core.errors import ServiceError
+from gateway.core.errors import ServiceError, SetupError
 from gateway.core.sighting import Contact, Recollection, Repeat, Sighting
 from gateway.spool import seen
 from gateway.spool import sightings as room
@@ -336,6 +336,14 @@ async def test_forgets_by_age_and_number(tmp_path: Path, monkeypatch: pytest.Mon
         await sightings.see(replace(LETTER, signatures=("last",)))
         await until(lambda: rows(tmp_path, "signatures") == 1)
         assert await repeat(sightings, replace(OTHER, signatures=("last",))) is Repeat.OTHER
+
+
+def test_a_file_that_is_none_of_ours_is_a_mistake_at_the_start(tmp_path: Path) -> None:
+    """It is told before any mail comes, with its name; nothing of it is overwritten."""
+    (tmp_path / "sightings.sqlite3").write_bytes(b"x" * 5000)
+    with pytest.raises(SetupError, match=r"sightings\.sqlite3: signatures seen cannot be opened"):
+        SqliteSightings(settings(tmp_path), VerifySettings())
+    assert (tmp_path / "sightings.sqlite3").read_bytes() == b"x" * 5000
 
 
 async def test_after_closing_nothing_is_told(tmp_path: Path) -> None:
