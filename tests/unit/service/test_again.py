@@ -48,7 +48,7 @@ from support.rooms import (
 from support.spooled import settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
 TO: Final = "mai@congdan.example"
@@ -99,6 +99,7 @@ class Desk:
     recorder: ListRecorder
     rights: Rights
     commits: list[int] = field(default_factory=list)
+    copies: Copying | None = None
 
     async def put(self, *entries: Entry) -> None:
         await self.spool.commit(entries)
@@ -127,6 +128,16 @@ class Desk:
     async def kept(self, kind: Kind = Kind.HELD) -> Entry:
         (found,) = await self.spool.entries(kind, 9)
         return found
+
+
+class Copying:
+    """A `ports.Copies` that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.filed: list[Consignment] = []
+
+    def file(self, consignments: Sequence[Consignment]) -> None:
+        self.filed += consignments
 
 
 def doors() -> dict[str, Door]:
@@ -166,12 +177,18 @@ async def running(directory: Path, policy: str = POLICY, keys: ListedKeys | None
         jitter=lambda: 0.0,
     )
     commits: list[int] = []
+    copies = Copying()
     loop = Again(
-        **shared, spool=spool, journey=journey, outcomes=outcomes, on_committed=lambda: commits.append(len(commits))
+        **shared,
+        spool=spool,
+        journey=journey,
+        outcomes=outcomes,
+        on_committed=lambda: commits.append(len(commits)),
+        copies=copies,
     )
     task = asyncio.create_task(loop.run())
     try:
-        yield Desk(spool, loop, journey, clock, recorder, rights, commits)
+        yield Desk(spool, loop, journey, clock, recorder, rights, commits, copies)
     finally:
         await loop.stop(5)
         await asyncio.wait_for(task, 5)
@@ -215,6 +232,18 @@ async def test_released_is_signed_and_replaces_the_old(tmp_path: Path) -> None:
         assert desk.commits, "delivery is woken"
         (event,) = desk.recorder.facts("again")
         assert (event["entry"], event["became"]) == ("old", (found.entry_id,))
+
+
+async def test_what_is_sent_at_last_is_filed(tmp_path: Path) -> None:
+    """Its author finds a copy, signed, once it is stored for delivery; what stays or is refused gets none."""
+    async with running(tmp_path) as desk:
+        await desk.put(kept(place=tmp_path), kept(place=tmp_path, entry_id="waits", kind=Kind.TO_SIGN))
+        await desk.counted(deliver=1, held=1)
+        assert desk.copies is not None
+        copies = desk.copies.filed
+        await desk.until(lambda: asyncio.sleep(0, copies))
+        (filed,) = copies
+        assert isinstance(judged(filed.message).verdict, Verified)
 
 
 async def test_the_trace_field_stands_once(tmp_path: Path) -> None:
