@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.core.events import Event, Stage
-from gateway.core.verdict import row_of
+from gateway.core.verdict import Indeterminate, row_of
 from gateway.service.boundary import source_of
 from gateway.service.impersonation import suspected
 from gateway.service.recognition import recognized
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.core.events import Fact
     from gateway.core.received import Relayed
     from gateway.core.verdict import Judgment
-    from gateway.ports import Judge, Recorder, Sightings
+    from gateway.ports import Clock, Judge, Recorder, Sightings
     from gateway.service.arrivals import Opened
     from gateway.service.intake import World
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 class Verdicts:
     """Judges what comes in."""
 
-    def __init__(self, *, judge: Judge, sightings: Sightings, recorder: Recorder) -> None:
+    def __init__(self, *, judge: Judge, sightings: Sightings, recorder: Recorder, clock: Clock) -> None:
         """Keep what every message needs."""
+        self._clock = clock
         self._judge = judge
         self._sightings = sightings
         self._recorder = recorder
@@ -36,14 +37,21 @@ class Verdicts:
     async def of(self, world: World, relayed: Relayed, opened: Opened) -> Judgment:
         """Return the judgment of an arrival as it came; `opened` is the same message without forged marks."""
         arrival = relayed.arrival
-        source = source_of(arrival, world.boundary)
-        judgment = await self._judge.judge(arrival.message, at=arrival.at, source=source)
+        judgment = await self._judged(relayed, source_of(arrival, world.boundary))
         judgment = identified(judgment, opened.header, world.who)
         judgment = await recognized(judgment, opened.header, at=arrival.at, sightings=self._sightings)
         # mail that we could not deliver was kept with our own marks: they are no imitation when it goes again
         seen = arrival.message if relayed.again is None else opened.message
         judgment = suspected(judgment, seen, opened.entity, world.who.registry)
         self._record(arrival.trace_id, judgment)
+        return judgment
+
+    async def _judged(self, relayed: Relayed, source: str) -> Judgment:
+        """Judge by the time of receipt; where nothing is known of that time any more, what holds today held then."""
+        arrival = relayed.arrival
+        judgment = await self._judge.judge(arrival.message, at=arrival.at, source=source)
+        if relayed.again is not None and isinstance(judgment.verdict, Indeterminate):
+            return await self._judge.judge(arrival.message, at=self._clock.now(), source=source)
         return judgment
 
     def _record(self, trace_id: str, judgment: Judgment) -> None:

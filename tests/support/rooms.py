@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,6 @@ from gateway.smime.identity import Who
 from support.letters import NOW, authority, lan, template
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from gateway.cms.sign import SigningTemplate
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from gateway.demo.authority import Credential
     from gateway.service.arrivals import Opened
 
+LATER = dt.timedelta(days=1)
+"""After the receipt of what goes through the journey again."""
 HOSTNAME = "mail.songlam.example"
 
 
@@ -251,6 +253,7 @@ def inbound_room(
             judge=judge or InlineJudge(Terms(here.trust, here.revocation)),
             sightings=sightings or Seen(),
             recorder=noted,
+            clock=FixedClock(NOW + LATER),
         ),
         hops=hops or KnownHops(),
         routes=DomainRoutes(),

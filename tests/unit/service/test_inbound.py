@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.config.inbound import BoundarySettings
+from gateway.core.address import Mailbox
 from gateway.core.envelope import Direction
 from gateway.core.message import Message
 from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
-from gateway.core.verdict import Verified
+from gateway.core.sighting import Repeat
+from gateway.core.verdict import ChainState, Indeterminate, Verified
 from gateway.mime.fields import decode_text, read_header
-from support.letters import ASCII, HEAD, LAN, PLAIN, binh, judged, lan, signed
+from gateway.service.boundary import Boundary
+from gateway.tagging.seal import SealKeys, SealState, check
+from support.letters import ASCII, HEAD, LAN, NOW, PLAIN, binh, judged, lan, signed
 from support.rooms import (
+    LATER,
     SIGN,
     KnownHop,
     KnownHops,
@@ -29,6 +35,9 @@ from support.rooms import (
 )
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    from gateway.core.verdict import Judgment
     from gateway.ports import Judge
 
 CLERK = "vanthu@soyte.songlam.example"
@@ -223,3 +232,86 @@ async def test_what_was_decided_about_inbound_mail_is_remembered() -> None:
     room = inbound_room(memory=memory)
     await room.consign(world(), arrived, Message.of(PLAIN), opened(PLAIN))
     assert memory.past == [past]
+
+
+class Expecting:
+    """A `Judge` that knows something of its own day only, and keeps what it was asked about."""
+
+    def __init__(self, day: dt.datetime, judgment: Judgment) -> None:
+        self.day, self.judgment = day, judgment
+        self.asked: list[dt.datetime] = []
+
+    async def judge(self, message: Message, *, at: dt.datetime, source: str) -> Judgment:
+        self.asked.append(at)
+        if at == self.day:
+            return self.judgment
+        verdict = Indeterminate("stale_revocation_data", self.judgment.verdict.signers)
+        return replace(self.judgment, verdict=verdict, chain=ChainState.INDETERMINATE)
+
+
+@pytest.mark.parametrize(("day", "asked"), [(NOW, [NOW]), (NOW + LATER, [NOW, NOW + LATER])])
+async def test_released_mail_is_judged_by_its_receipt_as_long_as_that_is_known(
+    day: dt.datetime, asked: list[dt.datetime]
+) -> None:
+    """Lists of that day are gone tomorrow: what is known of today then counts, so that waiting costs no verdict."""
+    letter = signed(PLAIN, lan())
+    judge = Expecting(day, judged(Message.of(letter)))
+    arrived = replace(relayed(letter, CLERK, sender="x@ngoai.example"), again=Kind.RELEASED)
+    (sent,) = delivered(await inbound_room(judge=judge).consign(world(), arrived, Message.of(letter), opened(letter)))
+    assert field(sent.message, "x-gateway-verdict").startswith("verified")
+    assert judge.asked == asked
+
+
+async def test_mail_that_just_came_is_judged_once() -> None:
+    """What is not known at receipt is indeterminate: nobody tries again until it fits."""
+    letter = signed(PLAIN, lan())
+    judge = Expecting(NOW + LATER, judged(Message.of(letter)))
+    (sent,) = delivered(await consigned(letter, judge=judge))
+    assert field(sent.message, "x-gateway-verdict").startswith("indeterminate")
+    assert judge.asked == [NOW]
+
+
+@pytest.mark.parametrize(
+    ("repeat", "verdict"),
+    [(Repeat.OTHER, "replayed"), (Repeat.LIST_COPY, "verified_lesser"), (Repeat.UNKNOWN, "verified_lesser")],
+)
+async def test_a_signature_that_was_seen_on_another_message_is_not_green(repeat: Repeat, verdict: str) -> None:
+    """Neither field nor subject says verified; policy sees the same verdict."""
+    policy = (
+        "rules:\n  - {name: keep, direction: inbound, when: {verdict: replayed}, then: {quarantine: {reason: again}}}\n"
+        + DELIVER.removeprefix("rules:\n")
+    )
+    (sent,) = delivered(await consigned(signed(PLAIN, lan()), policy=policy, sightings=Seen(repeat)))
+    if repeat is Repeat.OTHER:
+        assert (sent.kind, sent.reason) == (Kind.QUARANTINED, "again")
+        (sent,) = delivered(await consigned(signed(PLAIN, lan()), sightings=Seen(repeat)))
+    assert field(sent.message, "x-gateway-verdict").startswith(f"{verdict};")
+    assert not read_header(sent.message).all("x-verified-sender")
+    assert "Đã xác thực" not in field(sent.message, "subject")
+    assert "smime=pass" not in field(sent.message, "authentication-results")
+
+
+async def test_each_hand_over_bears_a_seal_for_its_own_recipients() -> None:
+    """What one recipient got is no mark for another; fields that a rule adds stand before the seal is made."""
+    keys = SealKeys((("k1", b"s" * 32),))
+    policy = "rules:\n  - {name: d, direction: inbound, then: {deliver: {add_header: {X-Phong: van-thu}}}}\n"
+    letter = signed(PLAIN, lan())
+    here = replace(world(policy), seals=keys)
+    arrived = relayed(letter, CLERK, sender="x@ngoai.example")
+    (sent,) = delivered(await inbound_room().consign(here, arrived, Message.of(letter), opened(letter)))
+    assert field(sent.message, "x-phong") == "van-thu"
+    assert check(sent.message, Mailbox.parse(CLERK), keys) is SealState.GOOD
+    assert check(sent.message, Mailbox.parse(OTHER), keys) is SealState.WRONG_RECIPIENT
+
+
+async def test_results_of_the_server_in_front_are_told_apart_from_the_verdict() -> None:
+    """They are shown as what they are, and only if the message came from there."""
+    letter = b"Authentication-Results: mx.songlam.example; dmarc=pass header.from=ngoai.example\r\n" + PLAIN
+    arrived = relayed(letter, CLERK, sender="x@ngoai.example")
+    for network, shown in (("127.0.0.0/8", True), ("192.0.2.0/24", False)):
+        front = Boundary.of(BoundarySettings(authserv_id="mx.songlam.example", clients=(network,)))
+        here = replace(world(), boundary=front)
+        (sent,) = delivered(await inbound_room().consign(here, arrived, Message.of(letter), opened(letter)))
+        found = read_header(sent.message).all("x-gateway-boundary")
+        assert ("dmarc=pass" in "".join(decode_text(each.value) for each in found)) is shown
+        assert field(sent.message, "x-gateway-verdict").startswith("unsigned")
