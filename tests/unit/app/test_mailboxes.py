@@ -14,6 +14,7 @@ from gateway.core.errors import SetupError
 from gateway.core.message import Message
 from gateway.core.sighting import Contact, Recollection, Repeat, Sighting
 from gateway.core.verdict import Replayed, Unreadable, Verified
+from gateway.mailbox.keywords import ALARMS
 from gateway.smime.identity import Who
 from support.letters import NOW, PLAIN, judged, lan, signed
 
@@ -62,13 +63,23 @@ async def test_a_replay_past_the_gateway_is_one() -> None:
         assert isinstance((await judge.judge(message, at=NOW, source="x")).verdict, kind)
 
 
+async def test_an_imitation_is_told() -> None:
+    """Tag words where a name is shown bring the note, as they do at receipt."""
+    judge, _ = full(Repeat.NEW)
+    found = await judge.judge(
+        Message.of('From: "[Đã xác thực] Kho bạc" <a@la.example>\r\n\r\nx\r\n'.encode()), at=NOW, source="x"
+    )
+    assert ALARMS.intersection(note.code for note in found.notes)
+
+
 async def test_our_own_tag_makes_no_replay() -> None:
     """The Subject is remembered without the gateway's tag, as the gateway remembered it at receipt."""
     octets = signed(PLAIN, lan())
     tagged = octets.replace(b"Subject: ", "Subject: [Đã xác thực: Sở Y tế] ".encode(), 1)
     judge, sightings = full(Repeat.SAME)
     for each in (octets, tagged):
-        await judge.judge(Message.of(each), at=NOW, source="x")
+        found = await judge.judge(Message.of(each), at=NOW, source="x")
+        assert not ALARMS.intersection(note.code for note in found.notes), "nor an imitation, on mail passed on inside"
     assert len({(each.subject, each.message_id, each.date) for each in sightings.shown}) == 1
 
 
