@@ -69,7 +69,7 @@ _SIGNING_CERTIFICATE: Final = "1.2.840.113549.1.9.16.2.12"
 _SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
 _SINGLE: Final = (_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME, _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2)
 """Attributes that have one value (RFC 5652 11, RFC 5035 4)."""
-_TIMESTAMP_TOKEN: Final = "1.2.840.113549.1.9.16.2.14"
+_TIMESTAMP: Final = "1.2.840.113549.1.9.16.2.14"
 _MAX_OCTETS: Final = 64 * 1024
 """Of one SignerInfo without its unsigned attributes."""
 _MAX_ATTRIBUTES: Final = 32
@@ -340,5 +340,5 @@ def _tokens(octets: bytes, nodes: Sequence[Node]) -> tuple[bytes, ...]:
     with suppress(CmsError, ValueError, TypeError):
         for node in nodes:
             for oid, values in _attributes(octets, node):
-                found += values if oid == _TIMESTAMP_TOKEN else ()
+                found += values if oid == _TIMESTAMP else ()
     return tuple(found[:_MAX_TOKENS])

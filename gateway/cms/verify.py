@@ -76,6 +76,7 @@ def open_signed(octets: bytes, *, limits: CmsLimits = DEFAULT_LIMITS) -> SignedD
     "trailing_octets", or the limit it breaks ("cms_too_large", "cms_too_complex", "too_many_signers", ...).
     """
     der = definite(octets, limit=limits.octets)
+    del octets  # of a big message: two copies are in memory at any time, never three
     try:
         return _read(der, limits)
     except CmsError:

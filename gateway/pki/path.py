@@ -107,15 +107,17 @@ def validate(  # noqa: PLR0913 - the inputs of RFC 5280 6.1.1, each by its name
     revocation: Revocation,
     policies: PolicyInputs = ANY_POLICY,
     ocsps: Sequence[bytes] = (),
+    known_at: datetime | None = None,
 ) -> PathAnswer:
     """Return whether a path from an anchor to the leaf holds at a time (aware); never raises.
 
     `untrusted`, `crls` and `ocsps` (OCSPResponses, DER) may come from a stranger: their number is the caller's to
     bound, the work on them is bounded here. The answer of several candidate paths is the best of them, but a leaf that
-    one of them calls revoked stays so.
+    one of them calls revoked stays so. `known_at` (aware, after `at`): whoever is revoked by what was known then does
+    not pass either, whenever that happened.
     """
     try:
-        return _validate(_Question(leaf, trust, untrusted, crls, ocsps, at, purpose, revocation, policies))
+        return _validate(_Question(leaf, trust, untrusted, crls, ocsps, at, purpose, revocation, policies, known_at))
     except Exception:  # noqa: BLE001 - parsers and the library raise what a hostile certificate makes them raise
         return PathAnswer(ChainState.INDETERMINATE, "path_fault", (leaf,))
 
@@ -131,6 +133,7 @@ class _Question:
     purpose: Purpose
     revocation: Revocation
     policies: PolicyInputs
+    known_at: datetime | None
 
 
 def _validate(question: _Question) -> PathAnswer:
@@ -184,6 +187,8 @@ def _revocation(
 ) -> tuple[str | None, datetime | None]:
     """Return what revocation data make of the path, and until when what they say holds."""
     bag = (*question.trust.intermediates, *question.untrusted)
+    if question.known_at is not None and _revoked_since(question, path, bag, question.known_at):
+        return "revoked", None
     states = statuses(path, at_hand, bag, at=question.at)
     found = {each.state for each in states}
     if states[-1].state is RevocationState.REVOKED:
@@ -195,6 +200,11 @@ def _revocation(
             return None, None  # what comes later may say otherwise
         return ("stale_revocation_data" if RevocationState.STALE in found else "no_revocation_data"), None
     return None, min(each for each in (until, *(one.until for one in states)) if each is not None)
+
+
+def _revoked_since(question: _Question, path: Path, bag: Sequence[Certificate], known_at: datetime) -> bool:
+    later = AtHand(read_lists(question.trust.crls, question.crls, at=known_at), tuple(question.ocsps))
+    return any(each.state is RevocationState.REVOKED for each in statuses(path, later, bag, at=known_at))
 
 
 def _rules(question: _Question) -> Rules:

@@ -6,7 +6,7 @@ What signers are judged against is all here: no clock, nothing fetched, and no s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.cms.asn1 import CmsError, head
@@ -14,6 +14,7 @@ from gateway.cms.verify import check_signer
 from gateway.core.verdict import ChainState, Indeterminate, Invalid, NotTrusted, SignatureState, Signer, Unreadable
 from gateway.pki.path import PathAnswer, Purpose, Revocation, TrustAnchors, validate
 from gateway.smime.argument import Finding, FindingKind
+from gateway.smime.timestamps import Stamp, stamp_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,13 +40,6 @@ _MOST_UNTRUSTED: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """A timestamp token with a signature (RFC 3161): its time (aware) where everything about it is good, else None."""
-
-    at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Trust:
     """What signers are judged against: everything that is not in the message."""
 
@@ -58,8 +52,6 @@ class Trust:
     """Answers of responders (DER)."""
     path_of: PathOf | None = None
     """Who answers condition 12 instead of `path_answer`: one that remembers its answers."""
-    stamp_of: Callable[[SignerInfo], Stamp | None] | None = None
-    """Who reads timestamps; None where nobody does, as it answers for a signer without one."""
 
 
 PathOf = Callable[["Certificate", "SignedData"], "PathAnswer"]
@@ -99,7 +91,7 @@ def judge_signer(signer: SignerInfo, data: SignedData, content: Message, digest:
     if fault is not None:  # condition 11
         kind, signature = _FAULTS.get(fault, (Invalid, SignatureState.INVALID))
         findings.append(Finding(11, kind, fault))
-    stamp = trust.stamp_of(signer) if trust.stamp_of is not None and signature is SignatureState.VALID else None
+    stamp = stamp_of(signer, data, trust) if signature is SignatureState.VALID else None
     answer, stamped = _path(certificate, data, trust, stamp)
     chain, reason = (ChainState.INDETERMINATE, "no_trust_anchors") if answer is None else (answer.state, answer.reason)
     if chain is not ChainState.VALID:  # conditions 12 and 17
@@ -132,17 +124,18 @@ def _path(
 ) -> tuple[PathAnswer | None, datetime | None]:
     """Return the answer for condition 12, and the time of the timestamp that it rests on.
 
-    A timestamp is asked only where the certificate has expired since: revocation data of today then say nothing about
-    that time, so what came with the message must. Without any anchor there is no question to ask.
+    A timestamp excuses that the certificate has expired since, and nothing else: revocation data must be those of that
+    time, and whoever was revoked by what is known today stays so, whenever it happened. Without any anchor there is no
+    question to ask.
     """
     if not trust.anchors.anchors:
         return None, None
     answer = (trust.path_of or _answer_by(trust))(certificate, data)
-    if stamp is None or stamp.at is None or stamp.at > trust.at:
+    if stamp is None or stamp.at is None or stamp.at < certificate.not_before:
         return answer, None
     if answer.reason != "expired":
         return answer, stamp.at
-    then = path_answer(certificate, data, replace(trust, at=stamp.at))
+    then = path_answer(certificate, data, trust, then=stamp.at)
     return (then, stamp.at) if then.state is ChainState.VALID else (answer, None)
 
 
@@ -150,17 +143,23 @@ def _answer_by(trust: Trust) -> PathOf:
     return lambda certificate, data: path_answer(certificate, data, trust)
 
 
-def path_answer(certificate: Certificate, data: SignedData, trust: Trust) -> PathAnswer:
-    """Return what path validation says of a signer's certificate, beside what came with its signature."""
+def path_answer(
+    certificate: Certificate, data: SignedData, trust: Trust, *, then: datetime | None = None
+) -> PathAnswer:
+    """Return what path validation says of a signer's certificate, beside what came with its signature.
+
+    `then` (aware) is an earlier time to ask about, by what is known at the time of the trust.
+    """
     return validate(
         certificate,
         trust=trust.anchors,
         untrusted=(*data.certificates, *trust.untrusted),
         crls=(*trust.crls, *data.crls),  # their number is bounded: what came along hides nothing
         ocsps=trust.ocsps,
-        at=trust.at,
+        at=then or trust.at,
         purpose=Purpose.EMAIL,
         revocation=trust.revocation,
+        known_at=None if then is None else trust.at,
     )
 
 

@@ -28,14 +28,15 @@ from gateway.pki.needs import needs_of as path_needs
 from gateway.smime.argument import Finding, gravest, verdict_of
 from gateway.smime.authors import author_findings, changed_headers, header_findings, headers_signed, named
 from gateway.smime.remarks import in_order, remarks
-from gateway.smime.signers import Judged, PathOf, Stamp, Trust, certificate_of, fault_of, judge_signer, path_answer
+from gateway.smime.signers import Judged, PathOf, Trust, certificate_of, fault_of, judge_signer, path_answer
 from gateway.smime.structure import Structure, examine
+from gateway.smime.timestamps import stamp_needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from gateway.cms.verify import SignedData
+    from gateway.cms.verify import SignedData, SignerInfo
     from gateway.core.message import Message
     from gateway.mime.fields import Header
     from gateway.pki.certificate import Certificate
@@ -44,12 +45,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Opened",
     "PathOf",
-    "Stamp",
     "Trust",
+    "has_timestamps",
     "judge",
     "needs_of",
     "open_message",
     "path_answer",
+    "stamp_needs_of",
     "unreadable",
     "verify",
     "verify_against",
@@ -118,30 +120,50 @@ def needs_of(opened: Opened, trust: Trust) -> Needs:
     """
     if not trust.anchors.anchors:
         return Needs()
-    found = [
-        path_needs(
-            certificate,
-            trust=trust.anchors,
-            untrusted=(*data.certificates, *trust.untrusted),
-            crls=trust.crls,  # a signer who was revoked since sends a list from before, still in date
-            ocsps=trust.ocsps,
-            at=trust.at,
-            revocation=trust.revocation,
-        )
-        for certificate, data in _fitting(opened, trust)
-    ]
+    found = [_path_needs(certificate, data, trust, trust.at) for _, certificate, data in _fitting(opened, trust)]
+    return joined((*found, stamp_needs_of(opened, trust)))
+
+
+def stamp_needs_of(opened: Opened, trust: Trust) -> Needs:
+    """Return what is missing for signatures with timestamps only: about the authority, and a signer expired since."""
+    found: list[Needs] = []
+    if not trust.anchors.anchors or not has_timestamps(opened):
+        return Needs()
+    for signer, certificate, data in _fitting(opened, trust):
+        if signer.timestamps:
+            found.append(stamp_needs(signer, data, trust))
+            if certificate.not_after < trust.at:
+                found.append(_path_needs(certificate, data, trust, certificate.not_after))
     return joined(found)
 
 
-def _fitting(opened: Opened, trust: Trust) -> Iterator[tuple[Certificate, SignedData]]:
-    """Yield the certificates whose signatures fit, with what came along."""
+def has_timestamps(opened: Opened) -> bool:
+    """Return whether a signature came with a timestamp, good or bad."""
+    every = (each.data.signers for each in opened.structure.signatures if each.data is not None)
+    return any(signer.timestamps for signers in every for signer in signers)
+
+
+def _path_needs(certificate: Certificate, data: SignedData, trust: Trust, at: datetime) -> Needs:
+    return path_needs(
+        certificate,
+        trust=trust.anchors,
+        untrusted=(*data.certificates, *trust.untrusted),
+        crls=trust.crls,  # a signer who was revoked since sends a list from before, still in date
+        ocsps=trust.ocsps,
+        at=at,
+        revocation=trust.revocation,
+    )
+
+
+def _fitting(opened: Opened, trust: Trust) -> Iterator[tuple[SignerInfo, Certificate, SignedData]]:
+    """Yield the signers whose signatures fit, with their certificates and what came along."""
     for found, digests in zip(opened.structure.signatures, opened.digests, strict=True):
         if found.data is None:
             continue
         for signer, digest in zip(found.data.signers, digests, strict=True):
             certificate = certificate_of(signer, found.data, trust)
             if certificate is not None and fault_of(signer, found.content, digest, certificate) in _FIT:
-                yield certificate, found.data
+                yield signer, certificate, found.data
 
 
 _FIT: Final = frozenset({None, "weak_digest"})

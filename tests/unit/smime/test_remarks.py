@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.cms.asn1 import tlv
-from gateway.core.message import Message
 from gateway.core.verdict import Note, row_of
 from gateway.demo.authority import shared_key
-from gateway.pki.certificate import Certificate
-from gateway.pki.path import Revocation, TrustAnchors
-from gateway.smime.signers import Stamp, Trust
-from gateway.smime.verify import judge, open_message
 from support.forger import SIGNING_TIME, Forger, attribute, signed_data
 from support.letters import (
     HEAD,
@@ -119,27 +114,6 @@ def test_inner_signature_of_the_author_does_not_help_a_stranger() -> None:
     found = judged(clear(inner, binh()))
     assert (row_of(found.verdict).name, found.verdict.reason) == ("signer_mismatch", "signer_is_not_author")
     assert found.notes == (Note("nested_signature", f"intact {LAN}"),)
-
-
-def with_stamp(stamp: Stamp | None, at: dt.datetime) -> Judgment:
-    """Judge Lan's letter with this timestamp."""
-    anchors = TrustAnchors((Certificate.load(authority().root),), (), ())
-    trust = Trust(anchors, (), (), at, Revocation.OFF, stamp_of=lambda _: stamp)
-    return judge(open_message(Message.of(claiming(DATE))), trust)
-
-
-def test_timestamp() -> None:
-    """A good timestamp dates a signature whose certificate has expired since; one that is not good is told."""
-    late = NOW + dt.timedelta(days=5 * 365)
-    assert with_stamp(None, late).verdict.reason == "expired"
-    assert with_stamp(Stamp(None), late).verdict.reason == "expired"
-    assert with_stamp(Stamp(None), late).noted("timestamp_unusable")
-    found = with_stamp(Stamp(DATE), late)
-    assert notes(found) == [("timestamped", DATE.isoformat())]
-    assert found.verdict.signers[0].timestamped_at == DATE
-    assert with_stamp(Stamp(NOW - dt.timedelta(days=400)), late).verdict.reason == "expired"
-    assert with_stamp(Stamp(late + hours(1)), late).noted("timestamp_unusable")
-    assert notes(with_stamp(Stamp(DATE), NOW)) == [("timestamped", DATE.isoformat())]
 
 
 def test_notes_come_in_one_order() -> None:
