@@ -66,10 +66,13 @@ def decode_body(message: Message, entity: Entity, *, limit: int) -> bytes:
     """
     if entity.stop - entity.body > 2 * limit + 1024:
         raise MimeError("body_too_large")
-    octets = message.read(entity.body, entity.stop)
     if entity.encoding == "base64":
-        octets = _from_base64(octets)
-    elif entity.encoding == "quoted-printable":
+        octets = _from_base64(message.slice(entity.body, entity.stop))
+        if len(octets) > limit:
+            raise MimeError("body_too_large")
+        return octets
+    octets = message.read(entity.body, entity.stop)
+    if entity.encoding == "quoted-printable":
         octets = binascii.a2b_qp(octets)
     elif entity.encoding not in _UNENCODED | {""}:
         raise MimeError("unknown_encoding")
@@ -78,12 +81,27 @@ def decode_body(message: Message, entity: Entity, *, limit: int) -> bytes:
     return octets
 
 
-def _from_base64(octets: bytes) -> bytes:
-    clean = octets.translate(None, _NO_BASE64)
+def _from_base64(body: Message) -> bytes:
+    """Decode in windows: the letters of a big body are never in memory beside its octets."""
+    pieces: list[bytes] = []
+    carry = b""
+    padded = False
     try:
-        return binascii.a2b_base64(clean, strict_mode=True)
+        for window in body.windows():
+            letters = window.translate(None, _NO_BASE64)
+            if padded and letters:
+                raise MimeError("malformed_base64")  # something after the padding
+            clean = carry + letters
+            whole = len(clean) - len(clean) % 4
+            padded = b"=" in clean[:whole]
+            if padded:
+                whole = 0  # the end, if there is nothing after it
+            pieces.append(binascii.a2b_base64(clean[:whole], strict_mode=True))
+            carry = clean[whole:]
+        pieces.append(binascii.a2b_base64(carry, strict_mode=True))
     except binascii.Error as error:
         raise MimeError("malformed_base64") from error
+    return b"".join(pieces)
 
 
 def needs_seven_bit(message: Message, entity: Entity) -> bool:
