@@ -40,6 +40,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DISPUTED: Final = re.compile(r"=\?|[@<>,;:\\].*@")
 """In an address: an encoded word, or in its local part what ends one."""
 _NAME: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
+_HIDDEN_FROM: Final = re.compile(
+    rb"(?:[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*from[ \t]*:", re.IGNORECASE
+)
+"""A From field behind what only some readers take for the end of a line."""
 
 
 class MimeError(InputError):
@@ -164,9 +168,9 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
 
     `From :` with blanks before the colon is a From field to some mail clients and none to others (RFC 5322 4.5.2): it
     counts as one, and as malformed. A malformed line anywhere in the header makes the author undecidable, because
-    clients disagree on what such a line is; so do a control character that an encoded word hides, at which some end the
-    text, an encoded word in the address itself, which some decode (Mailsploit), and a quoted local part that holds what
-    ends an address for others (espoofer).
+    clients disagree on what such a line is; so do a From behind what some take for a line end in any field, a control
+    character that an encoded word hides, at which some end the text, an encoded word in the address itself, which some
+    decode (Mailsploit), and a quoted local part that holds what ends an address for others (espoofer).
     """
     fields = header.all("from")
     if not fields:
@@ -174,6 +178,8 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
     if len(fields) > 1:
         return AuthorDefect.SEVERAL_FROM
     if header.defects or fields[0].raw[len(fields[0].name) :][:1] != b":":
+        return AuthorDefect.MALFORMED
+    if any(_HIDDEN_FROM.search(each.raw) is not None for each in header.fields):
         return AuthorDefect.MALFORMED
     try:
         found = mailbox_list(fields[0].value, groups=False)
