@@ -57,7 +57,7 @@ class Worker:
             with theirs:
                 ours.setblocking(False)
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-m", "gateway.judging.child"),
+                    *(sys.executable, "-I", "-B", "-m", "gateway.judging.child"),
                     *(str(theirs.fileno()), str(limits.seconds), str(limits.memory)),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
