@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from gateway.core.address import Mailbox
+from gateway.demo.authority import make_key
 from gateway.relay.maildir import place_of
-from support.gateway_process import NEIGHBOR, OURS, build_house, credentials, gateway
+from support.gateway_process import NEIGHBOR, OURS, authority, build_house, credentials, gateway
 from support.hostile import large, messages
 from support.letters import HEAD, LAN, clear
 from support.peers import short_directory, wait_for
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import Message
 
+    from gateway.demo.authority import Credential
     from support.gateway_process import Gateway
 
 READER: Final = f"doc@{OURS}"
@@ -70,10 +72,10 @@ def arrived(gate: Gateway, to: str = READER) -> Message:
     return found
 
 
-def letter(number: int) -> bytes:
-    """Return a letter of the neighbor's office."""
+def letter(number: int, office: Credential | None = None) -> bytes:
+    """Return a letter of the neighbor's office, signed with a certificate of its own."""
     fields = HEAD.replace(LAN.encode(), NEIGHBOR.encode()).replace(b"2026.17", b"%d" % number)
-    return clear(PART.replace(b"8", b"%d" % number), credentials()[NEIGHBOR], head=fields)
+    return clear(PART.replace(b"8", b"%d" % number), office or credentials()[NEIGHBOR], head=fields)
 
 
 def judges(gate: Gateway) -> tuple[int, ...]:
@@ -141,7 +143,7 @@ def test_a_flood_of_hostile_mail_does_not_delay_honest_mail(gate: Gateway) -> No
                 send(gate, message, source="127.0.0.2", to=f"rac@{OURS}")
             next(done)
 
-    send(gate, letter(1))  # the office's messages were seen before, as in life
+    send(gate, letter(1))
     arrived(gate)
     threads = [threading.Thread(target=flood) for _ in range(CLIENTS)]
     for each in threads:
@@ -149,7 +151,9 @@ def test_a_flood_of_hostile_mail_does_not_delay_honest_mail(gate: Gateway) -> No
     took = []
     number = itertools.count(2)
     while any(each.is_alive() for each in threads):
-        took.append(send(gate, letter(next(number))))
+        # by turns one that was seen before, and one that a process must judge
+        fresh = authority().issue("VĂN PHÒNG", NEIGHBOR, key=make_key("p256")) if len(took) % 2 else None
+        took.append(send(gate, letter(next(number), fresh)))
         assert arrived(gate)["X-Gateway-Verdict"].startswith("verified")
     assert next(done) == FLOOD
     assert len(took) > 3

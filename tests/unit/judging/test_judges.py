@@ -260,8 +260,14 @@ async def test_hostile_mail_does_not_delay_another_source(costly: Message) -> No
         await asyncio.gather(*flood, return_exceptions=True)
 
 
+def _bounds(process: Path) -> dict[str, str]:
+    """Return the soft limits of a process."""
+    lines = (process / "limits").read_text(encoding="ascii").splitlines()[1:]
+    return {line[:26].strip(): line[26:47].strip() for line in lines}
+
+
 async def test_the_processes_get_no_secrets_and_end_with_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No environment, no descriptor but its socket; closing ends them."""
+    """No environment, no descriptor but its socket, no file to write; closing ends them."""
     monkeypatch.setenv("GATEWAY_SECRET", "chi-de-thu")
     async with running() as judges:
         await judged(judges)
@@ -271,6 +277,10 @@ async def test_the_processes_get_no_secrets_and_end_with_the_gateway(monkeypatch
             assert b"SECRET" not in (held / "environ").read_bytes()
             kinds = {str(each.readlink()).partition(":")[0] for each in (held / "fd").iterdir()}
             assert kinds == {"/dev/null", "socket"}
+            await asyncio.to_thread(wait_for, lambda held=held: _bounds(held)["Max open files"] == "64", "its bounds")
+            bounds = _bounds(held)
+            assert (bounds["Max file size"], bounds["Max core file size"]) == ("0", "0")
+            assert bounds["Max address space"] != "unlimited"
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
