@@ -5,6 +5,7 @@ Only structure is looked at here, never a key. Every count an attacker chooses i
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,9 @@ _LIMITS: Final = frozenset(
     }
 )
 """Reasons that say that we do not read it, not that it is broken."""
+_BLANK_LINE: Final = re.compile(rb"\r\n[ \t]+\r\n(?!\r\n)")
+"""A line of blanks inside a header: it continues a field (RFC 5322 4.2), and ends the header for readers that trim
+lines first; these show the fields below as words of the message."""
 _PREAMBLE_OCTETS: Final = 512
 _KNOWN_PREAMBLES: Final = frozenset(
     {
@@ -152,6 +156,8 @@ def _ambiguities(message: Message, top: Entity) -> Iterator[Finding]:
     if set(top.defects) - {_NEAR} or any(child.defects for child in top.children[1:]):
         yield Finding(1, Unreadable, "ambiguous_structure")
     outside = [message.read(0, top.body)]
+    if _BLANK_LINE.search(outside[0]):
+        yield Finding(1, Unreadable, "ambiguous_structure")
     if len(top.children) > 1:
         before = message.read(top.body, top.children[0].start)
         after = message.read(top.children[0].stop, top.children[0].stop + 2 * _SIGNATURE_OCTETS)

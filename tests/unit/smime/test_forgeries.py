@@ -246,6 +246,9 @@ STRUCTURE: dict[str, Callable[[bytes], bytes]] = {
     "header ends early for readers of CR": lambda good: good.replace(
         b"MIME-Version", b"X-A: 1\r\r<h1>500 trieu</h1>\r\nMIME-Version", 1
     ),
+    "header ends early for readers that trim lines": lambda good: good.replace(
+        b"MIME-Version", b"X-A: 1\r\n \r\nX-B: 500 trieu\r\nMIME-Version", 1
+    ),
     "NUL in the header": lambda good: good.replace(b"MIME-Version", b"X-A: 1\0\r\nMIME-Version", 1),
     "field without a name": lambda good: good.replace(b"MIME-Version", b"<h1>500 trieu</h1>\r\nMIME-Version", 1),
     "mbox line on top": lambda good: b"From sep@songlam.example Tue Nov 24 08:29:00 2026\r\n" + good,
