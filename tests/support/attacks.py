@@ -20,7 +20,8 @@ import re
 import smtplib
 import unicodedata
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 AUTHOR: Final = NEIGHBOR
 """Who signs every honest letter here."""
 AGENCY: Final = "Văn phòng tỉnh Thanh Hà"
+REVOKED: Final = "cu@thanhha.example"
+"""Of the same agency; the certificate is on the list of the revoked."""
 COLLEAGUE: Final = "ke-toan@thanhha.example"
 """Another mailbox of the author's agency."""
 STRANGER: Final = "giam-doc@congty.example"
@@ -99,6 +102,33 @@ def letter(
     content = part() if signed is None else signed
     entity = clear_entity(content, detached(content, by or signer()), boundary=boundary)
     return (head() if fields is None else fields) + b"MIME-Version: 1.0\r\n" + entity
+
+
+@dataclass(frozen=True)
+class Honest:
+    """What a thief has of the author: one signed letter, and all that it is made of."""
+
+    fields: bytes = dataclass_field(default_factory=head)
+    part: bytes = dataclass_field(default_factory=part)
+
+    @cached_property
+    def cms(self) -> bytes:
+        """The detached signature."""
+        return detached(self.part, signer())
+
+    @property
+    def entity(self) -> bytes:
+        """The multipart/signed, its Content-Type included."""
+        return clear_entity(self.part, self.cms)
+
+    @property
+    def message(self) -> bytes:
+        """The whole letter."""
+        return self.under(self.entity)
+
+    def under(self, entity: bytes) -> bytes:
+        """Return another entity under the same header fields."""
+        return self.fields + b"MIME-Version: 1.0\r\n" + entity
 
 
 @dataclass(frozen=True)
@@ -199,7 +229,7 @@ class Field:
     """The gateway in its directory, and mailboxes of which each is used once."""
 
     gate: Gateway
-    _used: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _used: Iterator[int] = dataclass_field(default_factory=lambda: itertools.count(1))
 
     def deliver(
         self,
@@ -276,6 +306,8 @@ def ground(**settings: Any) -> Iterator[Field]:
             outbound=[{"domain": "*", "hop": "hop"}],
             **chosen,
         )
+        lists = authority().revocation_lists([signer(REVOKED).certificate])
+        (directory / "trust/intermediate.crl").write_bytes(lists[1])
         with gateway(house) as running:
             yield Field(running)
 
