@@ -88,7 +88,7 @@ def test_where_all_are_the_same_the_header_is_signed(field: Field, form: str) ->
     assert plain.facts["headers"] == "unsigned"
 
 
-@pytest.mark.parametrize("form", ("hp", "draft", "rfc822"))
+@pytest.mark.parametrize("form", ["hp", "draft", "rfc822"])
 @pytest.mark.parametrize("name", CHANGES)
 def test_one_outer_field_changed(field: Field, form: str, name: str) -> None:
     """As it comes after the true letter, and as it comes alone: never verified, and the reason is told."""
