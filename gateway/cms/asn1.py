@@ -108,7 +108,7 @@ class _Walk:
                 if count > self._most:
                     raise CmsError("cms_too_complex")
                 tag, content, end = head(octets, position, frame.bound)
-                if tag & 0x20 and end != content or tag == _CONSTRUCTED_OCTET_STRING:
+                if (tag & 0x20 and end != content) or tag == _CONSTRUCTED_OCTET_STRING:
                     frame = self._open(frame, tag, position, content, end)
                     position = content
                     continue
@@ -211,12 +211,6 @@ def head(octets: bytes, start: int, stop: int) -> tuple[int, int, int | None]:
     if position + length > stop:
         raise CmsError("malformed_cms")
     return tag, position, position + length
-
-
-def _wrapped(tag: bytes, pieces: tuple[bytes | memoryview, ...], size: int, end: int) -> _Element:
-    """Return contents under a tag with a definite length."""
-    head = tag + length_octets(size)
-    return _Element((head, *pieces), len(head) + size, end, changed=True)
 
 
 def length_octets(size: int) -> bytes:

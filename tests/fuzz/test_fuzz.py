@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,28 +17,27 @@ from support.letters import HEAD, authority, lan, multipart, signed
 from support.splitter import cut
 from support.verifiers import openssl_verify
 
-if TYPE_CHECKING:
-    import pytest
-
 HERE = Path(__file__).parent
 SECONDS = int(os.environ.get("GATEWAY_FUZZ_SECONDS", "60"))
 SEED = os.environ.get("GATEWAY_FUZZ_SEED", "20261125")
 """0 for another way each time: every run looks at the same inputs first, a long one (`make fuzz`) at new ones."""
 
 
-def test_no_input_breaks_a_reader(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("target", "share"), [("fuzz_mime.py", 40), ("fuzz_cms.py", 20)])
+def test_no_input_breaks_a_reader(target: str, share: int, tmp_path: Path) -> None:
     """No crash, no hang, nothing verified that nobody signed, no signature of ours that does not verify."""
+    seconds = SECONDS * share // 60
     done = subprocess.run(
         [
             sys.executable,
-            str(HERE / "fuzz_mime.py"),
-            f"-max_total_time={SECONDS}",
+            str(HERE / target),
+            f"-max_total_time={seconds}",
             f"-seed={SEED}",
             f"-artifact_prefix={tmp_path}/",
         ],
         capture_output=True,
         check=False,
-        timeout=SECONDS + 120,
+        timeout=seconds + 120,
         cwd=tmp_path,
     )
     told = done.stderr.decode(errors="replace")

@@ -17,21 +17,28 @@ from gateway.demo.authority import Credential, name, shared_key
 from gateway.pki.certificate import Certificate
 from support.forger import (
     CONTENT,
+    CONTENT_TYPE,
+    DATA,
     DIGESTS,
+    MESSAGE_DIGEST,
     PSS,
     RSA,
     SHA256_ECDSA,
     SHA256_RSA,
+    SIGNING_TIME,
     Forger,
     algorithm,
+    attribute,
     fault,
     faults,
     oid,
     pss,
     raw,
     sequence,
+    signed_data,
 )
-from support.letters import NOW, authority, lan
+from support.letters import NOW, authority, binh, lan
+from support.pace import soon
 
 DIGEST = hashlib.sha256(CONTENT).digest()
 
@@ -190,6 +197,10 @@ def test_ed25519() -> None:
     ("kind", "arc", "digest", "fits"),
     [
         (mldsa.MLDSA44PrivateKey, 17, "sha256", True),
+        (mldsa.MLDSA44PrivateKey, 17, "sha384", True),
+        (mldsa.MLDSA44PrivateKey, 17, "sha512", True),
+        (mldsa.MLDSA65PrivateKey, 18, "sha384", True),
+        (mldsa.MLDSA87PrivateKey, 19, "sha256", False),
         (mldsa.MLDSA65PrivateKey, 18, "sha512", True),
         (mldsa.MLDSA65PrivateKey, 18, "sha256", False),
         (mldsa.MLDSA87PrivateKey, 19, "sha512", True),
@@ -202,5 +213,121 @@ def test_ml_dsa(kind: type, arc: int, digest: str, fits: object) -> None:
     claimed = algorithm(f"2.16.840.1.101.3.4.3.{arc}")
     made = Forger(leaf(key), digest=digest, signature_algorithm=claimed, sign=key.sign)
     assert fault(made) == (None if fits else "algorithm_mismatch")
+    digested = made.but(sign=lambda data: key.sign(hashlib.new(digest, data).digest()))  # HashML-DSA is another scheme
+    in_context = made.but(sign=lambda data: key.sign(data, b"context"))  # RFC 9882 3.1: the context is empty
+    if fits:
+        assert [fault(each) for each in (digested, in_context)] == ["bad_signature"] * 2
+        assert fault(made.but(signature_algorithm=algorithm(f"2.16.840.1.101.3.4.3.{arc}", b"\x04\x00"))) == (
+            "unknown_algorithm"
+        )
+    assert fault(made.but(bare=True)) in {"unknown_algorithm", "algorithm_mismatch"}
     other = algorithm(f"2.16.840.1.101.3.4.3.{17 + (arc - 16) % 3}")
     assert fault(made.but(digest="sha512", signature_algorithm=other)) == "bad_signature"
+
+
+@pytest.mark.parametrize(("digest", "arc"), [("sha256", 2), ("sha384", 3), ("sha512", 4)])
+def test_p521(digest: str, arc: int) -> None:
+    """RFC 5754 3.3: the largest curve that mail uses, over each digest that is strong."""
+    credential = authority().issue("P", "p@songlam.example", key=ec.generate_private_key(ec.SECP521R1()))
+    claimed = algorithm(f"1.2.840.10045.4.3.{arc}")
+    assert fault(Forger(credential, digest=digest, signature_algorithm=claimed)) is None
+    (signer,) = open_signed(Forger(credential, digest=digest, signature_algorithm=claimed).cms(CONTENT)).signers
+    assert signer.algorithm_with(Certificate.load(credential.certificate)).startswith("P-521 ECDSA SHA-")
+
+
+def test_sha224() -> None:
+    """Too short to be believed, and named so; it is no digest that nobody knows."""
+    name, kind = "2.16.840.1.101.3.4.2.4", hashes.SHA224()
+    key = lan().key
+    assert isinstance(key, rsa.RSAPrivateKey)
+    content = hashlib.sha224(CONTENT).digest()
+    attributes = [
+        attribute(CONTENT_TYPE, oid(DATA)),
+        attribute(MESSAGE_DIGEST, tlv(0x04, content)),
+    ]
+    made = forger().but(attributes=attributes, sign=lambda data: key.sign(data, padding.PKCS1v15(), kind))
+    cms = made.cms(CONTENT).replace(algorithm(DIGESTS["sha256"]), algorithm(name))
+    (signer,) = open_signed(cms).signers
+    found = check_signer(signer, content_digest=content, certificate=Certificate.load(lan().certificate))
+    assert found == "weak_digest"
+
+
+def with_exponent(exponent: int) -> Certificate:
+    """Return Lan's certificate with another public exponent: nobody checks its own signature here."""
+    key = lan().key
+    assert isinstance(key, rsa.RSAPrivateKey)
+    public = key.public_key()
+    spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    modulus = public.public_numbers().n.to_bytes(257, "big")
+    octets = exponent.to_bytes(exponent.bit_length() // 8 + 1, "big")
+    bits = b"\0" + sequence(tlv(0x02, modulus), tlv(0x02, octets))
+    changed = sequence(algorithm(RSA, b"\x05\x00"), tlv(0x03, bits))
+    der = lan().certificate
+    tbs = der[4 : 4 + 4 + int.from_bytes(der[6:8], "big")]
+    return Certificate.load(sequence(sequence(tbs[4:].replace(spki, changed)), der[len(tbs) + 4 :]))
+
+
+def test_exponents_that_make_forging_easy() -> None:
+    """With e = 1 the padded digest is its own signature; even ones are no keys. 3 is old, and holds."""
+    prefix = bytes.fromhex("3031300d060960864801650304020105000420")
+
+    def padded(data: bytes) -> bytes:
+        info = prefix + hashlib.sha256(data).digest()
+        return b"\0\1" + b"\xff" * (256 - 3 - len(info)) + b"\0" + info
+
+    (signer,) = open_signed(forger().but(sign=padded).cms(CONTENT)).signers
+    for exponent in (1, 2, 65536):
+        found = check_signer(signer, content_digest=DIGEST, certificate=with_exponent(exponent))
+        assert found == "unknown_key", exponent
+    assert check_signer(signer, content_digest=DIGEST, certificate=with_exponent(65537)) == "bad_signature"
+    old = authority().issue("Ba", "ba@songlam.example", key=rsa.generate_private_key(3, 2048))
+    assert fault(Forger(old)) is None
+    cube = Forger(old).but(sign=lambda data: _cube_root(padded(data)))
+    assert fault(cube) == "bad_signature"
+
+
+def _cube_root(padded: bytes) -> bytes:
+    """Return the cube root, rounded up: its cube begins like the padded digest (Bleichenbacher 2006)."""
+    wanted = int.from_bytes(padded[:64] + bytes(192), "big")
+    low, high = 0, 1 << 700
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if middle**3 < wanted else (low, middle)
+    return low.to_bytes(256, "big")
+
+
+def test_countersignatures_are_nobodys_business() -> None:
+    """RFC 5652 11.4: an unsigned attribute; whoever adds one, good or not, changes nothing."""
+    for counter in (Forger(binh()).info(b"anything"), b"\x05\x00", sequence()):
+        made = forger().but(unsigned=tlv(0xA1, attribute("1.2.840.113549.1.9.6", counter)))
+        data = open_signed(made.cms(CONTENT))
+        assert len(data.signers) == 1
+        assert fault(made) is None
+        assert data.signers[0].timestamps == ()
+
+
+@pytest.mark.parametrize(
+    "unsigned",
+    [
+        tlv(0xA1, b"\x05\x00"),
+        tlv(0xA1, sequence()),
+        tlv(0xA1, *[attribute("1.2.3.4")] * 1000),
+        tlv(0xA1, attribute("1.2.840.113549.1.9.16.2.14", *[b"\x05\x00"] * 1000)),
+        b"\xa1\x00" * 2,
+    ],
+)
+def test_unsigned_attributes_never_cost_a_message_its_verdict(unsigned: bytes) -> None:
+    """Anybody on the way can add them: malformed or a thousand, they are not read, and nothing else changes."""
+    assert fault(forger().but(unsigned=unsigned)) is None
+
+
+def test_attribute_values_are_counted_before_they_are_read() -> None:
+    """A list of a hundred thousand of them is no attribute of anybody's."""
+    made = forger().but(more=[attribute("1.2.3.4", *[b"\x05\x00"] * 16)])
+    assert fault(made) is None
+    with pytest.raises(CmsError, match="too_many_attributes"):
+        open_signed(forger().but(more=[attribute("1.2.3.4", *[b"\x05\x00"] * 17)]).cms(CONTENT))
+    times = attribute(SIGNING_TIME, *[tlv(0x17, b"261125000000Z")] * 3500)
+    many = signed_data([forger().but(more=[times]).info(CONTENT)] * 4, certificates=[lan().certificate])
+    with soon(0.2), pytest.raises(CmsError):
+        open_signed(many)

@@ -14,8 +14,10 @@ from gateway.pki.family import ANY_FAMILY, Allowance, Family, Use
 from gateway.pki.needs import NOTHING_FOUND
 from gateway.pki.path import Revocation
 from gateway.smime.verify import judge, open_message
+from support.forger import Forger
 from support.judging import terms
-from support.letters import NOW, PLAIN, lan, signed
+from support.letters import ASCII, NOW, PLAIN, clear_entity, lan, mail, signed
+from support.stamping import stamped
 
 MINUTE = dt.timedelta(minutes=1)
 LETTER = Message.of(signed(PLAIN, lan()))
@@ -99,6 +101,17 @@ def test_here_nobody_is_judged_whose_path_is_not_known() -> None:
     assert judged_here(asked, terms=trust, paths=cache, at=NOW) == there
     assert isinstance(there.verdict, Verified)
     assert judged_here(opening(Message.of(PLAIN)), terms=trust, paths=PathCache(()), at=NOW) is not None
+
+
+def test_timestamps_are_not_read_here() -> None:
+    """Their authority is a stranger with a key to be tried, however well the signer is known."""
+    trust, cache = terms(), PathCache(())
+    for given in ((), (b"\x05\x00",)):
+        asked = opening(Message.of(mail(clear_entity(ASCII, stamped(Forger(lan()), ASCII, *given)))))
+        listening = Listening()
+        judge(asked.opened, listening.to(trust.at(NOW, NOTHING_FOUND)))
+        cache.keep(listening.heard[0], at=NOW, until=NOW + MINUTE)
+        assert (judged_here(asked, terms=trust, paths=cache, at=NOW) is None) == bool(given)
 
 
 def test_what_is_large_or_has_many_parts_is_not_opened_here() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import binascii
+import itertools
 import re
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.message import Message
 from gateway.core.octets import WINDOW, MemoryBuilder
@@ -310,6 +313,30 @@ def test_text_beside_the_parts() -> None:
 def test_decode(encoding: bytes, body: bytes, content: bytes) -> None:
     """RFC 2045 6.7 and 6.8, read as mail systems do."""
     assert decoded(b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + body) == content
+
+
+@given(
+    st.binary(max_size=40),
+    st.lists(st.integers(0, 60), max_size=8),
+    st.sampled_from([b"", b"\r\n", b"=", b"=\r\nQQ=="]),
+)
+def test_base64_is_read_alike_wherever_windows_end(octets: bytes, cuts: list[int], after: bytes) -> None:
+    """A window's border between letters, before or inside padding changes nothing; what follows padding is an error."""
+    letters = binascii.b2a_base64(octets, newline=False) + after
+    head = b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    borders = sorted({0, len(letters), *(each for each in cuts if each < len(letters))})
+    pieces = [letters[start:stop] for start, stop in itertools.pairwise(borders)]
+    message = Message.join((head, *pieces))
+    whole = Message.of(head + letters)
+    found = []
+    for each in (message, whole):
+        try:
+            found.append(decode_body(each, parse(each), limit=LIMIT))
+        except MimeError as error:
+            found.append(error.reason)
+    assert found[0] == found[1]
+    assert found[0] in (octets, "malformed_base64")
+    assert (found[0] == octets) == (not after.strip() or octets == b"" == found[0])
 
 
 @pytest.mark.parametrize("body", [b"Q", b"QQ=", b"QQ==QQ==", b"Q=Q=", b"====", b"QQ==x"])
