@@ -24,7 +24,7 @@ class Sighting:
     message_id: str
     date: str
     subject: str
-    """The three fields as text, decoded and with white space collapsed; "" where there is none."""
+    """The three as text, decoded, white space collapsed, a line for each field of the name; "" where there is none."""
     author: str | None
     """`Mailbox.key` of the author that the certificates name; None where they name another."""
     certificates: tuple[str, ...]

@@ -81,8 +81,11 @@ def _verdict(verdict: Verdict, repeat: Repeat, author: Mailbox | None) -> Verdic
 
 
 def _shown(header: Header, name: str) -> str:
-    """Return a field as text with white space collapsed; every one of them, where there are several."""
-    return " ".join(" ".join(decode_text(each.value) for each in header.all(name)).split())
+    """Return a field as text with white space collapsed; of several fields each on a line of its own.
+
+    A subject cut into two fields must not read as the whole one: readers that show one of two would show half of it.
+    """
+    return "\n".join(" ".join(decode_text(each.value).split()) for each in header.all(name))
 
 
 def _author(judgment: Judgment) -> str | None:

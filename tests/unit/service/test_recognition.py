@@ -11,6 +11,7 @@ from gateway.core.sighting import Contact, Repeat
 from gateway.core.verdict import ChainState, Judgment, Replayed, SignerMismatch, Verified, VerifiedLesser
 from gateway.mime.fields import read_header
 from gateway.service.recognition import recognized
+from gateway.spool.marks import Mark
 from support.letters import ASCII, LAN, NOW, PLAIN, binh, judged, lan, signed
 from support.rooms import Seen
 
@@ -91,7 +92,23 @@ async def test_a_second_field_is_another_message() -> None:
     """A reader may show either Subject: both are remembered."""
     twice = LETTER.replace(b"Date:", b"Subject: Gap\r\nDate:", 1)
     _, seen = await after(Repeat.NEW, letter=twice)
-    assert [each.subject for each in seen.sightings] == ["Kết quả giải quyết hồ sơ Gap"]
+    assert [each.subject for each in seen.sightings] == ["Kết quả giải quyết hồ sơ\nGap"]
+
+
+@pytest.mark.parametrize("name", ["Subject", "Date", "Message-ID"])
+async def test_a_field_cut_in_two_is_another_message(name: str) -> None:
+    """Readers that show one of two would show half of what came first, which may say the opposite."""
+    whole = (
+        LETTER.replace(b"Date:", b"X-Date:", 1).replace(b"Message-ID:", b"X-Id:", 1).replace(b"Subject:", b"X-S:", 1)
+    )
+    one, two = f"{name}: Khong dong y chi tien\r\n".encode(), f"{name}: Khong\r\n{name}: dong y chi tien\r\n".encode()
+    marks = []
+    for fields in (one, two):
+        seen = Seen(Repeat.NEW)
+        header = read_header(Message.of(b"Message-ID: <1@a.example>\r\n" * (name != "Message-ID") + fields + whole))
+        await recognized(judged(Message.of(LETTER)), header, at=NOW, sightings=seen)
+        marks += [Mark.of(each) for each in seen.sightings]
+    assert marks[1].after(marks[0]) is Repeat.OTHER
 
 
 @pytest.mark.parametrize(
