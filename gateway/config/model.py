@@ -27,7 +27,7 @@ from gateway.config.base import (
 )
 from gateway.config.inbound import TagSettings, TrustSettings, VerifySettings
 from gateway.config.keys import STATE_FILE, KeyFile, KeysRevocation
-from gateway.config.mailbox import MailboxSettings
+from gateway.config.mailbox import MailboxSettings  # noqa: TC001 - pydantic reads the annotation
 from gateway.config.memory import MemorySettings
 from gateway.config.senders import SenderSettings
 from gateway.config.wishes import WishSettings  # noqa: TC001 - the same

@@ -209,11 +209,6 @@ LESSER_WORDS: Final = {
         "The content is what its sender signed; a mailing list passed it on under another subject",
     ),
     "replay_unknown": (
-        "Chưa tra được chữ ký dùng lại",
-        "Nội dung đúng như người gửi đã ký, nhưng chưa tra được chữ ký này đã dùng cho thư khác hay chưa",
-        "The content is what its sender signed; whether the signature was on another message could not be looked up",
-    ),
-    "replay_unknown": (
         "Chưa rõ có phải thư gửi lại",
         "Nội dung đúng như người gửi đã ký, nhưng chưa kiểm tra được thư có bị gửi lại hay không",
         "The content is what its sender signed; whether it was sent before as other mail cannot be found out now",
