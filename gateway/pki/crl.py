@@ -178,6 +178,8 @@ def _read(der: bytes) -> RevocationList | None:
         extensions = tuple(parsed.extensions)
         begins, ends = parsed.last_update_utc, parsed.next_update_utc
         issuer = name_key(parsed.issuer.public_bytes())
+    except MemoryError:  # no fault of the list's: it may be the one that says "revoked"
+        raise
     except Exception:  # noqa: BLE001 - the parser raises what the list's author chooses; unreadable is absent
         return None
     if digest is not None and digest.name not in STRONG_DIGESTS:
@@ -199,6 +201,8 @@ def _kept_for(one: RevocationList, issuer: Certificate) -> _Kept | None:
             return None
         serials = frozenset(each.serial_number for each in one.parsed)
         kept = _Kept(one, key, serials, understood=not _critical_entries(one))
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - entries are parsed late, and raise what their author chose
         return None
     _CACHE.put(kept)

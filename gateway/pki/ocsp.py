@@ -82,11 +82,13 @@ def request_for(certificate: Certificate, issuer: Certificate) -> bytes:
 
 
 def read_answer(der: bytes, *, certificate: Certificate, issuer: Certificate, at: datetime) -> OcspAnswer:
-    """Return what an OCSPResponse says about a certificate at a time (aware); never raises."""
+    """Return what an OCSPResponse says about a certificate at a time (aware); raises nothing but `MemoryError`."""
     try:
         return _read(der, certificate, issuer, at)
     except _Unusable as unusable:
         return OcspAnswer(OcspStatus.UNUSABLE, str(unusable))
+    except MemoryError:  # no fault of the answer's: it may be the one that says "revoked"
+        raise
     except Exception:  # noqa: BLE001 - the parser raises what the answer's author chooses
         return OcspAnswer(OcspStatus.UNUSABLE, "malformed")
 

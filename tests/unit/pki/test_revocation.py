@@ -196,3 +196,21 @@ def test_what_must_not_be_remembered() -> None:
     assert ask(GOOD_LEAF, mode=SOFT).until is None
     assert ask(GOOD_LEAF, GOOD_SUB, mode=SOFT).until == NOW + DAY
     assert ask(ocsp_answer(LEAF, issuer=SUB, status=REVOKED), mode=SOFT).until is None
+
+
+@pytest.mark.parametrize("parser", ["crl", "ocsp"])
+def test_what_memory_does_not_suffice_for_is_not_absent(parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes a message large enough must not make the one thing fall out that says "revoked"."""
+    named = (TOP.revocation_list(), SUB.revocation_list(LEAF))
+    bad = ocsp_answer(LEAF, issuer=SUB, status=REVOKED)
+    library, name = (x509, "load_der_x509_crl") if parser == "crl" else (ocsp, "load_der_ocsp_response")
+    known = getattr(library, name)
+
+    def poor(octets: bytes) -> object:
+        if octets in {named[1], bad}:
+            raise MemoryError
+        return known(octets)
+
+    monkeypatch.setattr(library, name, poor)
+    found = ask(GOOD_SUB, GOOD_LEAF, crls=named) if parser == "crl" else ask(GOOD_SUB, GOOD_LEAF, bad)
+    assert (found.state, found.reason) == (INDETERMINATE, "path_fault")
