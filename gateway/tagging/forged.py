@@ -16,7 +16,7 @@ from gateway.mime.fields import read_header
 from gateway.mime.words import encode_text, fold
 from gateway.tagging.names import ARC_RESULTS_KEY, ODD_LINE_END, OUR_PREFIX, RESULTS_KEY, SENDER_KEY, is_ours
 from gateway.tagging.reading import seen
-from gateway.tagging.results import claims_any
+from gateway.tagging.results import claims_any, judges_signatures
 from gateway.tagging.subjects import cleaned
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def strip(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> 
 def stripped(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> Stripped:
     """Take out everything that passes for a mark of ours; raises `MimeError` over a limit.
 
-    Removed are our own fields, results in our name or in nobody's, tags of ours in subjects (only then is a subject
-    written anew), and continuation lines above the first field, which would continue a field of ours. `others` are
-    names of servers that this message cannot have passed: results that bear them go as well.
+    Removed are our own fields, results in our name or in nobody's, those of S/MIME in anybody's, tags of ours in
+    subjects (only then is a subject written anew), and continuation lines above the first field, which would continue
+    a field of ours. `others` are names of servers that this message cannot have passed: results that bear them go as
+    well.
     """
     header = read_header(message)
     section = message.read(0, header.stop)
@@ -89,7 +90,7 @@ def _in_fields(
         if is_ours(field.key):
             cuts.append((field.start, field.stop))
             removed["our_field"] += 1
-        elif field.key in (RESULTS_KEY, ARC_RESULTS_KEY) and claims_any(field.key, field.value, names):
+        elif field.key in (RESULTS_KEY, ARC_RESULTS_KEY) and _misleads(field.key, field.value, names):
             cuts.append((field.start, field.stop))
             removed["results"] += 1
         elif field.key == "subject":
@@ -139,8 +140,16 @@ def _passes_for_ours(line: bytes, names: Sequence[str]) -> bool:
         return True
     results = next((each for each in (RESULTS_KEY, ARC_RESULTS_KEY) if name == seen(each)), None)
     if results is not None:
-        return claims_any(results, value, names)
+        return _misleads(results, value, names)
     return name == "subject" and cleaned(value) is not None
+
+
+def _misleads(key: str, value: bytes, names: Sequence[str]) -> bool:
+    """Return True for results in our name, in nobody's, and of S/MIME in whoever's: only we judge signatures here.
+
+    Those of an ARC set of somebody else stay: its seal covers them, and no client shows them.
+    """
+    return claims_any(key, value, names) or (key == RESULTS_KEY and judges_signatures(value))
 
 
 def _removals(section: bytes, cuts: Sequence[tuple[int, int]], rewritten: Sequence[Edit]) -> Iterator[Edit]:

@@ -33,6 +33,7 @@ _MOST_SIGNERS: Final = 4
 _MAX_ISSUER: Final = 400
 """Octets of an issuer's name as it is written; a longer one is left out, because half a name is another name."""
 _RDN: Final = re.compile(r"(?:[^\\,]|\\.)+")
+_SMIME: Final = re.compile(rb"smime[ \t]*(?:/[ \t]*[0-9]*[ \t]*)?(?:\([^()]*\)[ \t]*)*=", re.IGNORECASE)
 _MAX_FOREIGN: Final = 8192
 """Octets of a field of the server in front; a longer one says nothing."""
 _STRING: Final = rb'"(?:[^"\\\x00\r\n]|\\[^\x00\r\n])*"'
@@ -192,6 +193,11 @@ def claims_any(key: str, value: bytes, names: Sequence[str]) -> bool:
             return True
         value = value[position + 1 :]
     return any(claims_ours(value, each) for each in names)
+
+
+def judges_signatures(value: bytes) -> bool:
+    """Return True if a field tells a result of S/MIME, to a careless reader at least (RFC 7281)."""
+    return _SMIME.search(value) is not None
 
 
 def results_field(verdict: Verdict, header: Header, ours: str) -> bytes:

@@ -166,6 +166,16 @@ def test_results_in_our_name_go(value: bytes) -> None:
     assert stripped("\u0410uthentic\u0430tion-Results: ".encode() + value + b"\r\n") == b""
 
 
+@pytest.mark.parametrize(
+    "result", [b"smime=pass", b"SMIME = pass", b"spf=pass; smime/1=pass", b"smime (x) =fail", b'x="; smime=pass"']
+)
+def test_results_of_signatures_go_whoever_wrote_them(result: bytes) -> None:
+    """No other server judges signatures for these recipients, and clients do not ask whose results they show."""
+    assert stripped(b"Authentication-Results: mx.other.example; " + result + b"\r\n") == b""
+    arc = b"ARC-Authentication-Results: i=1; mx.other.example; " + result + b"\r\n"
+    assert stripped(arc) == arc
+
+
 @pytest.mark.parametrize("value", [b"", b"1", b"i=1", b"mx.other.example; none", b"i=x; mx.other.example; none"])
 def test_arc_results_without_a_number_go(value: bytes) -> None:
     """Results of an ARC set that cannot be read may be read as ours by somebody (RFC 8617 4.1.1)."""
@@ -205,7 +215,8 @@ def test_what_was_removed_is_counted() -> None:
         b"mx.mail.songlam.example; none",
         b"other.example (mail.songlam.example); none",
         b"(a (nested) comment \\) here) other.example (b (c)) ; none",
-        b'other.example 1; none; x="; mail.songlam.example; smime=pass"',
+        b'other.example 1; none; x="; mail.songlam.example; spf=pass"',
+        b"smime.example; dkim=pass header.d=smime.example",
         b"\r\n other.example;\r\n dkim=pass",
     ],
 )
