@@ -17,7 +17,7 @@ from gateway.mailbox.keywords import GREEN, IMPERSONATION, UNKNOWN, keywords_of
 from gateway.mime.fields import read_header
 from gateway.tagging.forged import stripped
 from gateway.tagging.names import VERDICT_FIELD
-from gateway.tagging.seal import SealState, check
+from gateway.tagging.seal import MARKED_LIMITS, SealState, check
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -97,7 +97,7 @@ def sealed_verdict(message: Message) -> tuple[str, frozenset[str]]:
 
     Only for messages whose seal is good: anybody can write such a field.
     """
-    fields = read_header(message).all(VERDICT_FIELD)
+    fields = read_header(message, limits=MARKED_LIMITS).all(VERDICT_FIELD)
     match = _VERDICT.match(fields[0].value) if len(fields) == 1 else None
     if match is None:
         return "", frozenset()

@@ -46,7 +46,7 @@ _SEALED: Final = frozenset(
     }
 )
 """To and Cc are not among them: mail systems complete and rewrite these, and no reader judges a sender by them."""
-_LIMITS: Final = Limits(header_octets=2 * DEFAULT_LIMITS.header_octets, fields=2 * DEFAULT_LIMITS.fields)
+MARKED_LIMITS: Final = Limits(header_octets=2 * DEFAULT_LIMITS.header_octets, fields=2 * DEFAULT_LIMITS.fields)
 """Room for our marks, and for what mail stores add, on top of the largest header that is let in."""
 _VALUE: Final = re.compile(
     r"v=1; *k=(?P<key>[A-Za-z0-9_.-]{1,64}); *d=(?P<id>[A-Za-z0-9.-]{1,255}); *t=(?P<time>[0-9T:+-]{25});"
@@ -105,7 +105,7 @@ def sealed(message: Message, sealing: Sealing) -> Message:
 
     Raises `MimeError` over a limit, `ValueError` without a recipient or where a seal stands already.
     """
-    header = read_header(message, limits=_LIMITS)
+    header = read_header(message, limits=MARKED_LIMITS)
     if not sealing.recipients or header.all(SEAL_FIELD):
         raise ValueError("a seal is for somebody, and only one")
     name, secret = sealing.keys.keys[0]
@@ -123,7 +123,7 @@ def check(message: Message, recipient: Mailbox, keys: SealKeys) -> SealState:
 
     What a mail store and the servers before it add above is no matter, except where it could pass for a mark of ours.
     """
-    header = read_header(message, limits=_LIMITS)
+    header = read_header(message, limits=MARKED_LIMITS)
     seals = header.all(SEAL_FIELD)
     if not seals:
         return SealState.ABSENT

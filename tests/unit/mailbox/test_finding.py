@@ -19,6 +19,7 @@ from gateway.core.verdict import (
 )
 from gateway.mailbox.finding import Finder, sealed_verdict
 from gateway.mailbox.keywords import IMPERSONATION, INVALID, VERIFIED
+from gateway.mime.fields import DEFAULT_LIMITS, read_header
 from gateway.tagging.seal import Sealing, SealKeys, sealed
 from support.letters import LAN, NOW, PLAIN, judged, lan, signed
 
@@ -85,6 +86,12 @@ async def test_what_a_mail_store_adds_does_not_matter() -> None:
     """Fields above ours leave the seal good."""
     above = b"Return-Path: <a@b.example>\r\nDelivered-To: <nhan@tinh.example>\r\nReceived: from x by y\r\n"
     assert await found(above + seal(VERDICT + PLAIN, ME), Judging(Unsigned("unsigned"))) == ({VERIFIED}, "seal")
+
+
+async def test_a_header_at_its_limits_leaves_room_for_our_marks() -> None:
+    """What was let in with as many fields as may be is believed, and no fault, with our own on top."""
+    filled = b"X-A: b\r\n" * (DEFAULT_LIMITS.fields - len(read_header(Message.of(PLAIN)).fields))
+    assert await found(seal(VERDICT + filled + PLAIN, ME), Judging(Unsigned("unsigned"))) == ({VERIFIED}, "seal")
 
 
 @pytest.mark.parametrize(
