@@ -24,8 +24,8 @@ from gateway.judging.passing import ANSWER, receive, unparcel
 from gateway.judging.paths import Listening
 from gateway.judging.terms import Terms, unpacked
 from gateway.judging.values import plain
-from gateway.pki.needs import Needs, joined
-from gateway.smime.verify import judge, open_message, stamp_needs_of, unreadable
+from gateway.pki.needs import Needs
+from gateway.smime.verify import judge, needs_of, open_message, stamp_needs_of, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def answer(terms: Terms, asked: dict[str, Any], octets: bytes, files: tuple[int,
     try:
         opened = open_message(message)
         judgment = judge(opened, trust)
-        needs = joined((listening.needs, stamp_needs_of(opened, trust)))
+        needs = needs_of(opened, trust) if listening.open else stamp_needs_of(opened, trust)
     except MemoryError:
         raise
     except InputError as error:  # condition 1

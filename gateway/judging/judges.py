@@ -16,7 +16,7 @@ import structlog
 
 from gateway.core.errors import InputError
 from gateway.core.octets import WINDOW
-from gateway.core.verdict import Broken, Indeterminate, SignatureState
+from gateway.core.verdict import Broken, Indeterminate
 from gateway.judging.asked import heard_in, needs_in, request, seconds_in
 from gateway.judging.crew import Crew
 from gateway.judging.here import COSTLY, judged_here, may_be_opened, opening
@@ -27,7 +27,7 @@ from gateway.judging.terms import packed, version
 from gateway.judging.turns import BusyError, Turns
 from gateway.judging.values import judgment_of
 from gateway.judging.worker import JudgeError
-from gateway.pki.needs import NOTHING_FOUND, Evidence
+from gateway.pki.needs import NOTHING_FOUND, Evidence, Needs
 from gateway.smime.verify import unreadable
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from gateway.judging.passing import Parcel
     from gateway.judging.paths import Heard, Key
     from gateway.judging.terms import Terms
-    from gateway.pki.needs import Needs
     from gateway.ports import RevocationData
 
 SLOW: Final = 0.5
@@ -126,12 +125,13 @@ class Judges:
 
     async def _judged_there(self, sent: Parcel, keys: frozenset[Key], at: dt.datetime, source: str) -> Judgment:
         """Ask a process; then, where that could change anything, with what was fetched."""
-        paths, evidence = self._paths, NOTHING_FOUND
+        paths, evidence, asked = self._paths, NOTHING_FOUND, Needs()
         said = await self._ask(sent, evidence, at, source)
         for _ in range(_MOST_ROUNDS):
-            if not said.needs or said.judgment.signature is not SignatureState.VALID:
-                break  # nobody makes us fetch for what nobody signed
-            found = await self._data.gather(said.needs)
+            new = _without(said.needs, asked)
+            if not new:  # nobody waits a second time for what did not come
+                break
+            found, asked = await self._data.gather(new), said.needs
             if not (found.certificates or found.crls or found.ocsps):
                 break
             evidence = _joined(evidence, found)
@@ -156,6 +156,13 @@ class Judges:
         if seconds > SLOW:
             self._turns.suspect(source)
         return said
+
+
+def _without(needs: Needs, asked: Needs) -> Needs:
+    return Needs(
+        tuple(each for each in needs.issuers if each not in asked.issuers),
+        tuple(each for each in needs.statuses if each not in asked.statuses),
+    )
 
 
 def _joined(one: Evidence, other: Evidence) -> Evidence:

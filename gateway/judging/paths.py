@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.verdict import ChainState
 from gateway.pki.family import ANY_FAMILY, Family
-from gateway.pki.needs import Needs, joined, needs_of
 from gateway.pki.path import PathAnswer, Revocation
 from gateway.smime.verify import path_answer
 
@@ -61,43 +60,27 @@ class Heard:
 
 
 class Listening:
-    """Notes the answers to condition 12 as they are given, and what could change them."""
+    """Notes the answers to condition 12 as they are given, and whether more data could change one."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self.heard: list[Heard] = []
-        self._needs: list[Needs] = []
-
-    @property
-    def needs(self) -> Needs:
-        """What would have to be fetched to settle what is open."""
-        return joined(self._needs)
+        self.open = False
 
     def to(self, trust: Trust) -> Trust:
         """Return the same trust, listened to."""
 
         def path_of(leaf: Certificate, data: SignedData) -> PathAnswer:
             answer = path_answer(leaf, data, trust)
+            # a signer who was revoked since sends a list from before, still in date
             if answer.state is not ChainState.VALID or trust.revocation is Revocation.SOFT or data.crls:
-                self._needs.append(_needs_of(leaf, data, trust))
+                self.open = True
             key = Key.of(leaf, data)
             if key is not None and answer.state is ChainState.VALID and answer.until is not None:
                 self.heard.append(Heard(key.leaf, key.bag, answer.family.name, answer.until, answer.notes))
             return answer
 
         return replace(trust, path_of=path_of)
-
-
-def _needs_of(leaf: Certificate, data: SignedData, trust: Trust) -> Needs:
-    return needs_of(
-        leaf,
-        trust=trust.anchors,
-        untrusted=(*data.certificates, *trust.untrusted),
-        crls=trust.crls,  # a signer who was revoked since sends a list from before, still in date
-        ocsps=trust.ocsps,
-        at=trust.at,
-        revocation=trust.revocation,
-    )
 
 
 @dataclass(frozen=True, slots=True)

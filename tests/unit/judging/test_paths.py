@@ -79,15 +79,16 @@ def test_it_is_bounded() -> None:
 
 
 def test_only_what_holds_is_heard() -> None:
-    """VALID with an end; what is open says what would settle it, and nothing to remember."""
+    """VALID with an end; what is open could be settled by more data, and is nothing to remember."""
     known = Listening()
     judge(open_message(LETTER), known.to(terms().at(NOW, NOTHING_FOUND)))
     (one,) = known.heard
     assert one.leaf in one.bag
-    assert not known.needs
+    assert not known.open
     unknown = Listening()
     judge(open_message(LETTER), unknown.to(terms(lists=False).at(NOW, NOTHING_FOUND)))
     assert not unknown.heard
+    assert unknown.open
 
 
 def test_here_nobody_is_judged_whose_path_is_not_known() -> None:
@@ -122,8 +123,8 @@ def test_what_is_large_or_has_many_parts_is_not_opened_here() -> None:
 
 
 def test_soft_asks_for_data_even_if_a_path_holds() -> None:
-    """Otherwise nobody would ever hear of a revocation; these certificates name no place, so nothing is needed."""
+    """Otherwise nobody would ever hear of a revocation."""
     listening = Listening()
     found = judge(open_message(LETTER), listening.to(terms(Revocation.SOFT, lists=False).at(NOW, NOTHING_FOUND)))
     assert found.chain is ChainState.VALID
-    assert not listening.needs
+    assert listening.open
