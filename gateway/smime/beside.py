@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _MOST_MARKUP: Final = 8
 """Unsigned HTML parts that are looked into."""
 _MARKUP_OCTETS: Final = 256 * 1024
-_WRAPS: Final = frozenset({"message/rfc822", "message/global", "message/news"})
+WRAPS: Final = frozenset({"message/rfc822", "message/global", "message/news"})
+"""Types whose body is a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def why_unsigned(top: Entity) -> str:
     """Return the reason for a message in which no signature is shown as part of it."""
     if not any(_is_signature(each) for each in walk(top)):
         return "no_signature"
-    inside = any(_is_signature(each) for wrapped in walk(top) if wrapped.media_type in _WRAPS for each in walk(wrapped))
+    inside = any(_is_signature(each) for wrapped in walk(top) if wrapped.media_type in WRAPS for each in walk(wrapped))
     return "signed_message_inside" if inside else "signed_inside_attachment"
 
 

@@ -26,6 +26,8 @@ _FIRST_LINES: Final = 10
 _CMS_OIDS: Final = {
     bytes.fromhex("06092a864886f70d010702"): "signed-data",
     bytes.fromhex("06092a864886f70d010703"): "enveloped-data",
+    bytes.fromhex("06092a864886f70d010704"): "enveloped-data",  # signedAndEnvelopedData (RFC 2315)
+    bytes.fromhex("06092a864886f70d010706"): "enveloped-data",  # encryptedData: no smime-type of its own
     bytes.fromhex("060b2a864886f70d0109100117"): "authenveloped-data",
     bytes.fromhex("060b2a864886f70d0109100109"): "compressed-data",
 }

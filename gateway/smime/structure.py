@@ -17,7 +17,7 @@ from gateway.mime.fields import MimeError
 from gateway.mime.parameters import read_parameters
 from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
-from gateway.smime.beside import attached, places, why_partial, why_unsigned
+from gateway.smime.beside import WRAPS, attached, places, why_partial, why_unsigned
 from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of, walk
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ _ENCRYPTED_FORMS: Final = {
 }
 
 
+_ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
 _SEALED_FORMS: Final = frozenset(_ENCRYPTED_FORMS) | {Form.COMPRESSED}
 
 
@@ -251,7 +252,10 @@ def _layers(message: Message, entity: Entity, findings: list[Finding]) -> tuple[
             findings.append(Finding(1, Unreadable, "bare_line_end"))
         if any(each.media_type in {"message/external-body", "message/partial"} for each in walk(entity)):
             findings.append(Finding(5, Partial, "content_elsewhere"))  # condition 5
-        if any(form_of(message, each) in _SEALED_FORMS for each in _shown(entity)):  # condition 6
+        shown = tuple(_shown(entity))
+        if any(each.media_type in WRAPS and not each.children for each in shown):  # condition 1: encoded once more
+            findings.append(Finding(1, Unreadable, "ambiguous_structure"))
+        if any(form_of(message, each) in _SEALED_FORMS for each in shown):  # condition 6
             findings.append(Finding(6, Encrypted, "encrypted_inside"))
             return tuple(layers), nested
         inner = _next_layer(message, entity, form_of(message, entity))
@@ -264,13 +268,23 @@ def _layers(message: Message, entity: Entity, findings: list[Finding]) -> tuple[
 
 
 def _shown(entity: Entity) -> Iterator[Entity]:
-    """Yield the entity and what readers show as parts of it: neither attachments nor messages inside."""
+    """Yield the entity and what readers show as parts of it: no attachment and no message that stands beside others.
+
+    What stands alone is shown as if it were the whole (RFC 8551 3.1), whatever it says of being attached or forwarded.
+    """
     waiting = [entity]
     while waiting:
         current = waiting.pop()
         yield current
+        alone = len(current.children) == 1 or current.media_type in _ONE_IS_SHOWN
         if current.media_type.startswith("multipart/"):
-            waiting.extend(child for child in reversed(current.children) if not attached(child))
+            waiting.extend(
+                child
+                for child in reversed(current.children)
+                if alone or not (attached(child) or child.media_type in WRAPS)
+            )
+        elif current.media_type in WRAPS:
+            waiting.extend(current.children)
 
 
 def _next_layer(message: Message, entity: Entity, form: Form) -> tuple[Message, Entity, Nested] | None:

@@ -32,9 +32,11 @@ from support.forger import (
 )
 from support.letters import (
     ASCII,
+    HEAD,
     LAN,
     NOW,
     authority,
+    base64_lines,
     clear,
     clear_entity,
     detached,
@@ -292,11 +294,23 @@ def test_signed_part_lent_to_unsigned_words(idea: str) -> None:
         multipart("mixed", PART, SEALED, boundary="in"),
         multipart("mixed", PART, multipart("alternative", PART, SEALED, boundary="in2"), boundary="in"),
         multipart("encrypted", PART, PART, boundary="in", parameters='; protocol="application/pgp-encrypted"'),
+        multipart("mixed", b"Content-Disposition: attachment\r\n" + SEALED, boundary="in"),
+        multipart("mixed", b"Content-Type: message/rfc822\r\n\r\n" + mail(SEALED), boundary="in"),
+        b"Content-Type: message/rfc822; forwarded=yes\r\n\r\n" + mail(SEALED),
+        opaque_entity(bytes.fromhex("308006092a864886f70d010706") + bytes(60), smime_type="signed-data"),
     ],
 )
 def test_ciphertext_of_somebody_else_is_not_signed_by_its_bearer(entity: bytes) -> None:
     """Who signs a ciphertext need not know what is in it: readers would show its content under the signer's tag."""
     assert verdict(clear(entity, lan())) == "encrypted"
+
+
+def test_a_letter_encoded_once_more_is_not_looked_through() -> None:
+    """A reader that decodes it shows another author, or a ciphertext: what we cannot see into must not be the whole."""
+    encoded = b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    letter = encoded + base64_lines(mail(EVIL, head=HEAD.replace(LAN.encode(), THIEF.encode())))
+    assert verdict(clear(letter, lan())) == "unreadable"
+    assert verdict(clear(multipart("mixed", PART, letter, boundary="in"), lan())) == "verified"
 
 
 def test_attached_ciphertext_is_an_attachment() -> None:
