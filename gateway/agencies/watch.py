@@ -25,7 +25,7 @@ _LEAST_INITIALS: Final = 3
 """Letters of an abbreviation at least."""
 _LEAST_WORDS: Final = 3
 """Words of a name whose initials are used for it."""
-_PUBLIC: Final = frozenset(
+PUBLIC: Final = frozenset(
     {
         "gmail.com", "googlemail.com", "yahoo.com", "yahoo.com.vn", "ymail.com", "outlook.com", "outlook.com.vn",
         "hotmail.com", "live.com", "msn.com", "icloud.com", "me.com", "aol.com", "proton.me", "protonmail.com",
@@ -135,7 +135,7 @@ class _Index:
 
     def agency(self, claims: Claims) -> None:
         agency = claims.agency
-        bearer = Bearer(agency.name, agency.id, tuple(sorted(claims.mail_domains - _PUBLIC)))
+        bearer = Bearer(agency.name, agency.id, tuple(sorted(claims.mail_domains - PUBLIC)))
         for name in (agency.name, *agency.former, *agency.short):
             self.name(name, bearer)
         if agency.kind in _PROVINCIAL:
@@ -184,7 +184,7 @@ def _places(roll: Roll) -> frozenset[tuple[str, ...]]:
 
 def _true_domains(roll: Roll) -> Iterator[str]:
     for claims in roll.claims:
-        yield from claims.mail_domains - _PUBLIC
+        yield from claims.mail_domains - PUBLIC
     for succession in roll.successions:
         yield from (succession.old, succession.new)
     for protected in roll.protected:

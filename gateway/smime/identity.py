@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from gateway.agencies.watch import PUBLIC
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.verdict import (
     ChainState,
@@ -126,8 +127,9 @@ def _may_stand_in(sender: Mailbox, author: Mailbox, registry: Registry) -> bool:
     """Return True for a delegate of the author's own domain, or of an agency that the registry knows.
 
     Anybody can write a Sender field: without this any certificate that is trusted at all would stand in for anybody.
+    Where anybody can have a mailbox, its owners are no colleagues.
     """
-    if domain_key(sender.domain) == domain_key(author.domain):
+    if domain_key(sender.domain) == domain_key(author.domain) and domain_key(author.domain) not in PUBLIC:
         return True
     return registry.agency_of_mailbox(sender) is not None and registry.agency_of_mailbox(author) is not None
 
