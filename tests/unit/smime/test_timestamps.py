@@ -236,6 +236,9 @@ def test_timestamp_never_changes_a_verdict_but_expired() -> None:
     """Where the certificate is in date a token is a note; where the signature is broken nobody looks at it."""
     found = with_tokens(good(), at=NOW)
     assert_good(found)
+    older = with_tokens(stamp_over(STAMPER, value(), NOW - 31 * DAY), at=NOW)  # than the signer's certificate
+    assert (row_of(older.verdict).name, older.noted("timestamp_unusable")) == ("verified", True)
+    assert older.verdict.signers[0].timestamped_at is None
     assert with_tokens(changed()["garbage"], at=NOW).noted("timestamp_unusable")
     assert row_of(with_tokens(changed()["garbage"], at=NOW).verdict).name == "verified"
     message = mail(clear_entity(PART, stamped(forger(), PART, good()))).replace(b"5 trieu", b"9 trieu")
