@@ -30,17 +30,19 @@ if TYPE_CHECKING:
     from gateway.ports import Sightings
 
 _CONTACTS: Final = {Contact.FIRST: "first_contact", Contact.CHANGED: "changed_key"}
+_PATH: Final = 12
+_UNSETTLED: Final = frozenset({"no_revocation_data", "stale_revocation_data"})
+"""Reasons of a path that leads to an anchor, and holds but for what nobody could say of its revocation."""
 _REPEATS: Final = {Repeat.SAME: "seen_before", Repeat.LIST_COPY: "list_copy"}
 
 
 async def recognized(judgment: Judgment, header: Header, *, at: datetime, sightings: Sightings) -> Judgment:
-    """Return the judgment with what the memory says; only good signatures with a good path are remembered.
+    """Return the judgment with what the memory says; only good signatures on a path to an anchor are remembered.
 
-    `at` is the aware time of receipt. Nobody can fill the memory without a certificate that we trust.
+    `at` is the aware time of receipt. Nobody can fill the memory without a certificate by somebody we trust.
     """
-    good = judgment.signature is SignatureState.VALID and judgment.chain is ChainState.VALID
     signatures = tuple(each.signature_digest for each in judgment.verdict.signers if each.signature_digest)
-    if not good or not signatures:
+    if not _leads_to_anchors(judgment) or not signatures:
         return judgment
     found = await sightings.see(
         Sighting(
@@ -60,6 +62,17 @@ async def recognized(judgment: Judgment, header: Header, *, at: datetime, sighti
         verdict=_verdict(judgment.verdict, found.repeat, judgment.author),
         notes=notes,
     )
+
+
+def _leads_to_anchors(judgment: Judgment) -> bool:
+    """Return whether every signature is good, and its path holds as far as can be known now.
+
+    What came while revocation data were missing is remembered as well: it could be shown again once they are back.
+    """
+    if judgment.signature is not SignatureState.VALID or judgment.chain is ChainState.INVALID:
+        return False
+    lacking = {each.reason for each in judgment.broken if each.condition == _PATH}
+    return judgment.chain is ChainState.VALID or (bool(lacking) and lacking <= _UNSETTLED)
 
 
 def _verdict(verdict: Verdict, repeat: Repeat, author: Mailbox | None) -> Verdict:
@@ -91,7 +104,7 @@ def _shown(header: Header, name: str) -> str:
 def _author(judgment: Judgment) -> str | None:
     """Return the author's key where each signer's certificate names that mailbox."""
     author = judgment.author
-    if author is None:
+    if author is None or judgment.chain is not ChainState.VALID:
         return None
     named = (any(_key(each) == author.key for each in signer.addresses) for signer in judgment.verdict.signers)
     return author.key if all(named) else None

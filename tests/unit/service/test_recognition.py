@@ -8,8 +8,9 @@ import pytest
 
 from gateway.core.message import Message
 from gateway.core.sighting import Contact, Repeat
-from gateway.core.verdict import ChainState, Judgment, Replayed, SignerMismatch, Verified, VerifiedLesser
+from gateway.core.verdict import Broken, ChainState, Judgment, Replayed, SignerMismatch, Verified, VerifiedLesser
 from gateway.mime.fields import read_header
+from gateway.pki.path import Revocation
 from gateway.service.recognition import recognized
 from gateway.spool.marks import Mark
 from support.letters import ASCII, LAN, NOW, PLAIN, binh, judged, lan, signed
@@ -74,6 +75,20 @@ async def test_only_good_signatures_under_our_trust_are_remembered() -> None:
     unknown = replace(judged(message), chain=ChainState.INDETERMINATE)
     await recognized(unknown, read_header(message), at=NOW, sightings=seen)
     assert not seen.sightings
+
+
+async def test_what_only_lacks_revocation_data_is_remembered() -> None:
+    """Else whoever keeps us from an authority's servers for a while could show what came then again, and in green."""
+    unsettled = judged(Message.of(LETTER), revocation=Revocation.HARD)
+    assert (unsettled.chain, unsettled.verdict.reason) == (ChainState.INDETERMINATE, "no_revocation_data")
+    seen = Seen(Repeat.OTHER)
+    found = await recognized(unsettled, read_header(Message.of(LETTER)), at=NOW, sightings=seen)
+    assert found.verdict == unsettled.verdict
+    (sighting,) = seen.sightings
+    assert sighting.author is None  # a contact is whom a good path names
+    unknown = replace(unsettled, broken=(Broken(12, "no_path"),))
+    await recognized(unknown, read_header(Message.of(LETTER)), at=NOW, sightings=seen)
+    assert len(seen.sightings) == 1
 
 
 async def test_what_is_remembered() -> None:
