@@ -66,6 +66,8 @@ AGENCIES: Final[dict[str, Any]] = {
 GREEN: Final = frozenset({"verdict", "results", "sender", "words", "seal"})
 """Every mark by which a reader, or a program, knows a verified message."""
 VERDICT: Final = "X-Gateway-Verdict"
+_THEIRS: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
+"""Fields with names that people give themselves: never changed, and noted where they imitate a tag."""
 _numbers: Final = itertools.count(1)
 
 
@@ -204,7 +206,9 @@ class Delivered:
             found.add("results")
         if self.all("x-verified-sender"):
             found.add("sender")
-        if any("daxacthuc" in _eye(value) for _, value in self.fields):
+        if any("daxacthuc" in _eye(value) for key, value in self.fields if key not in {"subject", *_THEIRS}):
+            found.add("words")
+        if any(_is_tag(value) for value in self.all("subject")):
             found.add("words")
         if verified and check(Message.of(self.octets), self.recipient, KEYS) is SealState.GOOD:
             found.add("seal")
@@ -222,6 +226,13 @@ def _eye(text: str) -> str:
     """Return letters and digits only, in lower case, without accents: as one reads in a hurry."""
     plain = unicodedata.normalize("NFKD", text.casefold()).replace("đ", "d")
     return "".join(each for each in plain if each.isalnum())
+
+
+def _is_tag(subject: str) -> bool:
+    """Return True if a subject begins with the words or has them in brackets; in a sentence they are a sender's own."""
+    return _eye(subject).startswith("daxacthuc") or any(
+        "daxacthuc" in _eye(each) for each in re.findall(r"\[[^\]]*", subject)
+    )
 
 
 @dataclass
