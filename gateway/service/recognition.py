@@ -13,6 +13,7 @@ from gateway.core.address import Mailbox
 from gateway.core.sighting import Contact, Repeat, Sighting
 from gateway.core.verdict import (
     ChainState,
+    Indeterminate,
     Note,
     Replayed,
     SignatureState,
@@ -76,20 +77,25 @@ def _leads_to_anchors(judgment: Judgment) -> bool:
 
 
 def _verdict(verdict: Verdict, repeat: Repeat, author: Mailbox | None) -> Verdict:
-    """Return what a repeat makes of a verdict; those that are bad for graver reasons stay."""
+    """Return what a repeat makes of a verdict; those that are bad for graver reasons stay.
+
+    A lesser state excuses one thing. That a list's prefix also changes a protected subject is no second one.
+    """
     if not isinstance(verdict, Verified | VerifiedLesser):
         return verdict
     match repeat:
         case Repeat.NEW | Repeat.SAME:
             return verdict
-        case Repeat.OTHER:
-            return Replayed("replayed", verdict.signers)
         case Repeat.LIST_COPY if isinstance(verdict, Verified):
             return VerifiedLesser("list_copy", verdict.signers, author)
+        case Repeat.LIST_COPY if verdict.reason == "headers_changed":
+            return verdict
+        case Repeat.OTHER | Repeat.LIST_COPY:
+            return Replayed("replayed", verdict.signers)
         case Repeat.UNKNOWN if isinstance(verdict, Verified):
             return VerifiedLesser("replay_unknown", verdict.signers, author)
-        case Repeat.LIST_COPY | Repeat.UNKNOWN:
-            return verdict
+        case Repeat.UNKNOWN:
+            return Indeterminate("replay_unknown", verdict.signers)
     assert_never(repeat)
 
 

@@ -8,7 +8,17 @@ import pytest
 
 from gateway.core.message import Message
 from gateway.core.sighting import Contact, Repeat
-from gateway.core.verdict import Broken, ChainState, Judgment, Replayed, SignerMismatch, Verified, VerifiedLesser
+from gateway.core.verdict import (
+    LESSER,
+    Broken,
+    ChainState,
+    Indeterminate,
+    Judgment,
+    Replayed,
+    SignerMismatch,
+    Verified,
+    VerifiedLesser,
+)
 from gateway.mime.fields import read_header
 from gateway.pki.path import Revocation
 from gateway.service.recognition import recognized
@@ -63,6 +73,24 @@ async def test_lesser_states_become_replays_too() -> None:
     lesser = replace(good, verdict=VerifiedLesser("same_agency", good.verdict.signers, good.author))
     found = await recognized(lesser, read_header(message), at=NOW, sightings=Seen(Repeat.OTHER))
     assert isinstance(found.verdict, Replayed)
+
+
+@pytest.mark.parametrize("reason", LESSER)
+async def test_one_thing_is_excused_and_no_second_one(reason: str) -> None:
+    """A list's prefix beside another excuse is a replay, what could not be looked up beside it is not known.
+
+    A list that changes a protected subject is one thing, told by its graver name.
+    """
+    message = Message.of(LETTER)
+    good = judged(message)
+    lesser = replace(good, verdict=VerifiedLesser(reason, good.verdict.signers, good.author))
+    header = read_header(message)
+    copied = await recognized(lesser, header, at=NOW, sightings=Seen(Repeat.LIST_COPY))
+    assert copied.verdict == (
+        lesser.verdict if reason == "headers_changed" else Replayed("replayed", good.verdict.signers)
+    )
+    unknown = await recognized(lesser, header, at=NOW, sightings=Seen(Repeat.UNKNOWN))
+    assert unknown.verdict == Indeterminate("replay_unknown", good.verdict.signers)
 
 
 async def test_only_good_signatures_under_our_trust_are_remembered() -> None:
