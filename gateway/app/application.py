@@ -43,6 +43,7 @@ from gateway.spool.store import SqliteSpool
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from gateway.app.presence import Present
     from gateway.config.model import Listener, Settings
     from gateway.ports import Recorder
     from gateway.smtp.auth.table import LoginTable
@@ -85,10 +86,17 @@ class SystemClock:
 class Application:
     """One gateway: `start` it inside a loop, `reload` it, `stop` it; or `close` it without having started."""
 
-    def __init__(self, settings: Settings, *, read_again: Callable[[], Settings] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        read_again: Callable[[], Settings] | None = None,
+        present: Present | None = None,
+    ) -> None:
         """Build every room; raises `SetupError` with all mistakes. Nothing listens before `start`.
 
-        `read_again` returns the settings as the file has them now, for `reload`.
+        `read_again` returns the settings as the file has them now, for `reload`. `present` is how others find us: by
+        files in the spool's directory where it is not given.
         """
         clock, recorder = SystemClock(), LogRecorder()
         self._log = structlog.get_logger("gateway.app")
@@ -134,7 +142,8 @@ class Application:
         )
         self._again = self._taking_on(recorder)
         self._sizes = {each.name: self._announced(each) for each in settings.listeners}
-        self._presence, self._loads = Presence(settings.spool.directory), 0
+        self._presence: Present = present or Presence(settings.spool.directory)
+        self._loads = 0
         self._reloading = asyncio.Lock()
         self._servers: list[Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -198,6 +207,7 @@ class Application:
                     max_message_size=self._sizes[listener.name],
                     clock=self._clock,
                     new_trace_id=new_token,
+                    shared=self._settings.workers > 1,
                 )
             )
             self._log.info("listening", listener=listener.name, address=listener.address, kind=listener.kind.value)

@@ -16,7 +16,7 @@ import struct
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 _PID: Final = "gateway.pid"
 _STATE: Final = "gateway.state"
@@ -37,6 +37,34 @@ class State:
     """Time of the last attempt, ISO 8601."""
     mistakes: tuple[str, ...] = ()
     """Why the last attempt was refused; empty if it was taken."""
+
+
+def read_state(octets: bytes) -> State | None:
+    """Return a state from its JSON, None for anything else."""
+    try:
+        found = json.loads(octets)
+    except ValueError:
+        return None
+    match found:
+        case {"policy": str(policy), "loads": int(loads), "at": str(at), "mistakes": list(mistakes)}:
+            return State(policy, loads, at, tuple(map(str, mistakes)))
+    return None
+
+
+class Present(Protocol):
+    """How a gateway is present to others: by files of its own, or through its supervisor."""
+
+    def claim(self) -> bool:
+        """Say that we run; returns False if another gateway does. Raises `OSError`."""
+        ...
+
+    def report(self, state: State) -> None:
+        """Say our state. Raises `OSError`."""
+        ...
+
+    def release(self) -> None:
+        """Say that we do not run any more."""
+        ...
 
 
 class Presence:
@@ -95,13 +123,9 @@ class Running:
         """Return what it last said, None if it said nothing readable. Raises `OSError`."""
         try:
             with (self.directory / _STATE).open("rb") as file:
-                found = json.loads(file.read(MOST_OCTETS))
-        except (FileNotFoundError, ValueError):
+                return read_state(file.read(MOST_OCTETS))
+        except FileNotFoundError:
             return None
-        match found:
-            case {"policy": str(policy), "loads": int(loads), "at": str(at), "mistakes": list(mistakes)}:
-                return State(policy, loads, at, tuple(map(str, mistakes)))
-        return None
 
     def ask_to_reload(self) -> bool:
         """Send SIGHUP to exactly this process; returns False if it ended meanwhile. Raises `OSError`."""

@@ -14,9 +14,13 @@ from typing import Annotated
 import typer
 
 from gateway.app import Application
+from gateway.app.notify import READY, STOPPING, tell
+from gateway.app.supervisor import Supervisor, worker_command
+from gateway.app.tether import Tether
 from gateway.config.load import load_settings
 from gateway.core.errors import GatewayError, SetupError
 from gateway.record.logs import configure
+from gateway.spool.place import prepare_place
 
 
 def run(
@@ -27,13 +31,19 @@ def run(
     try:
         settings = load_settings(config)
         configure(settings.log_level)
-        application = Application(settings, read_again=lambda: load_settings(config))
+        tether = Tether.of_environment()
+        if settings.workers > 1 and tether is None and not check:
+            prepare_place(settings.spool.directory)
+            command = worker_command(config.absolute())
+            supervisor = Supervisor(command, count=settings.workers, spool=settings.spool.directory)
+            raise typer.Exit(asyncio.run(supervisor.run()))
+        application = Application(settings, read_again=lambda: load_settings(config), present=tether)
     except SetupError as error:
         _say_mistakes(error)
         raise typer.Exit(2) from None
     if check:
         raise typer.Exit(asyncio.run(_check(application)))
-    raise typer.Exit(asyncio.run(_serve(application)))
+    raise typer.Exit(asyncio.run(_serve(application, tether)))
 
 
 def _say_mistakes(error: SetupError) -> None:
@@ -52,8 +62,8 @@ async def _check(application: Application) -> int:
     return 1 if findings else 0
 
 
-async def _serve(application: Application) -> int:
-    """Start, wait for a signal, drain."""
+async def _serve(application: Application, tether: Tether | None) -> int:
+    """Start, wait for a signal or the end of the supervisor, drain."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,5 +75,9 @@ async def _serve(application: Application) -> int:
         sys.stderr.write(f"cannot start: {error}\n")
         await application.stop()
         return 2
+    if tether is not None:
+        tether.watch(stopping.set)
+    tell(READY)
     await stopping.wait()
+    tell(STOPPING)
     return 1 if await application.stop() else 0

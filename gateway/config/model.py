@@ -242,6 +242,8 @@ class Settings(Strict):
 
     hostname: Domain
     """Our name in greetings and trace fields."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that share the listeners, the spool and the load; one for each processor core is as fast as it gets."""
     listeners: Annotated[tuple[Listener, ...], Field(min_length=1)]
     hops: Annotated[tuple[Hop, ...], Field(min_length=1)]
     local_domains: tuple[LocalDomain, ...] = ()

@@ -81,8 +81,12 @@ async def serve(  # noqa: PLR0913 - one argument per port and per fact of the ho
     max_message_size: Callable[[], int],
     clock: Clock,
     new_trace_id: Callable[[], str],
+    shared: bool,
 ) -> Server:
-    """Open a listener; raises `SetupError` if its address, certificate or key does not work."""
+    """Open a listener; `shared` lets other processes of ours listen at the same port.
+
+    Raises `SetupError` if its address, certificate or key does not work.
+    """
     # the stock class logs every line, passwords of AUTH continuations included, if this logger lets it
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     host, port = _host_and_port(listener)
@@ -103,7 +107,7 @@ async def serve(  # noqa: PLR0913 - one argument per port and per fact of the ho
     session = SubmissionSession if listener.kind is ListenerKind.SUBMISSION else Session
     try:
         server = await asyncio.get_running_loop().create_server(
-            lambda: session(around), host, port, backlog=_BACKLOG, reuse_address=True
+            lambda: session(around), host, port, backlog=_BACKLOG, reuse_address=True, reuse_port=shared
         )
     except OSError as error:
         raise SetupError(f"listener {listener.name}: cannot listen on {listener.address}: {error.strerror}") from error

@@ -1,8 +1,8 @@
 """What one message costs, through the whole gateway and through a plain Postfix, in the same run.
 
-    PYTHONPATH=tests python tests/bench/bench_mail.py [--count 2000] [--sessions 20] [--repeat 3] [--workers 1] [ROW ...]
+    PYTHONPATH=tests python tests/bench/bench_mail.py [--count 2000] [--sessions 20] [--repeat 3] [--workers 1] ROW...
 
-smtp-source -> target -> smtp-sink on loopback; processor milliseconds of the target's whole process tree for a message,
+smtp-source -> target -> smtp-sink on loopback; processor milliseconds of the target's whole process tree a message,
 messages a second, and the most memory one of its processes had. Medians; the smallest and largest in brackets.
 """
 

@@ -1,6 +1,6 @@
 """What is measured: the gateway as it ships, and what Debian offers in its place; each with the next hop behind it.
 
-Every target takes mail from loopback without a login and hands it on to `sink`, which answers at once and keeps nothing.
+Every target takes mail from loopback without a login and hands it on to `sink`, which answers and keeps nothing.
 """
 
 from __future__ import annotations

@@ -213,6 +213,7 @@ class House:
             max_message_size=lambda: self.limit,
             clock=FixedClock(),
             new_trace_id=self.new_id,
+            shared=False,
         )
 
     @asynccontextmanager

@@ -103,7 +103,9 @@ def test_the_pin_as_authorities_print_it(house: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pin", ["", "abc", SECOND.certificate.fingerprint, ROOT.certificate.fingerprint[:-1], "0" * 64, "g" * 64]
+    "pin",
+    ["", "abc", SECOND.certificate.fingerprint, ROOT.certificate.fingerprint[:-1], "0" * 64, "g" * 64],
+    ids=["empty", "short", "of another", "one digit less", "zeros", "no digits"],
 )
 def test_another_fingerprint(house: Path, pin: str) -> None:
     """Nothing is pinned that was not compared as a whole."""
