@@ -6,10 +6,11 @@ Values only, as an administrator wrote them down and as they are compared; whom 
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
+
+from gateway.core.unicode import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +165,7 @@ class Roll:
 
 def folded(text: str) -> str:
     """Return the form in which names are compared: composed, case folded, and composed again."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    return normalized("NFC", normalized("NFC", text).casefold())
 
 
 _ATTRIBUTE: Final = re.compile(r"(?:^|, )(O|OU)=((?:[^\\,]|\\.)*)")

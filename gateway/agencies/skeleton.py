@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gateway.core.unicode import normalized
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -76,7 +78,7 @@ def _latin(character: str) -> str | None:
     if category in _UNSEEN or character in _BLANK:
         # a line end or tab is a blank to the eye
         return " " if category == "Cc" else None
-    small = unicodedata.normalize("NFKD", character.casefold())
+    small = normalized("NFKD", character.casefold())
     letter = _CAPITALS.get(character) or _TABLE.get(small) or _SAME.get(small, character)
     capital = category == "Lu" or character == "I"
     return letter.upper() if capital and letter.isascii() else letter
@@ -87,7 +89,7 @@ _EYE: Final = _Eye((first + index, chr(65 + index)) for first in _BOXES for inde
 
 
 def _plain(text: str) -> str:
-    return (text if text.isascii() else unicodedata.normalize("NFKD", text)).translate(_EYE)
+    return (text if text.isascii() else normalized("NFKD", text)).translate(_EYE)
 
 
 class Word(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.base import Strict
+from gateway.core.unicode import normalized
 
 _MOST: Final = 64
 _FIELD: Final = re.compile(r"[Xx]-[A-Za-z0-9-]{1,60}")
@@ -58,4 +59,4 @@ class WishSettings(Strict):
 
 def key_of(text: str) -> str:
     """Return text as wishes are compared: compatibility-composed, case-folded, without blanks."""
-    return "".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
+    return "".join(normalized("NFKC", normalized("NFKC", text).casefold()).split())

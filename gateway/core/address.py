@@ -29,7 +29,7 @@ def domain_key(domain: str) -> str:
     Odd is one that IDNA 2003 maps by more than case and composition: full-width letters and dots, soft hyphens. IDNA
     2008 knows no such domain (RFC 5892), so it must not pass for the one it looks like.
     """
-    if domain.isascii() or not _DEVIATIONS.isdisjoint(domain):
+    if domain.isascii() or len(domain) > _MAX_DOMAIN or not _DEVIATIONS.isdisjoint(domain):
         return domain.translate(_ASCII_UPPER)
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", domain).lower()).split(".")
     try:

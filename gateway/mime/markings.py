@@ -29,6 +29,7 @@ import unicodedata
 from typing import Final
 
 from gateway.core.contents import Marking
+from gateway.core.unicode import normalized
 
 _LOOKALIKES: Final = {
     ord(character): latin
@@ -81,7 +82,7 @@ def flat(text: str) -> str:
     """Return text as it is searched: decomposed, Latin look-alikes, d without its stroke, nothing invisible."""
     if text.isascii():
         return text.translate(_EYE)
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFKD", text).translate(_EYE))
+    return normalized("NFD", normalized("NFKD", text).translate(_EYE))
 
 
 _TONE: Final = "[\u0300-\u036f]"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 from gateway.core.address import Mailbox
 from gateway.core.boundary import NOTHING_SAID
 from gateway.core.contents import NOTHING, Contents, Marking, Wish
+from gateway.core.unicode import normalized
 from gateway.core.verdict import VERDICTS, row_of
 from gateway.policy.directory import NOBODY
 from gateway.policy.findings import NOTHING_FOUND, Findings
@@ -187,8 +188,8 @@ def folded(text: str) -> str:
 
     A sender who writes a zero-width space into a word shows the same word, and meets the same rule.
     """
-    visible = "".join(each for each in unicodedata.normalize("NFKC", text) if unicodedata.category(each) != "Cf")
-    return " ".join(unicodedata.normalize("NFKC", visible.casefold()).split())
+    visible = "".join(each for each in normalized("NFKC", text) if unicodedata.category(each) != "Cf")
+    return " ".join(normalized("NFKC", visible.casefold()).split())
 
 
 def authors_keys(author: Mailbox | None) -> frozenset[str]:

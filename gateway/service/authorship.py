@@ -16,6 +16,7 @@ from gateway.config.senders import Reaction
 from gateway.core.address import Mailbox
 from gateway.core.received import Standing
 from gateway.core.reply import Reply
+from gateway.core.unicode import normalized
 from gateway.mime.fields import AuthorDefect, author_of, decode_text
 from gateway.mime.mailboxes import AddressError, mailbox_list
 from gateway.ports import KeyKind
@@ -289,7 +290,7 @@ class _Check:
         """Yield the addresses that a From field shows in names or comments, and that the submitter may not use."""
         text = "".join(
             each
-            for each in unicodedata.normalize("NFKC", decode_text(self._header.all("from")[0].value))
+            for each in normalized("NFKC", decode_text(self._header.all("from")[0].value))
             if unicodedata.category(each) != "Cf"
         )
         words = [word for word in _BETWEEN.split(text) if "@" in word]
@@ -304,7 +305,7 @@ class _Check:
                 return
 
     def _is_own(self, shown: str, author: Mailbox) -> bool:
-        own = unicodedata.normalize("NFKC", author.key)
+        own = normalized("NFKC", author.key)
         for spelling in (shown, shown.strip(_QUOTES)):
             try:
                 mailbox = Mailbox.parse(spelling)

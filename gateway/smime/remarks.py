@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox
+from gateway.core.unicode import normalized
 from gateway.core.verdict import NOTES, Note, NotTrusted, SignatureState
 from gateway.mime.dates import date_of
 from gateway.mime.fields import decode_text
@@ -75,8 +75,8 @@ def _times(date: dt.datetime | None, results: Sequence[Judged], at: dt.datetime)
 def _other_address_shown(header: Header, author: Mailbox) -> Iterator[Note]:
     """Yield a note where display name or comments of From read as the mailbox of somebody else (Mailsploit)."""
     (field,) = header.all("from")
-    text = unicodedata.normalize("NFKC", decode_text(field.value[:_MOST_SHOWN]))
-    own = {author.key, unicodedata.normalize("NFKC", str(author))}
+    text = normalized("NFKC", decode_text(field.value[:_MOST_SHOWN]))
+    own = {author.key, normalized("NFKC", str(author))}
     for word in _BETWEEN.split(text):
         if "@" not in word:
             continue

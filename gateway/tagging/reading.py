@@ -10,6 +10,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
+from gateway.core.unicode import normalized
 from gateway.tagging.reasons import VERIFIED
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _DOMAIN_LENGTH: Final = 60
 _MARKS: Final = 2
 """Combining marks on one character, after composing: Vietnamese needs none."""
 _MOST_KNOWN: Final = 8192
+_COMMON_NAME: Final = re.compile(r"(?:^|,)\s*CN=((?:[^\\,]|\\.)*)")
 _DOT_ATOM: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 
 
@@ -91,7 +93,7 @@ def seen(text: str) -> str:
     """
     if text.isascii():
         return text.lower().translate(_EYE)
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_EYE)
+    return normalized("NFKD", normalized("NFKD", text).casefold()).translate(_EYE)
 
 
 def seen_with_places(text: str) -> tuple[str, list[int]]:
@@ -110,7 +112,7 @@ def shown(text: str, limit: int = NAME_LENGTH) -> str:
 
     Brackets become parentheses, so that nothing in it closes a tag; more than `limit` characters end in an ellipsis.
     """
-    composed = unicodedata.normalize("NFC", text[: 16 * limit]).translate(_INVISIBLE)
+    composed = normalized("NFC", text[: 16 * limit]).translate(_INVISIBLE)
     clean = re.sub(r"\s+", " ", "".join(_harmless(composed))).strip()
     return clean if len(clean) <= limit else clean[: limit - 1].rstrip() + ELLIPSIS
 
@@ -157,3 +159,9 @@ def shown_mailbox(mailbox: Mailbox) -> str:
         domain = ELLIPSIS + domain[1 - _DOMAIN_LENGTH :]
     local = shown(mailbox.local, _LOCAL_LENGTH) if _DOT_ATOM.fullmatch(mailbox.local) else ELLIPSIS
     return f"{local}@{domain}"
+
+
+def common_name(name: str) -> str:
+    """Return the last common name of an RFC 4514 text, the text itself where there is none."""
+    found = _COMMON_NAME.findall(name[:2000])
+    return re.sub(r"\\(.)", r"\1", found[-1]) if found else name

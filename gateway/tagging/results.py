@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.boundary import NOTHING_SAID, RESULTS, BoundaryResults
+from gateway.core.unicode import normalized
 from gateway.core.verdict import row_of
 from gateway.mime.parameters import parameters
 from gateway.mime.words import fold
@@ -171,7 +172,7 @@ def looks_like(one: str, other: str) -> bool:
 
 def _careless(text: str) -> str:
     """Return an id without what cannot be seen, its letters and dots in their plain forms."""
-    plain = unicodedata.normalize("NFKC", text).replace("\u3002", ".")
+    plain = normalized("NFKC", text).replace("\u3002", ".")
     return "".join(each for each in plain if unicodedata.category(each) != "Cf")
 
 
