@@ -211,14 +211,14 @@ def nss_verify(part: bytes, cms: bytes, root_pem: bytes, tmp: Path) -> bool:
     return _run("cmsutil", "-D", "-d", database, "-n", "-i", file["cms"], "-c", file["part"]).returncode == 0
 
 
-def nss_sign(part: bytes, credential: Credential, root_pem: bytes, tmp: Path) -> bytes:
-    """Return what `cmsutil -S` makes: detached, with signing time."""
+def nss_sign(part: bytes, credential: Credential, root_pem: bytes, tmp: Path, *, opaque: bool = False) -> bytes:
+    """Return what `cmsutil -S` makes, with signing time."""
     place = _place(tmp)
     database = _nss(place, root_pem)
     file = _written(place, part=part, p12=credential.pkcs12(_PASSPHRASE.encode(), label="signer"))
     _must("pk12util", "-i", file["p12"], "-d", database, "-W", _PASSPHRASE)
     _must(
-        *("cmsutil", "-S", "-T", "-G", "-Y", "NONE", "-d", database, "-N", "signer"),
+        *("cmsutil", "-S", "-G", "-Y", "NONE", "-d", database, "-N", "signer", *(() if opaque else ("-T",))),
         *("-i", file["part"], "-o", str(place / "out")),
     )
     return (place / "out").read_bytes()
