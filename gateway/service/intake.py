@@ -22,7 +22,8 @@ from gateway.core.reply import Reply
 from gateway.mime.fields import MimeError, read_header
 from gateway.service.arrivals import loops, open_arrival, with_trace
 from gateway.service.authorship import rights_unknown, unlisted_host
-from gateway.service.boundary import not_passed
+from gateway.service.boundary import not_passed, source_of
+from gateway.service.pace import Pace
 from gateway.service.senders import STRICT, Senders
 from gateway.tagging import stripped
 
@@ -125,6 +126,7 @@ class Journey:
         self._checks = checks
         self._hand_over = hand_over
         self._recorder = recorder
+        self._pace = Pace()
         self._log = structlog.get_logger("gateway.intake")
 
     async def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
@@ -191,6 +193,7 @@ class Journey:
         """The journey itself: open, rule, sign or judge, tag, hand over."""
         world = self.world
         arrival = received.arrival
+        await self._pace.turn(source_of(arrival, world.boundary))
         if loops(read_header(arrival.message), self._hostname):
             return _LOOP
         clean = self._stripped(world, arrival)
