@@ -39,6 +39,8 @@ _FOLD: Final = re.compile(rb"\r?\n(?=[ \t])")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _DISPUTED: Final = re.compile(r"=\?|[@<>,;:\\].*@")
 """In an address: an encoded word, or in its local part what ends one."""
+_MAX_FROM: Final = 8192
+"""Octets of a From field: reading a quarter of a megabyte would take half a second, and no name is that long."""
 _NAME: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
 _HIDDEN_FROM: Final = re.compile(
     rb"(?:[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*from[ \t]*:", re.IGNORECASE
@@ -177,7 +179,7 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
         return AuthorDefect.NO_FROM
     if len(fields) > 1:
         return AuthorDefect.SEVERAL_FROM
-    if header.defects or fields[0].raw[len(fields[0].name) :][:1] != b":":
+    if header.defects or fields[0].raw[len(fields[0].name) :][:1] != b":" or len(fields[0].value) > _MAX_FROM:
         return AuthorDefect.MALFORMED
     if any(_HIDDEN_FROM.search(each.raw) is not None for each in header.fields):
         return AuthorDefect.MALFORMED

@@ -32,6 +32,7 @@ _MOST_FIELDS: Final = 4
 """Fields of one name: readers disagree on which of several they show."""
 _MOST_OCTETS: Final = 8192
 """Of a field that is decoded."""
+_REPLY_OCTETS: Final = 2048
 _INNER: Final = ("from", "subject", "x-verified-sender")
 
 
@@ -106,9 +107,14 @@ def _without(author: Mailbox | None, text: str) -> str:
 def _replies(header: Header) -> Iterator[Mailbox]:
     for field in header.all("reply-to")[:_MOST_FIELDS]:
         try:
-            yield from (each.mailbox for each in mailboxes(field.value[:_MOST_OCTETS]))
+            yield from (each.mailbox for each in mailboxes(_first(field.value)))
         except MimeError:
             continue
+
+
+def _first(value: bytes) -> bytes:
+    """Return the first mailboxes of a list: of a long one no more is looked at."""
+    return value if len(value) <= _REPLY_OCTETS else value[:_REPLY_OCTETS].rpartition(b",")[0]
 
 
 def _nested(entity: Entity, depth: int, left: list[int]) -> Iterator[str]:

@@ -60,6 +60,7 @@ _REASONS: Final = (
 """Of several signers that are excused in different ways, the one farthest from the author gives the state its name."""
 _MOST_REPLIES: Final = 20
 """Mailboxes of Reply-To that are looked at; more are somewhere else."""
+_MOST_REPLY_OCTETS: Final = 8192
 
 
 def identified(judgment: Judgment, header: Header, who: Who) -> Judgment:
@@ -160,6 +161,9 @@ def _reply_notes(judgment: Judgment, header: Header, registry: Registry) -> Iter
     if judgment.author is None or not judgment.verdict.signers:
         return
     fields = header.all("reply-to")
+    if sum(len(each.value) for each in fields) > _MOST_REPLY_OCTETS:
+        yield Note("reply_to_elsewhere")
+        return
     try:
         replies = [each.mailbox for field in fields for each in mailboxes(field.value)]
     except MimeError:

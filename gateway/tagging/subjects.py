@@ -41,6 +41,8 @@ _MOST_PASSES: Final = 8
 """Tags inside tags are taken out so often; what still has one then loses all its punctuation."""
 _CAREFUL: Final = 4096
 """Octets of a subject in which tags are taken out one by one; a longer one with our words loses all its punctuation."""
+_LONGEST: Final = 32 * 1024
+"""Octets of a subject that are read; of a longer one, which is nobody's, only the first letters are left."""
 _REACH: Final = 300
 """Characters, as `seen` counts them, between a tag's words and its closing bracket."""
 _LEADING: Final = re.compile(
@@ -65,11 +67,13 @@ _BLANK_LINES: Final = re.compile(rb"(?:[ \t]*\r?\n)+(?=[ \t])")
 
 
 def cleaned(value: bytes) -> str | None:
-    """Return the text of a subject without tags of ours, None if nobody reads one there; `value` is unfolded.
+    """Return the text of a subject without tags of ours, None if it may stay as it is; `value` is unfolded.
 
     Characters that turn the order of letters go as well: what is left is shown as it is written.
     """
     text: str | None = None
+    if len(value) > _LONGEST:
+        return _letters(decode_text(value[:_CAREFUL]))
     if len(value) > _CAREFUL:
         return _letters(decode_text(value)) if any(map(_suspicious, _readings(value))) else None
     for _ in range(_MOST_PASSES):

@@ -7,6 +7,7 @@ import pytest
 from gateway.core.address import Mailbox
 from gateway.core.message import Message
 from gateway.mime.fields import AuthorDefect, Limits, MimeError, author_of, fold, mailboxes, read_header
+from support.pace import soon
 
 
 def author(header: bytes) -> Mailbox | AuthorDefect:
@@ -202,3 +203,10 @@ def test_fold_refuses_header_injection(value: bytes) -> None:
     """A value with a line end of its own would be another field."""
     with pytest.raises(ValueError, match="line ends"):
         fold("Subject", value)
+
+
+def test_a_field_that_nobody_reads_is_not_read() -> None:
+    """From is read wherever a header is: a quarter of a megabyte of it must not stop all mail for half a second."""
+    for unit in (b"a@b.example, ", b"a:;,", b"<", b"a. ", b"=?utf-8?Q?a?= "):
+        with soon(0.15):
+            assert author(b"From: " + unit * (250_000 // len(unit)) + b"\r\n") is AuthorDefect.MALFORMED

@@ -13,6 +13,7 @@ from gateway.core.verdict import NOTES, Judgment, Note, SignerMismatch, Verified
 from gateway.mime.entity import parse
 from gateway.service.impersonation import suspected
 from support.letters import LAN, PLAIN, judged, lan, signed
+from support.pace import soon
 
 REGISTRY = Registry.load(
     "agencies.yaml",
@@ -131,3 +132,13 @@ def test_hostile_sizes() -> None:
         b"Content-Type: multipart/mixed; boundary=b\r\n" + b"Reply-To: a@b.example\r\n" * 500 + b"\r\n" + parts
     )
     assert looked_at(message) == {"impersonation": "Sở Nội vụ", "tag_words": "nested"}
+
+
+def test_the_first_of_many_who_are_answered_are_looked_at() -> None:
+    """A long list behind a look-alike does not hide it, and four of them cost nobody's time."""
+    many = b"Reply-To: b@soyte-songlam.example" + b", a@b.example" * 5000
+    message = Message.of(b"\r\n".join([b"From: lan@noi-khac.example", *[many] * 4]) + b"\r\n\r\nx\r\n")
+    judgment, entity = judged(PLAIN), parse(message)
+    with soon(0.3):
+        found = suspected(judgment, message, entity, REGISTRY)
+    assert found.noted("lookalike_domain")

@@ -11,6 +11,7 @@ from gateway.core.message import Message
 from gateway.mime.fields import decode_text, encode_text, read_header
 from gateway.tagging.sentences import TAG_WORDS
 from gateway.tagging.subjects import cleaned, put_before
+from support.pace import soon
 
 TAG = "[Đã xác thực: Sở Y tế]"
 
@@ -214,3 +215,14 @@ def test_our_tag_stands_before(field: bytes, shown: str) -> None:
     assert after.raw.rstrip().endswith(before.raw.partition(b":")[2].strip())
     assert b"\r\n \r\n" not in after.raw
     assert after.raw.count(b"\n") == after.raw.count(b"\r\n")
+
+
+def test_a_subject_that_nobody_reads_is_not_read() -> None:
+    """What is longer than any subject loses all but its first letters: no tag is left, and nobody waits for it."""
+    for unit in ("[Đã xác thực] ", "=?utf-8?Q?a?= ", "=?", "[á[", "a "):
+        with soon(0.15):
+            left = cleaned((unit * (250_000 // len(unit))).encode())
+        assert left is not None
+        assert "[" not in left
+        assert len(left) <= 4096
+    assert cleaned(b"a" * 32_000) is None
