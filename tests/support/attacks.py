@@ -61,7 +61,13 @@ AGENCIES: Final[dict[str, Any]] = {
             "domains": ["@thanhha.example"],
         },
         {"id": "cong-ty", "name": "Công ty Cấp nước", "kind": "don_vi", "domains": ["@congty.example"]},
-    ]
+    ],
+    "protected": [
+        {"name": "Kho bạc Nhà nước", "names": ["Kho bạc Nhà nước", "Kho bạc"], "domains": ["*.gov.vn"]},
+        {"name": "Cơ quan Thuế", "names": ["Tổng cục Thuế", "Cục Thuế"], "words": ["Thuế"], "domains": ["*.gov.vn"]},
+        {"name": "Bảo hiểm xã hội Việt Nam", "names": ["Bảo hiểm xã hội", "BHXH"], "domains": ["*.gov.vn"]},
+        {"name": "Công an", "names": ["Công an tỉnh"], "words": ["Công an"], "domains": ["*.gov.vn"]},
+    ],
 }
 GREEN: Final = frozenset({"verdict", "results", "sender", "words", "seal"})
 """Every mark by which a reader, or a program, knows a verified message."""
