@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from gateway.cms.algorithms import DIGESTS
 from gateway.cms.asn1 import CmsError, Node, children, head, sorted_set
+from gateway.pki.graph import issuer_key, name_key
 from gateway.pki.strength import key_text
 
 if TYPE_CHECKING:
@@ -109,10 +110,12 @@ class SignerInfo:
             if self.key_id is not None:
                 if each.subject_key_id == self.key_id:
                     return each
-            elif self.issuer is not None and each.serial_number == self.serial_number:
-                issuer = x509.Name.load(each.parsed.issuer.public_bytes())
-                if _same_name(issuer, self.issuer):
-                    return each
+            elif (
+                self.issuer is not None
+                and each.serial_number == self.serial_number
+                and issuer_key(each) == name_key(self.issuer.dump())
+            ):
+                return each
         return None
 
     def algorithm_with(self, certificate: Certificate | None) -> str:
@@ -151,16 +154,6 @@ class SignerInfo:
         canonical = sorted_set(self.signed_attributes)
         given = self.signed_attributes
         return (given,) if canonical == given else (given, canonical)
-
-
-def _same_name(one: x509.Name, other: x509.Name) -> bool:
-    """Return whether two names are equal by RFC 5280 7.1; a name that cannot be prepared equals only its own octets."""
-    if one.dump() == other.dump():
-        return True
-    try:
-        return bool(one == other)
-    except ValueError:
-        return False
 
 
 def read_signer(octets: bytes, node: Node, *, content_type: str) -> SignerInfo:

@@ -32,8 +32,9 @@ MAX_LENGTH: Final = 12
 _MAX_CHECKS: Final = 64
 """Operations with strangers' keys in one search: the slowest key that is tried at all takes some milliseconds."""
 _MAX_STEPS: Final = 256
-_MAX_NAME: Final = 4096
-"""Octets of a name that is compared by RFC 5280 7.1; longer ones equal only their own octets."""
+_MAX_NAME: Final = 2048
+"""Octets of a name that is compared by RFC 5280 7.1; longer ones equal only their own octets: preparing one takes time
+by the square of the marks in it."""
 
 Path = tuple["Certificate", ...]
 """Anchor first, leaf last."""
