@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from gateway.cli.screen import STATES, show
 from gateway.core.verdict import row_of
 from gateway.tagging import words
+from gateway.tagging.attachments import attachment_words
 from gateway.tagging.sentences import note_words
 
 if TYPE_CHECKING:
-    from gateway.core.verdict import Judgment, Note, Signer
+    from gateway.core.verdict import AttachmentSignature, Judgment, Note, Signer
 
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _COLORS: Final = dict.fromkeys(("verified_lesser", "unsigned", "indeterminate"), "bold yellow") | {
@@ -52,6 +53,19 @@ def as_object(name: str, judgment: Judgment) -> dict[str, object]:
         "covers": judgment.covers,
         "broken": [{"condition": each.condition, "reason": each.reason} for each in judgment.broken],
         "notes": [_note_object(each) for each in judgment.notes],
+        "attachments": [_attachment_object(each) for each in judgment.attachments],
+    }
+
+
+def _attachment_object(each: AttachmentSignature) -> dict[str, object]:
+    vietnamese, english = attachment_words(each)
+    return {
+        "name": each.name,
+        "kind": each.kind,
+        "state": str(each.state),
+        "reason": each.reason,
+        "signer": _signer_object(each.signer) if each.signer is not None else None,
+        "text": {"vi": vietnamese, "en": english},
     }
 
 
@@ -95,6 +109,7 @@ def print_report(name: str, judgment: Judgment) -> None:
     for signer in judgment.verdict.signers:
         lines += signer_lines(signer)
     lines += [("Ghi chú / note", " / ".join(note_words(each))) for each in judgment.notes]
+    lines += [("Tệp đính kèm / file", " / ".join(attachment_words(each))) for each in judgment.attachments]
     show(name, vietnamese=vietnamese, english=english, color=_COLORS.get(verdict, "bold red"), lines=lines)
 
 

@@ -260,6 +260,31 @@ class Note:
             raise ValueError(f"unknown note {self.code!r}")
 
 
+class AttachmentState(StrEnum):
+    """What is known of one signature on an attached file; it says nothing about the message."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    NOT_TRUSTED = "not_trusted"
+    INDETERMINATE = "indeterminate"
+    UNREADABLE = "unreadable"
+    """Of a shape that cannot be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentSignature:
+    """One signature on an attached file, whoever sent the message."""
+
+    name: str
+    """Of the file, as its sender wrote it: a stranger's words."""
+    kind: str
+    """ "pdf" or "cms"."""
+    state: AttachmentState
+    reason: str
+    """Stable code."""
+    signer: Signer | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Judgment:
     """The whole answer about one message: the verdict, and the facts it was drawn from."""
@@ -275,6 +300,8 @@ class Judgment:
     broken: tuple[Broken, ...] = ()
     """Every condition that does not hold, in the order of the argument; empty for `Verified`."""
     notes: tuple[Note, ...] = ()
+    attachments: tuple[AttachmentSignature, ...] = ()
+    """Signatures on attached files: they never change the verdict."""
 
     @property
     def covers(self) -> str:

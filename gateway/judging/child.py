@@ -25,7 +25,7 @@ from gateway.judging.paths import Listening
 from gateway.judging.terms import Terms, unpacked
 from gateway.judging.values import plain
 from gateway.pki.needs import Needs
-from gateway.smime.verify import judge, needs_of, open_message, stamp_needs_of, unreadable
+from gateway.smime.verify import judge, needs_beside, needs_of, open_message, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def answer(terms: Terms, asked: dict[str, Any], octets: bytes, files: tuple[int,
     try:
         opened = open_message(message)
         judgment = judge(opened, trust)
-        needs = needs_of(opened, trust) if listening.open else stamp_needs_of(opened, trust)
+        needs = needs_of(opened, trust) if listening.open else needs_beside(opened, trust)
     except MemoryError:
         raise
     except InputError as error:  # condition 1

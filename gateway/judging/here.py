@@ -14,6 +14,7 @@ from gateway.core.verdict import ChainState
 from gateway.judging.paths import Key, questions
 from gateway.pki.needs import NOTHING_FOUND
 from gateway.pki.path import PathAnswer
+from gateway.smime.attachments import may_be_signed
 from gateway.smime.verify import has_timestamps, judge, open_message
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def judged_here(asked: Opening, *, terms: Terms, paths: PathCache, at: dt.dateti
         return None  # whoever signed the inner one is a stranger, and its key is tried
     if has_timestamps(asked.opened):
         return None  # the same of whoever made them
+    if any(may_be_signed(each) for each in asked.opened.attached):
+        return None  # and of whoever signed a file
     known: dict[Key, PathAnswer] = {}
     for key in asked.questions:
         answer = paths.answer(key, at)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.agencies.watch import PUBLIC
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.verdict import (
+    AttachmentState,
     ChainState,
     Note,
     NotTrusted,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.agencies.registry import Registry
-    from gateway.core.verdict import Judgment, Signer
+    from gateway.core.verdict import AttachmentSignature, Judgment, Signer
     from gateway.mime.fields import Header
 
 
@@ -72,9 +73,16 @@ def identified(judgment: Judgment, header: Header, who: Who) -> Judgment:
     if judgment.chain is ChainState.VALID:
         signers = tuple(replace(each, agency=who.registry.agency_name(each)) for each in judgment.verdict.signers)
         named = replace(judgment, verdict=replace(judgment.verdict, signers=signers))
+    named = replace(named, attachments=tuple(_named(each, who.registry) for each in named.attachments))
     lesser = _lesser(named, header, who)
     found = tuple(_reply_notes(lesser, header, who.registry))
     return replace(lesser, notes=in_order((*lesser.notes, *found))) if found else lesser
+
+
+def _named(each: AttachmentSignature, registry: Registry) -> AttachmentSignature:
+    if each.signer is None or each.state is not AttachmentState.VALID:
+        return each
+    return replace(each, signer=replace(each.signer, agency=registry.agency_name(each.signer)))
 
 
 def _lesser(judgment: Judgment, header: Header, who: Who) -> Judgment:

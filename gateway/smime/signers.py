@@ -97,9 +97,9 @@ def judge_signer(signer: SignerInfo, data: SignedData, content: Message, digest:
     if chain is not ChainState.VALID:  # conditions 12 and 17
         number = 17 if reason in _FAMILY else 12
         findings.append(Finding(number, NotTrusted if chain is ChainState.INVALID else Indeterminate, reason))
-    shown = _shown(signer, certificate, answer if chain is ChainState.VALID else None, stamped)
+    told = shown(signer, certificate, answer if chain is ChainState.VALID else None, stamped)
     sha1 = fault == "weak_digest" and signer.digest == "sha1"
-    return Judged(shown, certificate, answer, chain, signature, tuple(findings), sha1, stamp)
+    return Judged(told, certificate, answer, chain, signature, tuple(findings), sha1, stamp)
 
 
 def fault_of(signer: SignerInfo, content: Message, digest: bytes, certificate: Certificate) -> str | None:
@@ -163,7 +163,8 @@ def path_answer(
     )
 
 
-def _shown(signer: SignerInfo, certificate: Certificate, answer: PathAnswer | None, stamped: datetime | None) -> Signer:
+def shown(signer: SignerInfo, certificate: Certificate, answer: PathAnswer | None, stamped: datetime | None) -> Signer:
+    """Return a signer as people see it; `answer` only where its path is good."""
     return Signer(
         subject=certificate.subject,
         issuer=certificate.issuer,

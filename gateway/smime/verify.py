@@ -26,6 +26,7 @@ from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.pki.needs import Needs, joined
 from gateway.pki.needs import needs_of as path_needs
 from gateway.smime.argument import Finding, gravest, verdict_of
+from gateway.smime.attachments import Attached, attached_files, attachment_needs, attachment_signatures
 from gateway.smime.authors import author_findings, changed_headers, header_findings, headers_signed, named
 from gateway.smime.remarks import in_order, remarks
 from gateway.smime.signers import Judged, PathOf, Trust, certificate_of, fault_of, judge_signer, path_answer
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from gateway.cms.verify import SignedData, SignerInfo
     from gateway.core.message import Message
+    from gateway.core.verdict import AttachmentSignature
     from gateway.mime.fields import Header
     from gateway.pki.certificate import Certificate
     from gateway.pki.path import Revocation, TrustAnchors
@@ -48,10 +50,10 @@ __all__ = [
     "Trust",
     "has_timestamps",
     "judge",
+    "needs_beside",
     "needs_of",
     "open_message",
     "path_answer",
-    "stamp_needs_of",
     "unreadable",
     "verify",
     "verify_against",
@@ -67,6 +69,8 @@ class Opened:
     structure: Structure
     digests: tuple[tuple[bytes, ...], ...]
     """For each signature the content digest of each of its signers, in their order."""
+    attached: tuple[Attached, ...] = ()
+    """Files that may bear signatures of their own."""
 
 
 def open_message(message: Message) -> Opened:
@@ -74,7 +78,8 @@ def open_message(message: Message) -> Opened:
     entity = parse(message)
     structure = examine(message, entity)
     digests = tuple(_digests(found.data, found.content) for found in structure.signatures)
-    return Opened(author_of(entity.header), entity.header, structure, digests)
+    attached = attached_files(message, entity, structure)
+    return Opened(author_of(entity.header), entity.header, structure, digests, attached)
 
 
 def _digests(data: SignedData | None, content: Message) -> tuple[bytes, ...]:
@@ -110,7 +115,7 @@ def judge(opened: Opened, trust: Trust) -> Judgment:
     author = opened.author if isinstance(opened.author, Mailbox) else None
     notes += remarks(opened.header, author, results, trust.at)
     notes += _nested_notes(opened.structure, trust)
-    return _conclude(opened, results, findings, in_order(notes))
+    return _conclude(opened, results, findings, in_order(notes), attachment_signatures(opened.attached, trust))
 
 
 def needs_of(opened: Opened, trust: Trust) -> Needs:
@@ -121,11 +126,16 @@ def needs_of(opened: Opened, trust: Trust) -> Needs:
     if not trust.anchors.anchors:
         return Needs()
     found = [_path_needs(certificate, data, trust, trust.at) for _, certificate, data in _fitting(opened, trust)]
-    return joined((*found, stamp_needs_of(opened, trust)))
+    return joined((*found, needs_beside(opened, trust)))
 
 
-def stamp_needs_of(opened: Opened, trust: Trust) -> Needs:
-    """Return what is missing for signatures with timestamps only: about the authority, and a signer expired since."""
+def needs_beside(opened: Opened, trust: Trust) -> Needs:
+    """Return what is missing beside the paths of the mail's signers: about timestamps, and signatures on files."""
+    return joined((_stamp_needs(opened, trust), attachment_needs(opened.attached, trust)))
+
+
+def _stamp_needs(opened: Opened, trust: Trust) -> Needs:
+    """Return what is missing about authorities for timestamps, and about signers who have expired since."""
     found: list[Needs] = []
     if not trust.anchors.anchors or not has_timestamps(opened):
         return Needs()
@@ -211,7 +221,11 @@ def _nested_notes(structure: Structure, trust: Trust) -> Iterator[Note]:
 
 
 def _conclude(
-    opened: Opened, results: Sequence[Judged], findings: Sequence[Finding], notes: tuple[Note, ...]
+    opened: Opened,
+    results: Sequence[Judged],
+    findings: Sequence[Finding],
+    notes: tuple[Note, ...],
+    attachments: tuple[AttachmentSignature, ...],
 ) -> Judgment:
     author = opened.author if isinstance(opened.author, Mailbox) else None
     signers = tuple(each.signer for each in results if each.signer is not None)
@@ -237,6 +251,7 @@ def _conclude(
         author,
         broken=tuple(dict.fromkeys(Broken(each.condition, each.reason) for each in ordered)),
         notes=notes,
+        attachments=attachments,
     )
 
 

@@ -14,7 +14,7 @@ from gateway.core.boundary import NOTHING_SAID
 from gateway.core.verdict import ChainState, SignatureState, row_of
 from gateway.mime.words import encode_text, fold
 from gateway.tagging.names import BOUNDARY_FIELD, REASON_FIELD, SENDER_FIELD, SIGNER_FIELD, VERDICT_FIELD
-from gateway.tagging.reading import foreign
+from gateway.tagging.reading import common_name, foreign
 from gateway.tagging.reasons import VERIFIED
 from gateway.tagging.results import code
 from gateway.tagging.sentences import HEADERS_UNSIGNED, note_words, verified_name, words
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _MOST_SIGNERS: Final = 4
 _HEADERS_UNSIGNED_EN: Final = "The header fields are not signed."
-_COMMON_NAME: Final = re.compile(r"(?:^|,)\s*CN=((?:[^\\,]|\\.)*)")
 _HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{1,64}")
 _FAMILY: Final = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -112,8 +111,8 @@ def _person(signer: Signer, families: Sequence[Family]) -> list[str]:
     """Return who the certificate says it is for and from, in words; what cannot be shown is left out."""
     family = next((each for each in families if each.name and each.name == signer.family), None)
     told = (
-        ("người ký / signer", foreign(_common_name(signer.subject))),
-        ("nơi cấp / issuer", foreign(_common_name(signer.issuer))),
+        ("người ký / signer", foreign(common_name(signer.subject))),
+        ("nơi cấp / issuer", foreign(common_name(signer.issuer))),
         ("số / serial", signer.serial if _HEXADECIMAL.fullmatch(signer.serial) else ""),
         ("loại / family", foreign(f"{family.vietnamese} / {family.english}") if family is not None else ""),
     )
@@ -135,12 +134,6 @@ def boundary_field(results: BoundaryResults) -> bytes:
 
 def _headers_unsigned(judgment: Judgment) -> bool:
     return not judgment.headers_signed and judgment.signature is not SignatureState.NONE
-
-
-def _common_name(name: str) -> str:
-    """Return the last common name of an RFC 4514 text, the text itself where there is none."""
-    found = _COMMON_NAME.findall(name[:2000])
-    return re.sub(r"\\(.)", r"\1", found[-1]) if found else name
 
 
 def _moment(at: dt.datetime) -> str:

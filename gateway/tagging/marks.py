@@ -13,6 +13,7 @@ from gateway.core.decision import SubjectTag
 from gateway.core.message import Edit
 from gateway.core.verdict import Judgment, Verified
 from gateway.mime.fields import read_header
+from gateway.tagging.attachments import attachment_fields
 from gateway.tagging.facts import boundary_field, reason_field, sender_field, signer_fields, verdict_field
 from gateway.tagging.forged import orphans
 from gateway.tagging.reasons import VERIFIED
@@ -58,6 +59,7 @@ def tag(  # noqa: PLR0913 - one argument for each thing that is told
     if isinstance(verdict, Verified):
         fields += sender_field(verdict, agency, families, authserv_id=ours, at=received_at)
     fields += signer_fields(judgment, families) + reason_field(judgment, agency) + boundary_field(boundary)
+    fields += attachment_fields(judgment)
     text = _subject_words(judgment, agency, subject)
     # every subject there is: readers disagree on which of two they show
     subjects = [put_before(each, text) for each in header.all("subject")] if text is not None else []

@@ -16,7 +16,8 @@ from gateway.pki.path import Revocation
 from gateway.smime.verify import judge, open_message
 from support.forger import Forger
 from support.judging import terms
-from support.letters import ASCII, NOW, PLAIN, clear_entity, lan, mail, signed
+from support.letters import ASCII, NOW, PLAIN, clear_entity, lan, mail, multipart, signed
+from support.signed_files import file_part, pdf
 from support.stamping import stamped
 
 MINUTE = dt.timedelta(minutes=1)
@@ -113,6 +114,19 @@ def test_timestamps_are_not_read_here() -> None:
         judge(asked.opened, listening.to(trust.at(NOW, NOTHING_FOUND)))
         cache.keep(listening.heard[0], at=NOW, until=NOW + MINUTE)
         assert (judged_here(asked, terms=trust, paths=cache, at=NOW) is None) == bool(given)
+
+
+def test_signed_files_are_not_looked_into_here() -> None:
+    """Who signed a file is a stranger; files without signatures are no reason to ask a process."""
+    signed_file = file_part("a.pdf", pdf(Forger(lan()).cms))
+    for part, here in (
+        (file_part("a.pdf", b"%PDF-1.7\n"), True),
+        (signed_file, False),
+        (file_part("a.txt.p7m", Forger(lan()).cms(b"a", content=b"\x04\x01a")), False),
+    ):
+        message = Message.of(mail(multipart("mixed", ASCII[-20:], part)))
+        found = judged_here(opening(message), terms=terms(), paths=PathCache(()), at=NOW)
+        assert (found is not None) == here
 
 
 def test_what_is_large_or_has_many_parts_is_not_opened_here() -> None:
