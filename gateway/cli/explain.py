@@ -33,6 +33,7 @@ from gateway.core.errors import SetupError
 from gateway.core.verdict import Verified, VerifiedLesser, row_of
 from gateway.smime.argument import Held, Step, steps
 from gateway.smime.verify import path_answer
+from gateway.tagging.attachments import attachment_words
 from gateway.tagging.reasons import NOTES, REASONS
 from gateway.tagging.sentences import note_words
 
@@ -62,6 +63,7 @@ _HEADINGS: Final = {
     "signers": ("Người ký", "Signers"),
     "path": ("Đường dẫn chứng thực, từ gốc xuống", "Certification path, from the anchor down"),
     "notes": ("Ghi chú", "Notes"),
+    "attachments": ("Chữ ký trên tệp đính kèm", "Signatures on attached files"),
     "verdict": ("Kết luận", "Verdict"),
     "none": ("không có", "none"),
     "because": ("Vì sao", "Because"),
@@ -211,6 +213,10 @@ def _notes(report: Text, judgment: Judgment, language: int) -> None:
         report.append(paragraph(note_words(note)[language], 4))
     if not judgment.notes:
         report.append(paragraph(_HEADINGS["none"][language], 4))
+    if judgment.attachments:
+        _heading(report, "attachments", language)
+    for each in judgment.attachments:
+        report.append(paragraph(attachment_words(each)[language], 4))
     _heading(report, "verdict", language)
     row = row_of(judgment.verdict)
     report.append(paragraph(f"{row.name} ({judgment.verdict.reason}), smime={row.result}", 4))

@@ -11,9 +11,26 @@ from typer.testing import CliRunner
 
 from gateway.cli import build
 from gateway.demo.authority import Credential, pem, shared_key
+from gateway.pki.certificate import Certificate
 from gateway.smime.argument import ARGUMENT
 from support.answers import ocsp_answer
-from support.letters import HEAD, LAN, NOW, PLAIN, authority, binh, clear, clear_entity, detached, lan, text_part
+from support.forger import Forger
+from support.letters import (
+    HEAD,
+    LAN,
+    NOW,
+    PLAIN,
+    authority,
+    binh,
+    clear,
+    clear_entity,
+    detached,
+    lan,
+    mail,
+    multipart,
+    text_part,
+)
+from support.signed_files import file_part, pdf
 from support.tree import root
 
 if TYPE_CHECKING:
@@ -189,3 +206,16 @@ def test_the_configuration_says_what_is_excused(place: Path, setting: str, verdi
     )
     noted = json.loads(run("explain", place, imitation, *arguments).stdout)["notes"]
     assert "impersonation" in {each["code"] for each in noted}
+
+
+def test_signed_file_is_told_apart(place: Path) -> None:
+    """JSON and text tell whose signature a file bears; the unsigned message stays unsigned, its exit code too."""
+    message = mail(multipart("mixed", text_part("Xin gui tep."), file_part("a.pdf", pdf(Forger(lan()).cms))))
+    result = run("verify", place, message, "--json")
+    found = json.loads(result.stdout)
+    (each,) = found["attachments"]
+    assert (each["name"], each["kind"], each["state"], each["reason"]) == ("a.pdf", "pdf", "valid", "valid")
+    assert each["signer"]["fingerprint"] == Certificate.load(lan().certificate).fingerprint
+    assert (found["verdict"], result.exit_code) == ("unsigned", run("verify", place, PLAIN, "--json").exit_code)
+    for command in ("verify", "explain"):
+        assert "không phải của thư" in " ".join(run(command, place, message).stdout.split())

@@ -33,7 +33,7 @@ PASSPHRASE: Final = b"only-for-tests"
 PART: Final = text_part("Da co ket qua.")
 FIELDS: Final = {
     "file", "verdict", "chain", "signature", "reason", "text", "signers", "covers_everything_shown", "headers_signed",
-    "author", "covers", "broken", "notes",
+    "author", "covers", "broken", "notes", "attachments",
 }  # fmt: skip
 SIGNER_FIELDS: Final = {
     "subject", "issuer", "serial", "addresses", "agency", "claimed_signing_time", "algorithm", "fingerprint", "family",
