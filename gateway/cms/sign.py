@@ -28,6 +28,8 @@ _MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
 _SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 _CAPABILITIES: Final = "1.2.840.113549.1.9.15"
 _SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
+_CONTENT_IDENTIFIER: Final = "1.2.840.113549.1.9.16.2.7"
+_MOST_IDENTIFIER: Final = 64
 _PREFERENCES: Final = ("2.16.840.1.101.3.4.1.42", "2.16.840.1.101.3.4.1.2")
 """smimeCapabilities: AES-256-CBC, AES-128-CBC (RFC 8551 2.7)."""
 _SET: Final = 0x31
@@ -101,16 +103,25 @@ class SigningTemplate:
         fixed = len(self._versions) + len(self._certificates) + len(self._signer_head)
         return fixed + sum(map(len, self._fixed_attributes)) + 2048
 
-    def to_be_signed(self, content_digest: bytes, claimed_signing_time: datetime | None) -> bytes:
+    def to_be_signed(
+        self, content_digest: bytes, claimed_signing_time: datetime | None, *, identifier: bytes = b""
+    ) -> bytes:
         """Return the DER SET OF attributes that the key signs; without a time (aware) the attribute is left out.
 
-        Raises `ValueError` for a digest of another size than this template's, or a naive time.
+        `identifier` is a contentIdentifier (RFC 2634 2.7), at most 64 octets that nobody has had before; empty leaves
+        it out. Without one, the same text signed twice in a second has one RSA signature, and whoever remembers
+        signatures must take the second message for a replay of the first.
+        Raises `ValueError` for a digest of another size than this template's, a naive time, or a longer identifier.
         """
         if len(content_digest) != hashlib.new(self.digest).digest_size:
             raise ValueError(f"not a {self.digest} digest")
         attributes = [*self._fixed_attributes, _attribute(_MESSAGE_DIGEST, tlv(0x04, content_digest))]
         if claimed_signing_time is not None:
             attributes.append(_attribute(_SIGNING_TIME, _time(claimed_signing_time)))
+        if len(identifier) > _MOST_IDENTIFIER:
+            raise ValueError("an identifier has at most 64 octets")
+        if identifier:
+            attributes.append(_attribute(_CONTENT_IDENTIFIER, tlv(0x04, identifier)))
         return tlv(_SET, *sorted(attributes))
 
     def finish(self, to_be_signed: bytes, signature: bytes) -> bytes:

@@ -103,7 +103,7 @@ async def sealed(
     """
     template, octets = key.template, len(prepared.entity)
     digest = await _apart(octets, lambda: content_digest(prepared, template.digest))
-    to_be_signed = template.to_be_signed(digest, claimed_signing_time)
+    to_be_signed = template.to_be_signed(digest, claimed_signing_time, identifier=new_token().encode("ascii"))
     try:
         signature = await key.sign(to_be_signed)
     except ServiceError as error:

@@ -11,13 +11,13 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.cms.algorithms import Algorithm, verify_raw
-from gateway.cms.asn1 import children, tlv
+from gateway.cms.asn1 import tlv
 from gateway.core.message import Message
 from gateway.core.octets import WINDOW
+from gateway.smime.own_attributes import DIGESTS, fault_in, named_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,29 +43,12 @@ _OPAQUE: Final = b'application/pkcs7-mime; smime-type=signed-data; name="smime.p
 _SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
 _DATA: Final = bytes.fromhex("06092a864886f70d010701")
 _VERSION: Final = b"\x02\x01\x01"
-_CONTENT_TYPE: Final = bytes.fromhex("301806092a864886f70d010903310b06092a864886f70d010701")
-_CAPABILITIES: Final = bytes.fromhex(
-    "302906092a864886f70d01090f311c301a300b060960864801650304012a300b0609608648016503040102"
-)
-_MESSAGE_DIGEST: Final = bytes.fromhex("06092a864886f70d010904")
-_SIGNING_CERTIFICATE: Final = bytes.fromhex("060b2a864886f70d010910022f")
-_SIGNING_TIME: Final = re.compile(
-    re.escape(bytes.fromhex("301c06092a864886f70d010905310f170d"))
-    + rb"\d{12}Z|"
-    + re.escape(bytes.fromhex("301e06092a864886f70d0109053111180f"))
-    + rb"\d{14}Z"
-)
-_DIGESTS: Final = {
-    bytes.fromhex(f"300d060960864801650304020{number}0500"): name
-    for number, name in ((1, "sha256"), (2, "sha384"), (3, "sha512"))
-}
-"""AlgorithmIdentifier -> hashlib name."""
 _MGF1: Final = bytes.fromhex("06092a864886f70d010108")
 
 
 def _algorithms() -> Iterator[tuple[bytes, Algorithm]]:
     """Yield AlgorithmIdentifier and meaning of each signature that we make (RFC 4055, RFC 5754, RFC 5758)."""
-    for number, (identifier, name) in enumerate(_DIGESTS.items(), start=2):
+    for number, (identifier, name) in enumerate(DIGESTS.items(), start=2):
         size = hashlib.new(name).digest_size
         yield bytes.fromhex(f"300a06082a8648ce3d04030{number}"), Algorithm("ecdsa", name)
         parameters = tlv(
@@ -240,19 +223,14 @@ def _check_signer(
     tail.enter(0x31, tail.end)
     tail.enter(0x30, tail.end)
     tail.expect(_VERSION)
-    signer, names_certificate = _named(certificate, digest)
+    signer, names_certificate = named_by(certificate, digest)
     if not tail.starts_with(signer):
         return "certificate"
     tail.expect(signer + algorithm)
     attributes, found = tail.attributes()
-    message_digest = tlv(0x30, _MESSAGE_DIGEST, tlv(0x31, tlv(0x04, content_digest)))
-    if message_digest not in found:
-        return "digest_mismatch"
-    rest = [each for each in found if each not in {_CONTENT_TYPE, _CAPABILITIES, names_certificate, message_digest}]
-    if len(found) - len(rest) != 4 or len(rest) > 1:  # noqa: PLR2004 - each of them once, and perhaps a time
-        return "attributes"
-    if rest and _SIGNING_TIME.fullmatch(rest[0]) is None:
-        return "attributes"
+    fault = fault_in(found, named=names_certificate, content_digest=content_digest)
+    if fault is not None:
+        return fault
     kind = tail.signature_algorithm(digest)
     tail.enter(0x04, tail.end)
     if certificate.public_key is None:
@@ -279,25 +257,6 @@ def _joined(begun: bytes, blocks: Iterator[bytes]) -> bytes:
         if len(begun) > _MAX_TAIL:
             raise _Fault("cms")
     return begun
-
-
-@lru_cache(maxsize=1024)
-def _named(certificate: Certificate, digest: str) -> tuple[bytes, bytes]:
-    """Return issuerAndSerialNumber and the signingCertificateV2 attribute (RFC 5035 3), from the certificate's DER."""
-    der = certificate.der
-    (whole,) = children(der, 0, len(der))
-    body = next(children(der, whole.content, whole.end))
-    fields = [each for each in children(der, body.content, body.end) if each.tag != 0xA0][:3]  # noqa: PLR2004 - version
-    serial, issuer = (der[each.start : each.end] for each in (fields[0], fields[2]))
-    identifier = next(each for each, name in _DIGESTS.items() if name == digest)
-    entry = tlv(
-        0x30,
-        b"" if digest == "sha256" else identifier,  # the DEFAULT, which DER leaves out
-        tlv(0x04, hashlib.new(digest, der).digest()),
-        tlv(0x30, tlv(0x30, tlv(0xA4, issuer)), serial),
-    )
-    attribute = tlv(0x30, _SIGNING_CERTIFICATE, tlv(0x31, tlv(0x30, tlv(0x30, entry))))
-    return tlv(0x30, issuer, serial), attribute
 
 
 class _Walk:
@@ -361,9 +320,9 @@ class _Walk:
         """Pass over the SET of one digest algorithm; return it and its name."""
         stop = self.enter(0x31)
         algorithm = self.element(0x30)
-        if self.at != stop or algorithm not in _DIGESTS:
+        if self.at != stop or algorithm not in DIGESTS:
             raise _Fault("cms")
-        return algorithm, _DIGESTS[algorithm]
+        return algorithm, DIGESTS[algorithm]
 
     def certificates(self) -> frozenset[bytes]:
         """Pass over the certificates, in the order of DER; return them."""

@@ -132,6 +132,15 @@ def test_signing_time_may_be_left_out_and_is_never_guessed() -> None:
         template().to_be_signed(bytes(32), dt.datetime(2026, 1, 1))  # noqa: DTZ001 - that is the fault
 
 
+def test_an_identifier_is_a_content_identifier() -> None:
+    """RFC 2634 2.7: an OCTET STRING; it is signed, and bounded."""
+    octets = template().to_be_signed(bytes(32), NOW, identifier=b"once")
+    found = {each["type"].dotted: each["values"][0] for each in cms.CMSAttributes.load(octets)}
+    assert found["1.2.840.113549.1.9.16.2.7"].parse().native == b"once"
+    with pytest.raises(ValueError, match="64"):
+        template().to_be_signed(bytes(32), NOW, identifier=bytes(65))
+
+
 @pytest.mark.parametrize("size", [0, 20, 31, 33, 48, 64])
 def test_digest_of_another_size(size: int) -> None:
     """A digest by another algorithm would be signed under a false name."""

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from gateway.core.queue import Consignment
 
 CITIZEN = "mai@congdan.example"
+TOKENS = itertools.count(1)
+"""No two are equal, as in a gateway."""
 BY_KEY = Sign(KeyChoice.PERSONAL, IfUnable.REFUSE)
 SEVEN_BIT_HOPS = KnownHops(out=KnownHop(Limits(eight_bit=False)))
 FOREIGN = clear("Content-Type: text/plain; charset=utf-8\r\n\r\nTiếng Việt\r\n".encode(), lan())
@@ -82,14 +84,13 @@ async def signs(
     smtputf8: bool = False,
 ) -> Outcome:
     """Return what the signer makes of a message of Lan's."""
-    tokens = itertools.count(1)
     signer = Signer(
         hostname=HOSTNAME,
         hops=hops or KnownHops(),  # type: ignore[arg-type]
         bodies=MemoryBodies(),
         clock=FixedClock(),
         check=SelfCheck(opinion or Opinion()),
-        new_token=lambda: f"token{next(tokens)}",
+        new_token=lambda: f"token{next(TOKENS)}",
     )
     envelope = submission(message, CITIZEN, sender=LAN, smtputf8=smtputf8).arrival.envelope
     return await signer.sign(opened(message), decision, key or CredentialKey(lan()), envelope, ("out",))
@@ -114,6 +115,14 @@ async def test_both_forms_verify(name: str, form: SignatureForm) -> None:
     assert found.message.octets().isascii()
     assert not found.eight_bit
     assert found.facts["form"] == form
+
+
+@pytest.mark.parametrize("form", list(SignatureForm))
+async def test_no_two_messages_have_one_signature(form: SignatureForm) -> None:
+    """The same text to many, within a second: else each gateway that remembers signatures calls all but one replays."""
+    found = [done(await signs(PLAIN, replace(BY_KEY, form=form))) for _ in range(3)]
+    digests = {judged(each.message).verdict.signers[0].signature_digest for each in found}
+    assert len(digests) == len(found)
 
 
 async def test_what_somebody_signed_in_eight_bit_stays_and_travels_as_it_is() -> None:
@@ -200,7 +209,7 @@ async def test_protected_header_fields_are_signed() -> None:
         assert found.facts["headers_protected"] is True
         assert b"an@nhau.example" not in found.message.octets()
     octets = done(await signs(message, decision)).message.octets()
-    part = octets.split(b"\r\n--=_token2\r\n")[1]
+    part = octets.split(b"\r\n--=_token")[1]
     assert b'hp="clear"' in part
     assert b"Received:" not in part
     for field in read_header(Message.of(HEAD + b"\r\n")).fields:

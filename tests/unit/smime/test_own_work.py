@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.cms.algorithms import Scheme, raw_sign
+from gateway.cms.asn1 import tlv
 from gateway.core.message import Message
 from gateway.core.octets import WINDOW, MemoryBuilder
 from gateway.pki.certificate import Certificate
 from gateway.smime.opaque import finish_opaque
+from gateway.smime.own_attributes import _CAPABILITIES, _CONTENT_TYPE, fault_in
 from gateway.smime.own_work import check_own_work, cut
 from gateway.smime.sign import Left, content_digest, finish, prepare
 from support.letters import ASCII, HEAD, NOW, PLAIN, lan, real_life, template
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.cms.sign import SigningTemplate
     from gateway.demo.authority import Credential
 
 BOUNDARY = "=_lan0123456789"
+OID = bytes.fromhex("060b2a864886f70d0109100207")
+"""contentIdentifier (RFC 2634 2.7)."""
 
 
 def made(
@@ -190,6 +196,48 @@ def test_a_time_that_readers_would_take_in_several_ways_is_seen(time: bytes) -> 
     value = raw_sign(credential.key, over, scheme=chosen.scheme, digest=chosen.digest)
     finished = finish(prepared, cms=chosen.finish(over, value), micalg=chosen.micalg, boundary=BOUNDARY)
     assert fault(finished, credential, chosen) == "attributes"
+
+
+def with_attributes(change: Callable[[bytes], bytes]) -> str | None:
+    """Return what is found in a message with an identifier whose attributes were changed before they were signed."""
+    credential = lan("p256")
+    chosen = template(credential)
+    prepared = prepare(Message.of(ASCII), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    assert not isinstance(prepared, Left)
+    over = change(chosen.to_be_signed(content_digest(prepared, chosen.digest), NOW, identifier=b"0123456789abcdef"))
+    value = raw_sign(credential.key, over, scheme=chosen.scheme, digest=chosen.digest)
+    finished = finish(prepared, cms=chosen.finish(over, value), micalg=chosen.micalg, boundary=BOUNDARY)
+    return fault(finished, credential, chosen)
+
+
+def test_an_identifier_may_be_there() -> None:
+    """It makes the signature one of its kind."""
+    assert with_attributes(lambda attributes: attributes) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda octets: octets.replace(b"\x04\x100123", b"\x0c\x100123"),
+        lambda octets: octets.replace(b"\x31\x12\x04\x100123", b"\x30\x12\x04\x100123"),
+        lambda octets: octets.replace(bytes.fromhex("0109100207"), bytes.fromhex("0109100208")),
+    ],
+    ids=["another kind of value", "no set", "another attribute"],
+)
+def test_an_identifier_has_one_form(change: Callable[[bytes], bytes]) -> None:
+    """What is not exactly what the template makes is not our work."""
+    assert with_attributes(change) == "attributes"
+
+
+def test_an_attribute_stands_once() -> None:
+    """Two identifiers, or two times, are none."""
+    identifiers = {bytes([0x30, 0x21]) + OID + bytes([0x31, 0x12, 0x04, 0x10]) + bytes([each] * 16) for each in (1, 2)}
+    named, digest = b"named", bytes(32)
+    message_digest = tlv(0x30, bytes.fromhex("06092a864886f70d010904"), tlv(0x31, tlv(0x04, digest)))
+    needed = {_CONTENT_TYPE, _CAPABILITIES, named, message_digest}
+    for some in ((), *((each,) for each in identifiers)):
+        assert fault_in(needed | set(some), named=named, content_digest=digest) is None
+    assert fault_in(needed | identifiers, named=named, content_digest=digest) == "attributes"
 
 
 def test_a_wrong_value_is_seen() -> None:
