@@ -50,9 +50,9 @@ def places(message: Message, top: Entity) -> Iterator[Place]:
 
 
 def attached(entity: Entity) -> bool:
-    """Return True for what the sender called an attachment."""
-    field = entity.header.first("content-disposition")
-    return field is not None and re.match(rb"\s*attachment\b", field.value, re.IGNORECASE) is not None
+    """Return True for what the sender called an attachment, and nothing else as well."""
+    fields = entity.header.all("content-disposition")
+    return len(fields) == 1 and re.match(rb"\s*attachment\b", fields[0].value, re.IGNORECASE) is not None
 
 
 def why_unsigned(top: Entity) -> str:

@@ -145,6 +145,19 @@ def _cms_form(message: Message, entity: Entity) -> Form:
     return found or claimed or Form.OPAQUE_SIGNED
 
 
+def holds_signed_data(message: Message, entity: Entity) -> bool:
+    """Return True if the octets, as they are decoded, begin as a SignedData does; what is claimed does not count."""
+    return _sniff(decoded_prefix(message, entity)) == "signed-data"
+
+
+def begins_with_armor(message: Message, entity: Entity) -> bool:
+    """Return True for a text that begins with a PGP ciphertext."""
+    if not entity.media_type.startswith("text/") or entity.children:
+        return False
+    lines = decoded_prefix(message, entity).split(b"\n")[:_FIRST_LINES]
+    return any(line.rstrip() == b"-----BEGIN PGP MESSAGE-----" for line in lines)
+
+
 def _token(entity: Entity, name: str) -> str:
     return entity.parameters.get(name, "").strip().lower()
 

@@ -113,7 +113,7 @@ def inner_difference(outer: Header, top: Entity) -> str | None:
     waiting = [top]
     while waiting:
         current = waiting.pop()
-        if _is_disputed(current):
+        if is_disputed(current):
             return "structure_disputed"
         if current.media_type in _WRAPS:
             if not current.children or current.children[0].header.defects:
@@ -152,7 +152,7 @@ class _Comparison:
         return None
 
 
-def _is_disputed(entity: Entity) -> bool:
+def is_disputed(entity: Entity) -> bool:
     """Return True where some reader may find a message, or parts, that another does not see there."""
     fields = entity.header.all("content-type")
     if len(fields) > 1:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from gateway.cms.verify import CmsError, open_signed
 from gateway.core.message import Message
 from gateway.core.verdict import Encrypted, Invalid, Partial, Unreadable, Unsigned
-from gateway.mime.entity import parse
 from gateway.mime.fields import MimeError
 from gateway.mime.parameters import read_parameters
 from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
-from gateway.smime.beside import WRAPS, attached, places, why_partial, why_unsigned
-from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of, walk
+from gateway.smime.beside import places, why_partial, why_unsigned
+from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of
+from gateway.smime.inside import layer_findings, read_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,8 +77,8 @@ _ENCRYPTED_FORMS: Final = {
 }
 
 
-_ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
-_SEALED_FORMS: Final = frozenset(_ENCRYPTED_FORMS) | {Form.COMPRESSED}
+_SEALED_INSIDE: Final = 6
+"""The condition that ends the look inwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +226,10 @@ def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list
     if data.content_type != _DATA:  # condition 7
         findings.append(Finding(7, Invalid, "not_data"))
     content = Message.of(data.content)
-    shown = _as_lines(data.content)
-    layers, nested = _layers(shown, parse(shown), findings)
+    shown, top, disputes = read_content(data.content)  # condition 1
+    findings += disputes
+    layers, nested = _layers(shown, top, findings)
     return FoundSignature(data, content, layers, nested), findings
-
-
-def _as_lines(octets: bytes) -> Message:
-    """Return content as it is read for structure: LF-only content, made by careless signers, is read as readers do."""
-    return Message.of(octets if b"\r\n" in octets else octets.replace(b"\n", b"\r\n"))
 
 
 def _unopened(error: CmsError | MimeError) -> Finding:
@@ -250,50 +246,29 @@ def _layers(message: Message, entity: Entity, findings: list[Finding]) -> tuple[
         layers.append(Layer(message, entity))
         if _has_bare_line_end(message.read(entity.start, entity.body)):  # condition 1
             findings.append(Finding(1, Unreadable, "bare_line_end"))
-        if any(each.media_type in {"message/external-body", "message/partial"} for each in walk(entity)):
-            findings.append(Finding(5, Partial, "content_elsewhere"))  # condition 5
-        shown = tuple(_shown(entity))
-        if any(each.media_type in WRAPS and not each.children for each in shown):  # condition 1: encoded once more
-            findings.append(Finding(1, Unreadable, "ambiguous_structure"))
-        if any(form_of(message, each) in _SEALED_FORMS for each in shown):  # condition 6
-            findings.append(Finding(6, Encrypted, "encrypted_inside"))
+        found = tuple(layer_findings(message, entity))
+        findings += found
+        if any(each.condition == _SEALED_INSIDE for each in found):
             return tuple(layers), nested
         inner = _next_layer(message, entity, form_of(message, entity))
         if inner is None:
             return tuple(layers), nested
-        message, entity, found = inner
-        nested = nested or found
+        message, entity, signature, disputes = inner
+        findings += disputes
+        nested = nested or signature
     findings.append(Finding(1, Unreadable, "too_many_layers"))
     return tuple(layers), nested
 
 
-def _shown(entity: Entity) -> Iterator[Entity]:
-    """Yield the entity and what readers show as parts of it: no attachment and no message that stands beside others.
-
-    What stands alone is shown as if it were the whole (RFC 8551 3.1), whatever it says of being attached or forwarded.
-    """
-    waiting = [entity]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        alone = len(current.children) == 1 or current.media_type in _ONE_IS_SHOWN
-        if current.media_type.startswith("multipart/"):
-            waiting.extend(
-                child
-                for child in reversed(current.children)
-                if alone or not (attached(child) or child.media_type in WRAPS)
-            )
-        elif current.media_type in WRAPS:
-            waiting.extend(current.children)
-
-
-def _next_layer(message: Message, entity: Entity, form: Form) -> tuple[Message, Entity, Nested] | None:
-    """Return what a signature inside a signature is about, and that signature."""
+def _next_layer(
+    message: Message, entity: Entity, form: Form
+) -> tuple[Message, Entity, Nested, tuple[Finding, ...]] | None:
+    """Return what a signature inside a signature is about, that signature, and how its content is disputed."""
     if form is Form.CLEAR_SIGNED:
         if not entity.children:
             return None
         first = entity.children[0]
-        return message, first, Nested(_inner_cms(message, entity), message.slice(first.start, first.stop))
+        return message, first, Nested(_inner_cms(message, entity), message.slice(first.start, first.stop)), ()
     if form is not Form.OPAQUE_SIGNED:
         return None
     try:
@@ -302,8 +277,8 @@ def _next_layer(message: Message, entity: Entity, form: Form) -> tuple[Message, 
         return None
     if data.content is None:
         return None
-    shown = _as_lines(data.content)
-    return shown, parse(shown), Nested(data, Message.of(data.content))
+    shown, top, disputes = read_content(data.content)
+    return shown, top, Nested(data, Message.of(data.content)), disputes
 
 
 def _inner_cms(message: Message, entity: Entity) -> SignedData | None:
