@@ -47,7 +47,7 @@ def suspected(judgment: Judgment, message: Message, entity: Entity, registry: Re
         header = entity.header
     vouched = _vouched(judgment, registry)
     found = claims(shown(judgment.author, header, entity), registry, vouched=vouched)
-    sender = _sender(header, judgment.author)
+    sender = _sender(header)
     if sender is not None:
         noted = {each.code for each in found}
         found += tuple(each for each in claims(sender, registry, vouched=vouched) if each.code not in noted)
@@ -65,8 +65,11 @@ def shown(author: Mailbox | None, header: Header, entity: Entity) -> Shown:
     )
 
 
-def _sender(header: Header, author: Mailbox | None) -> Shown | None:
-    """Return what readers see of Sender, who some of them show in front of the author ("on behalf of")."""
+def _sender(header: Header) -> Shown | None:
+    """Return what readers see of Sender, who some of them show in front of the author ("on behalf of").
+
+    Its mailbox may be the author's own, and the name in front of it somebody else's.
+    """
     text = _texts(header, "sender")
     if not text:
         return None
@@ -75,8 +78,6 @@ def _sender(header: Header, author: Mailbox | None) -> Shown | None:
     except MimeError:
         found = ()
     mailbox = found[0] if len(found) == 1 and len(header.all("sender")) == 1 else None
-    if mailbox is not None and author is not None and mailbox.key == author.key:
-        return None
     return Shown(display_name=_without(mailbox, text), author=mailbox, subject="")
 
 

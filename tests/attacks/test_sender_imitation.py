@@ -114,6 +114,7 @@ def test_the_agency_itself_is_no_imitation(field: Field) -> None:
 def test_sender_and_reply_to_imitate_as_well(field: Field) -> None:
     """Some readers show Sender in front of From, and an answer goes to Reply-To."""
     word = f"=?utf-8?B?{base64.b64encode(AGENCY.encode()).decode()}?="
-    assert "impersonation" in deliver(field, "Hành chính", more=f"Sender: {word} <khac@hopthu.example>\r\n").notes
+    for mailbox in (ELSEWHERE, "khac@hopthu.example"):
+        assert "impersonation" in deliver(field, "Hành chính", more=f"Sender: {word} <{mailbox}>\r\n").notes
     found = deliver(field, "Hành chính", more="Reply-To: vanphong@thanhhaa.example\r\n")
     assert "lookalike_domain" in found.notes

@@ -72,6 +72,7 @@ def test_every_way_to_write_it(fields: tuple[str | bytes, ...]) -> None:
         (f"Sở Y tế <{LAN}>", {}),
         ("Danh sách <ds@noi-khac.example>", {}),
         ("Lan <LAN@noi-khac.example>", {}),
+        ("Sở Y tế <lan@noi-khac.example>", {"impersonation": "Sở Y tế"}),
     ],
 )
 def test_who_sends_on_behalf_of_the_author(sender: str, notes: dict[str, str]) -> None:
