@@ -117,21 +117,21 @@ ARGUMENT: Final = (
         10,
         "Every signer's certificate is at hand.",
         "Without it nothing can be checked: not invalid, not valid.",
-        "Có sẵn chứng thư của mọi người ký.",
+        "Có sẵn chứng thư của từng người ký.",
         "Thiếu chứng thư thì không kiểm tra được gì: chưa sai, chưa đúng.",
     ),
     Condition(
         11,
         "Every signer's digest, attributes, algorithms and signature value are good.",
         "Any-of lets an appended signer vouch for a broken one.",
-        "Giá trị băm, thuộc tính, thuật toán và giá trị chữ ký của mọi người ký đều đúng.",
+        "Giá trị băm, thuộc tính, thuật toán và giá trị chữ ký của từng người ký đều đúng.",
         "Chỉ cần một người đúng thì người ký thêm vào sẽ che cho chữ ký hỏng.",
     ),
     Condition(
         12,
         "Every signer's certificate leads to a pinned anchor, is for mail, in date and not revoked as far as asked.",
         "Issuer names can be copied, keys cannot.",
-        "Chứng thư của mọi người ký dẫn tới gốc tin cậy đã ghim, dùng cho thư, còn hạn và chưa bị thu hồi.",
+        "Chứng thư của từng người ký dẫn tới gốc tin cậy đã ghim, dùng cho thư, còn hạn và chưa bị thu hồi.",
         "Tên nơi cấp có thể chép, khóa thì không.",
     ),
     Condition(
@@ -145,7 +145,7 @@ ARGUMENT: Final = (
         14,
         "Every signer's certificate names the author's mailbox.",
         "A good signature of somebody else is the commonest forgery.",
-        "Chứng thư của mọi người ký có địa chỉ của người gửi.",
+        "Chứng thư của từng người ký có địa chỉ của người gửi.",
         "Chữ ký tốt của người khác là kiểu giả mạo hay gặp nhất.",
     ),
     Condition(
@@ -167,7 +167,7 @@ ARGUMENT: Final = (
         "The family of every signer's trust anchor may speak for the author's domain, and its certificate lacks "
         "nothing that the family does not let it lack.",
         "One authority among many, careless or taken over, would otherwise speak for every domain.",
-        "Nhóm gốc tin cậy của mọi người ký được phép nói thay tên miền người gửi, và chứng thư không thiếu điều mà "
+        "Nhóm gốc tin cậy của từng người ký được phép nói thay tên miền người gửi, và chứng thư không thiếu điều mà "
         "nhóm đó đòi hỏi.",
         "Nếu không, chỉ cần một nơi cấp cẩu thả hay bị chiếm là nói thay được mọi tên miền.",
     ),

@@ -226,7 +226,7 @@ REASONS: Final = {
     ),
     # the process that judges
     "judge_died": (
-        "Tiến trình kiểm tra bị dừng đột ngột vì thư này.",
+        "Tiến trình kiểm tra bị dừng đột ngột khi đang kiểm tra thư này.",
         "The process that checked it died.",
     ),
     "judge_timeout": ("Kiểm tra thư này quá lâu.", "Checking it took too long."),
