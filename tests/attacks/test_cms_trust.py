@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from gateway.demo.authority import Authority, Credential, name, shared_key
-from support.attacks import AUTHOR, REVOKED, STRANGER, Honest, head, letter, signer
-from support.forger import Forger
+from support.attacks import AUTHOR, REVOKED, STRANGER, Honest, head, letter, part, signer
+from support.forger import Forger, signed_data
 from support.gateway_process import authority
 from support.letters import clear_entity
-from support.tree import usage
+from support.stamping import stamp_over, stamped, stamper, value_of
+from support.tree import root, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -173,6 +174,49 @@ def test_a_revoked_certificate(field: Field) -> None:
     """It is on the list of its issuer: the same words are good under the author's, and not under it."""
     fields = head(author=REVOKED)
     assert field.harmless(letter(fields=fields, by=signer(REVOKED))).why == ("not_trusted", "revoked")
+
+
+def test_a_revoked_certificate_with_a_list_from_before(field: Field) -> None:
+    """A list that still calls it good comes along, real and in date: what the gateway knows counts."""
+    content = part()
+    earlier = authority().revocation_lists(this_update=NOW - 2 * DAY)
+    thief = signer(REVOKED)
+    certificates = [thief.certificate, *thief.chain]
+    cms = signed_data([Forger(thief).info(content)], certificates=certificates, crls=earlier)
+    forged = head(author=REVOKED) + b"MIME-Version: 1.0\r\n" + clear_entity(content, cms)
+    assert field.attack(letter(), forged).why == ("not_trusted", "revoked")
+
+
+def test_an_expired_certificate_with_a_timestamp_by_nobody(field: Field) -> None:
+    """A thief stamps himself: what nobody believes excuses no expiry; on a good letter it does no harm."""
+    clock = stamper(root("Gốc của kẻ trộm", start=NOW - DAY, end=NOW + 90 * DAY), start=NOW - DAY, end=NOW + 9 * DAY)
+    old = authority().issue("Cũ", AUTHOR, key=shared_key("rsa2048", 76), not_after=NOW - DAY)
+    for credential, verdict in ((old, "not_trusted"), (signer(), "verified")):
+        honest, made_by = Honest(), Forger(credential)
+        token = stamp_over(clock, value_of(made_by.cms(honest.part)), NOW - 2 * DAY)
+        found = field.deliver(honest.under(clear_entity(honest.part, stamped(made_by, honest.part, token))))
+        assert found.verdict == verdict
+        assert bool(found.greens) == (verdict == "verified")
+        assert "timestamp_unusable" in found.notes
+
+
+def test_false_certificates_beside_the_real_ones(field: Field) -> None:
+    """A bag of look-alikes, in front of the real chain or behind it, neither helps a thief nor harms the author."""
+    false = [copied().certificate, copied_issuer().certificate, self_signed().certificate, false_issuer()]
+    for certificates in (
+        [*false, signer().certificate, *signer().chain],
+        [signer().certificate, *signer().chain, *false],
+    ):
+        honest = Honest()
+        cms = signed_data([Forger(signer()).info(honest.part)], certificates=certificates)
+        field.honest(honest.under(clear_entity(honest.part, cms)))
+
+
+def false_issuer() -> bytes:
+    """Return an authority of the real issuer's name and key identifier around a thief's key."""
+    real, key = x509.load_der_x509_certificate(authority().intermediate), shared_key("p256", 77)
+    extensions = [each.value for each in real.extensions]
+    return made(key, by=key, issuer=real.issuer, subject=real.subject, extensions=extensions).certificate
 
 
 ELSEWHERE: dict[str, tuple[x509.Name | None, tuple[x509.GeneralName, ...], tuple[str, str]]] = {
