@@ -6,7 +6,7 @@ No stranger's key is ever tried here and no path is searched: that is for proces
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.octets import WINDOW
@@ -63,13 +63,11 @@ def opening(message: Message) -> Opening:
 
 
 def judged_here(asked: Opening, *, terms: Terms, paths: PathCache, at: dt.datetime) -> Judgment | None:
-    """Return the judgment where every answer is known; None where somebody else must find one out."""
+    """Return the judgment of the mail without its files; None where somebody else must find an answer out."""
     if any(each.nested is not None for each in asked.opened.structure.signatures):
         return None  # whoever signed the inner one is a stranger, and its key is tried
     if has_timestamps(asked.opened):
         return None  # the same of whoever made them
-    if any(may_be_signed(each) for each in asked.opened.attached):
-        return None  # and of whoever signed a file
     known: dict[Key, PathAnswer] = {}
     for key in asked.questions:
         answer = paths.answer(key, at)
@@ -82,4 +80,9 @@ def judged_here(asked: Opening, *, terms: Terms, paths: PathCache, at: dt.dateti
         found = known.get(key) if key is not None else None
         return found if found is not None else PathAnswer(ChainState.INDETERMINATE, "path_fault", (leaf,))
 
-    return judge(asked.opened, terms.at(at, NOTHING_FOUND, path_of))
+    return judge(replace(asked.opened, attached=()), terms.at(at, NOTHING_FOUND, path_of))
+
+
+def has_signed_files(asked: Opening) -> bool:
+    """Return whether a file may bear a signature, which is not looked into here: its signer is a stranger, too."""
+    return any(may_be_signed(each) for each in asked.opened.attached)

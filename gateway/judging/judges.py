@@ -19,7 +19,7 @@ from gateway.core.octets import WINDOW
 from gateway.core.verdict import Broken, Indeterminate
 from gateway.judging.asked import heard_in, needs_in, request, seconds_in
 from gateway.judging.crew import Crew
-from gateway.judging.here import COSTLY, judged_here, may_be_opened, opening
+from gateway.judging.here import COSTLY, has_signed_files, judged_here, may_be_opened, opening
 from gateway.judging.limits import Limits
 from gateway.judging.passing import parcel
 from gateway.judging.paths import PathCache
@@ -114,8 +114,22 @@ class Judges:
                 self._turns.suspect(source)
             found = judged_here(asked, terms=self._terms, paths=self._paths, at=at)
             if found is not None:
-                return found
+                return await self._with_files(found, message, at, source) if has_signed_files(asked) else found
             keys = asked.keys
+        return await self._passed_on(message, keys, at, source)
+
+    async def _with_files(self, found: Judgment, message: Message, at: dt.datetime, source: str) -> Judgment:
+        """Add what a process says of signatures on files: whatever becomes of it, the message keeps its verdict."""
+        try:
+            there = await self._passed_on(message, frozenset(), at, source)
+        except (BusyError, JudgeError) as error:
+            if isinstance(error, JudgeError):
+                self._turns.suspect(source)
+            self._log.warning("signatures on files were not judged", source=source, reason=str(error))
+            return found
+        return replace(found, attachments=there.attachments)
+
+    async def _passed_on(self, message: Message, keys: frozenset[Key], at: dt.datetime, source: str) -> Judgment:
         large = len(message) > WINDOW
         sent = await asyncio.to_thread(parcel, message) if large else parcel(message)
         try:

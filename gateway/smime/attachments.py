@@ -115,14 +115,18 @@ def attachment_signatures(files: Sequence[Attached], trust: Trust) -> tuple[Atta
 
 def attachment_needs(files: Sequence[Attached], trust: Trust) -> Needs:
     """Return what would have to be fetched before more can be said of signatures that fit."""
-    found = []
+    if not trust.anchors.anchors:
+        return Needs()
+    return joined(_needs(certificate, data, trust) for certificate, data in islice(_fitting(files, trust), MOST))
+
+
+def _fitting(files: Sequence[Attached], trust: Trust) -> Iterator[tuple[Certificate, SignedData]]:
+    """Yield the certificates whose signatures fit, with what came along."""
     for _, opened in _opened(files):
-        if not isinstance(opened, _Opened) or not trust.anchors.anchors:
-            continue
-        for signer, certificate in _signers(opened, trust):
-            if certificate is not None and _fault(signer, opened, certificate) is None:
-                found.append(_needs(certificate, opened.data, trust))
-    return joined(found)
+        if isinstance(opened, _Opened):
+            for signer, certificate in _signers(opened, trust):
+                if certificate is not None and _fault(signer, opened, certificate) is None:
+                    yield certificate, opened.data
 
 
 def _needs(certificate: Certificate, data: SignedData, trust: Trust) -> Needs:

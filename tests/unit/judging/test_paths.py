@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.message import Message
 from gateway.core.verdict import ChainState, Verified
-from gateway.judging.here import judged_here, may_be_opened, opening
+from gateway.judging.here import has_signed_files, judged_here, may_be_opened, opening
 from gateway.judging.paths import Heard, Key, Listening, PathCache
 from gateway.pki.family import ANY_FAMILY, Allowance, Family, Use
 from gateway.pki.needs import NOTHING_FOUND
@@ -16,7 +16,7 @@ from gateway.pki.path import Revocation
 from gateway.smime.verify import judge, open_message
 from support.forger import Forger
 from support.judging import terms
-from support.letters import ASCII, NOW, PLAIN, clear_entity, lan, mail, multipart, signed
+from support.letters import ASCII, NOW, PLAIN, clear_entity, lan, mail, multipart, signed, text_part
 from support.signed_files import file_part, pdf
 from support.stamping import stamped
 
@@ -119,14 +119,16 @@ def test_timestamps_are_not_read_here() -> None:
 def test_signed_files_are_not_looked_into_here() -> None:
     """Who signed a file is a stranger; files without signatures are no reason to ask a process."""
     signed_file = file_part("a.pdf", pdf(Forger(lan()).cms))
-    for part, here in (
-        (file_part("a.pdf", b"%PDF-1.7\n"), True),
-        (signed_file, False),
-        (file_part("a.txt.p7m", Forger(lan()).cms(b"a", content=b"\x04\x01a")), False),
+    for part, asks in (
+        (file_part("a.pdf", b"%PDF-1.7\n"), False),
+        (signed_file, True),
+        (file_part("a.txt.p7m", Forger(lan()).cms(b"a", content=b"\x04\x01a")), True),
     ):
-        message = Message.of(mail(multipart("mixed", ASCII[-20:], part)))
-        found = judged_here(opening(message), terms=terms(), paths=PathCache(()), at=NOW)
-        assert (found is not None) == here
+        asked = opening(Message.of(mail(multipart("mixed", text_part("a"), part))))
+        assert has_signed_files(asked) == asks
+        found = judged_here(asked, terms=terms(), paths=PathCache(()), at=NOW)
+        assert found is not None
+        assert found.attachments == ()
 
 
 def test_what_is_large_or_has_many_parts_is_not_opened_here() -> None:
