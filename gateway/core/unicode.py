@@ -5,6 +5,7 @@ The library sorts the marks behind a letter by insertion: 30,000 of them in one 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 _MOST_MARKS: Final = 30
 """Behind one letter: no language has more (UAX 15 13, Stream-Safe Text Format)."""
-_SHORT: Final = 256
-"""Characters that are sorted in no time."""
+_RUN: Final = re.compile(rf"[^\x00-\x7f]{{{_MOST_MARKS + 1},}}")
+"""What may hold more of them: most texts have none such, and are not looked at one by one."""
 _MARKS: Final = frozenset({"Mn", "Mc", "Me"})
 _OTHER_MARKS: Final = frozenset("\uff9e\uff9f")
 """Half-width sound marks: letters by category, and marks once they are decomposed."""
@@ -22,9 +23,7 @@ _OTHER_MARKS: Final = frozenset("\uff9e\uff9f")
 
 def normalized(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
     """Return text in a form of Unicode; of marks behind one letter those beyond the 30th are left out."""
-    if len(text) > _SHORT and not text.isascii():
-        text = "".join(_stream_safe(text))
-    return unicodedata.normalize(form, text)
+    return unicodedata.normalize(form, _RUN.sub(lambda run: "".join(_stream_safe(run[0])), text))
 
 
 def _stream_safe(text: str) -> Iterator[str]:
