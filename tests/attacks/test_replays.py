@@ -33,6 +33,8 @@ OTHER_FIELDS: Final[dict[str, tuple[bytes, bytes]]] = {
     "no subject": (rb"Subject: [^\r]*\r\n", b""),
     "empty subject": (rb"Subject: [^\r]*", b"Subject:"),
     "second subject": (rb"(Subject: [^\r]*)", rb"\1\r\nSubject: Gap"),
+    "subject cut in two": (rb"Subject: Moi hop ", b"Subject: Moi hop\r\nSubject: "),
+    "an empty subject more": (rb"(Subject: [^\r]*)", rb"\1\r\nSubject:"),
     "second subject in front": (rb"(Subject: [^\r]*)", rb"Subject: Gap\r\n\1"),
     "reply prefix": (rb"Subject: ", b"Subject: Re: "),
     "forward prefix": (rb"Subject: ", b"Subject: Fwd: "),
@@ -89,6 +91,15 @@ def test_trace_fields_and_white_space_make_no_other_message(field: Field) -> Non
     field.honest(added.replace(b"Subject: Moi hop", b"Subject: Moi\r\n hop"))
     encoded = re.sub(rb"Subject: ([^\r]*)", rb"Subject: =?us-ascii?Q?\1?=", good)
     field.honest(encoded.replace(b"Moi hop so ", b"Moi_hop_so_"))
+
+
+def test_another_recipient_in_the_header_is_no_replay(field: Field) -> None:
+    """To is rewritten on many a way, and nothing that is signed says to whom: the reader is told that it is not."""
+    good = letter()
+    field.honest(good)
+    found = field.honest(good.replace(f"<doc@{OURS}>".encode(), f"<ke-toan@{OURS}>".encode()))
+    assert "seen_before" in found.notes
+    assert found.facts["headers"] == "unsigned"
 
 
 def test_a_list_copy_is_a_lesser_state(field: Field) -> None:
