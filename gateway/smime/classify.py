@@ -32,6 +32,11 @@ _CMS_OIDS: Final = {
     bytes.fromhex("060b2a864886f70d0109100109"): "compressed-data",
 }
 
+_SEALED_OIDS: Final = tuple(oid[2:] for oid, name in _CMS_OIDS.items() if name != "signed-data")
+"""Without tag and length, which BER lets anybody write in several ways."""
+_NEAR_TOP: Final = 48
+"""Octets of a CMS in which its content type stands."""
+
 
 class Form(StrEnum):
     """How a message is protected, as it claims at its top."""
@@ -150,6 +155,20 @@ def holds_signed_data(message: Message, entity: Entity) -> bool:
     return _sniff(decoded_prefix(message, entity)) == "signed-data"
 
 
+def seems_sealed(message: Message, entity: Entity) -> bool:
+    """Return True for a leaf that some reader could take for a ciphertext, however type and encoding are spelled."""
+    if entity.children or entity.media_type.startswith("multipart/"):
+        return False
+    raw = message.read(entity.body, min(entity.stop, entity.body + _PREFIX))
+    if any(
+        oid in octets[:_NEAR_TOP] for octets in (raw, _from_letters(raw), binascii.a2b_qp(raw)) for oid in _SEALED_OIDS
+    ):
+        return True
+    fields = (*entity.header.all("content-type"), *entity.header.all("content-disposition"))
+    named = any(word in field.value.lower() for field in fields for word in (b"pkcs7-mime", b".p7m"))
+    return (named or is_cms(entity)) and not holds_signed_data(message, entity)
+
+
 def begins_with_armor(message: Message, entity: Entity) -> bool:
     """Return True for a text that begins with a PGP ciphertext."""
     if not entity.media_type.startswith("text/") or entity.children:
@@ -166,11 +185,16 @@ def decoded_prefix(message: Message, entity: Entity) -> bytes:
     """Return the first octets of a body, transfer-decoded as far as that goes; wrong encodings end it early."""
     raw = message.read(entity.body, min(entity.stop, entity.body + _PREFIX))
     if entity.encoding == "base64":
-        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
-        return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
+        return _from_letters(raw)
     if entity.encoding == "quoted-printable":
         return binascii.a2b_qp(raw)
     return raw
+
+
+def _from_letters(raw: bytes) -> bytes:
+    """Return base64 decoded as far as there are whole groups, whatever stands between its letters."""
+    letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
+    return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
 
 
 def _sniff(octets: bytes) -> str:

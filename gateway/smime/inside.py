@@ -16,7 +16,7 @@ from gateway.mime.fields import MimeError
 from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
 from gateway.smime.beside import WRAPS, attached
-from gateway.smime.classify import CMS_TYPES, Form, begins_with_armor, form_of, holds_signed_data, walk
+from gateway.smime.classify import CMS_TYPES, Form, begins_with_armor, form_of, seems_sealed, walk
 from gateway.smime.headers import is_disputed
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def layer_findings(message: Message, entity: Entity, *, depth: int = 0) -> Itera
         form = form_of(message, each)
         if _is_hidden(each):  # condition 1
             yield _AMBIGUOUS
-        unknown = form is Form.OPAQUE_SIGNED and not holds_signed_data(message, each)  # it may hold anything
-        if form in _SEALED or unknown or begins_with_armor(message, each):  # condition 6
+        if form in _SEALED or seems_sealed(message, each) or begins_with_armor(message, each):  # condition 6
             yield _ENCRYPTED
         elif form is Form.OPAQUE_SIGNED and each is not entity:
             beside.append(each)
