@@ -85,6 +85,65 @@ def test_a_part_that_only_some_readers_see(field: Field, idea: str, form: str) -
     assert found.verdict in {"unreadable", "encrypted", "signer_mismatch"}, found.facts
 
 
+TYPE: Final = b"application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m"
+PLAIN: Final = b"application/octet-stream"
+PLAIN_TYPE: Final = b"Content-Type: " + PLAIN
+SPELLINGS: dict[str, bytes] = {
+    "a blank behind the slash": b"Content-Type: application/ pkcs7-mime",
+    "a blank before the slash": b"Content-Type: application /pkcs7-mime",
+    "a comment behind the slash": b"Content-Type: application/(x)pkcs7-mime",
+    "a comment before": b"Content-Type: (x) application/pkcs7-mime",
+    "a second slash": b"Content-Type: application/pkcs7-mime/x",
+    "quotes": b'Content-Type: "application/pkcs7-mime"',
+    "an encoded word": b"Content-Type: =?us-ascii?Q?application/pkcs7-mime?=",
+    "a list": b"Content-Type: application/pkcs7-mime, text/plain",
+    "a list, text first": b"Content-Type: text/plain, application/pkcs7-mime",
+    "text before": b"Content-Type: text/plain application/pkcs7-mime",
+    "nothing before": b"Content-Type: ; application/pkcs7-mime",
+    "a blank before the colon": b"Content-Type : application/pkcs7-mime",
+    "a tab before the colon": b"Content-Type\t: application/pkcs7-mime",
+    "a fold": b"Content-Type:\r\n application/pkcs7-mime",
+    "a blank line of the fold": b"Content-Type:\r\n \r\n application/pkcs7-mime",
+    "capitals": b"CONTENT-TYPE: APPLICATION/PKCS7-MIME",
+    "a file's name": b"Content-Type: application/octet-stream; name=smime.p7m",
+    "a file's name in capitals": b"Content-Type: application/octet-stream; name=SMIME.P7M",
+    "a file's name and a blank": b'Content-Type: application/octet-stream; name="smime.p7m "',
+    "a file's name in the disposition": PLAIN_TYPE + b"\r\nContent-Disposition: inline; filename=smime.p7m",
+    "a file's name by RFC 2231": PLAIN_TYPE + b"\r\nContent-Disposition: inline; filename*=utf-8''smime%2Ep7m",
+    "a file's name in pieces": PLAIN_TYPE + b"\r\nContent-Disposition: inline; filename*0=smime.; filename*1=p7m",
+    "two names": PLAIN_TYPE + b"; name=a.txt\r\nContent-Disposition: inline; filename=smime.p7m",
+    "a picture": b"Content-Type: image/png",
+    "no type": b"X-Type: application/pkcs7-mime",
+    "a name in an encoded word": PLAIN_TYPE + b'; name="=?us-ascii?Q?smime=2Ep7m?="',
+}
+
+
+@pytest.mark.parametrize("place", ["alone", "beside"])
+@pytest.mark.parametrize("idea", sorted(SPELLINGS))
+def test_a_ciphertext_whose_type_is_spelled_in_an_odd_way(field: Field, idea: str, place: str) -> None:
+    """A reader that forgives more than we do decrypts it: what could be taken for a ciphertext is one."""
+    honest = Honest()
+    content = SPELLINGS[idea] + b"\r\nContent-Transfer-Encoding: base64\r\n\r\n" + CIPHERTEXT.partition(b"\r\n\r\n")[2]
+    if place == "beside":
+        content = multipart("mixed", part(), content, boundary="hai")
+    found = field.attack(honest.message, honest.under(clear_entity(content, detached(content, signer()))))
+    assert found.verdict in {"unreadable", "encrypted"}, found.facts
+
+
+ENCODINGS: Final = (b'"base64"', b"base64;", b"base64 (x)", b"BASE64", b"base64 x", b"(x)base64", b"", b"8bit, base64")
+
+
+@pytest.mark.parametrize("kind", [TYPE, PLAIN + b"; name=smime.p7m"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_ciphertext_whose_encoding_is_spelled_in_an_odd_way(field: Field, encoding: bytes, kind: bytes) -> None:
+    """The same of its transfer encoding."""
+    honest = Honest()
+    body = CIPHERTEXT.partition(b"\r\n\r\n")[2]
+    content = b"Content-Type: " + kind + b"\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n" + body
+    found = field.attack(honest.message, honest.under(clear_entity(content, detached(content, signer()))))
+    assert found.verdict in {"unreadable", "encrypted"}, found.facts
+
+
 LINES: dict[str, bytes] = {
     "delimiters for readers of LF": MIXED + b"\r\n\r\n" + parts(part(), of_lf(CIPHERTEXT), end=b"\n"),
     "a delimiter before the others for readers of LF": MIXED
