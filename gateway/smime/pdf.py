@@ -62,7 +62,7 @@ def _around_all(octets: bytes) -> Iterator[tuple[int, int]]:
     """Yield the gaps of the ranges that begin with the file and end with it."""
     for each in _RANGE.finditer(octets):
         start, length, again, rest = (int(number) for number in each.groups())
-        if start == 0 and 0 < length < again and again + rest == len(octets) and not length <= each.start() < again:
+        if start == 0 and 0 < length < again and again + rest == len(octets):
             yield length, again
 
 

@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of what reads cryptographic messages; `python fuzz_cms.py -max_total_time=60 -seed=1`.
 
-An input is any exception but `CmsError`, a definite form that is not one, a signature that is good over what nobody
-signed, or a timestamp that names another time than its authority.
+A find is any exception but `CmsError`, a definite form that is not one, a signature that is good over what nobody
+signed, a timestamp that names another time than its authority,
+or a PDF taken apart in another way than it was put together.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ with atheris.instrument_imports(include=["gateway"]):
     from gateway.cms.asn1 import CmsError, definite, sorted_set, tlv
     from gateway.cms.timestamp import read_token
     from gateway.cms.verify import check_signer, open_signed
+    from gateway.smime.pdf import PdfError, signed_pdf
 
 from gateway.pki.certificate import Certificate
 from support.forger import CONTENT, Forger, attribute, signed_data
 from support.letters import binh, detached, lan
+from support.signed_files import pdf
 from support.stamping import TOKEN, stamp_over, stamper
 from support.tree import root
 
@@ -87,7 +90,20 @@ def stamp(octets: bytes) -> None:
     assert token.certificate != CLOCK.certificate or token.at == AT
 
 
-STEPS = (read, judge, stamp)
+def cut(octets: bytes) -> None:
+    """Take a PDF apart: what is covered, and the gap, are the whole file."""
+    try:
+        found = signed_pdf(octets)
+    except PdfError:
+        return
+    if found is not None:
+        gap = len(octets) - len(found.content)
+        assert octets.startswith(b"%PDF-")
+        assert 2 * len(found.cms) + 2 <= gap
+        assert found.cms.hex().encode() in octets.lower()
+
+
+STEPS = (read, judge, stamp, cut)
 
 
 def one(octets: bytes) -> None:
@@ -112,6 +128,7 @@ def seeds() -> Iterator[bytes]:
         yield b"\1" + as_ber(each)
     yield b"\0\x24\x80\x04\x02ab\x24\x04\x04\x02cd\0\0"
     yield b"\2" + stamp_over(CLOCK, VALUE, AT)
+    yield b"\3" + pdf(Forger(lan("p256")).cms, room=9000)
 
 
 def main() -> None:

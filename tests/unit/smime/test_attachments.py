@@ -112,6 +112,9 @@ def test_every_signer_of_a_file_is_told() -> None:
     certificates = [lan().certificate, binh().certificate, *lan().chain]
     cms = signed_data(infos, certificates=certificates, content=tlv(0x04, FILE))
     assert [each[2] for each in told(found(file_part("a.p7m", cms)))] == ["valid", "invalid"]
+    kind = "1.2.840.113549.1.9.16.1.4"
+    other = signed_data([Forger(lan()).info(FILE, kind)], content=tlv(0x04, FILE), content_type=kind)
+    assert told(found(file_part("a.p7m", other))) == [("a.p7m", "cms", "unreadable", "not_data")]
     nobody = signed_data([], certificates=certificates, content=tlv(0x04, FILE))
     assert told(found(file_part("a.p7m", nobody))) == [("a.p7m", "cms", "unreadable", "no_signers")]
 
@@ -119,7 +122,9 @@ def test_every_signer_of_a_file_is_told() -> None:
 def test_files_without_signatures_are_not_told() -> None:
     """Nor the mail's own signature, nor what is encrypted, nor files of letters inside."""
     assert told(found(file_part("a.pdf", b"%PDF-1.7\nnothing"), file_part("b.txt", FILE))) == []
-    assert told(found(around=clear(text_part("a"), lan()))) == []
+    signed = clear(text_part("a"), lan())
+    assert told(found(around=signed)) == []
+    assert told(found(around=signed.replace(b"name=smime.p7s", b"name=chu-ky.p7s"))) == []
     sealed = sequence(oid("1.2.840.113549.1.7.3"), tlv(0xA0, sequence()))
     assert told(found(file_part("a.p7m", sealed))) == []
     inside = mail(multipart("mixed", text_part("b"), file_part("a.pdf", signed_pdf()), boundary="letter"))
@@ -138,6 +143,7 @@ def test_files_without_signatures_are_not_told() -> None:
         (lambda octets: octets.replace(b"00>>>", b"0 >>>"), ("unreadable", "pdf_shape")),
         (lambda octets: octets.replace(b"00>>>", b"01>>>"), ("unreadable", "pdf_shape")),
         (lambda octets: octets.replace(b"Contents <30", b"Contents <31"), ("unreadable", "malformed_cms")),
+        (lambda octets: octets.replace(b"/Contents <", b"/Contents ("), ("unreadable", "pdf_shape")),
         (lambda octets: octets.replace(b"[0 ", b"[1 "), ("unreadable", "pdf_changed_after_signing")),
         (lambda octets: octets.replace(b"/ByteRange [", b"/ByteRange ("), ("unreadable", "pdf_changed_after_signing")),
     ],
@@ -186,6 +192,18 @@ def test_files_signed_by_another_program(name: str, signer: str) -> None:
     assert one.signer.subject.endswith(signer)
     assert state(octets.replace(b"MediaBox", b"CropBox "), given=given) == ("invalid", "digest_mismatch")
     assert state(octets + b"\n", given=given) == ("unreadable", "pdf_changed_after_signing")
+
+
+def test_two_ranges_around_everything() -> None:
+    """Of two gaps nobody knows which a viewer takes for the signature."""
+
+    def twice(length: int) -> bytes:
+        return pdf(Forger(binh()).cms, before=b"%%PDF-1.7\n%%/ByteRange [0 1 2 %010d]\n" % (length - 2))
+
+    assert state(twice(len(twice(0)) - 1)) == ("valid", "valid")
+    assert state(twice(len(twice(0)))) == ("unreadable", "pdf_shape")
+    assert state(b"%PDF-1.7\n" + b"/ByteRange" * 32) == ("unreadable", "pdf_changed_after_signing")
+    assert state(b"%PDF-1.7\n" + b"/ByteRange" * 33) == ("unreadable", "pdf_shape")
 
 
 def test_ranges_that_are_many_end_soon() -> None:
@@ -244,6 +262,21 @@ def test_files_are_older_than_mail() -> None:
     assert state(pdf(made.cms), given=given) == ("not_trusted", "expired")
     one = only(pdf(sign), given=given)
     assert (one.state.value, one.signer and one.signer.timestamped_at) == ("valid", NOW)
+    older = pdf(lambda octets: stamped(made, octets, stamp_over(stamping, value_of(made.cms(octets)), NOW - 31 * DAY)))
+    assert state(older, given=given) == ("not_trusted", "expired")
+
+
+def test_timestamp_excuses_no_revocation_of_a_file_signer() -> None:
+    """Whoever was revoked since stays so: the list of today is asked about the past."""
+    top, clock = root("Gốc công cộng"), root("Gốc thời gian")
+    leaf, stamping = top.issue("Công ty", key=make_key("rsa2048"), end=NOW + DAY), stamper(clock)
+    made = Forger(Credential(leaf.key, leaf.certificate.der, ()))
+    signed = pdf(lambda octets: stamped(made, octets, stamp_over(stamping, value_of(made.cms(octets)), NOW)))
+    for revoked, expected in (((), "valid"), ((leaf.certificate,), "not_trusted")):
+        lists = (top.revocation_list(*revoked, start=NOW + 80 * DAY, end=NOW + 99 * DAY),)
+        anchors = TrustAnchors((top.certificate, clock.certificate), (), lists)
+        given = Trust(anchors, (), (), NOW + 90 * DAY, Revocation.SOFT)
+        assert state(signed, given=given)[0] == expected
 
 
 def test_what_is_missing_about_files_is_named() -> None:
