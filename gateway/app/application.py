@@ -110,16 +110,7 @@ class Application:
         self._routes = Routes(settings)
         self._checks = RecipientChecks(settings.local_domains, self._hops)
         self._passwords = _passwords(settings, self._parts.logins)
-        self._dispatcher = Dispatcher(
-            spool=self._spool,
-            recorder=recorder,
-            settings=settings.spool,
-            hostname=settings.hostname,
-            hops=self._hops,
-            routes=self._routes,
-            clock=clock,
-            new_id=new_token,
-        )
+        self._dispatcher = self._dispatching(recorder)
         self._handover = self._handing_over(recorder)
         self._copies = copies_of(settings)
         self._journey = join(
@@ -147,6 +138,19 @@ class Application:
         self._reloading = asyncio.Lock()
         self._servers: list[Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _dispatching(self, recorder: Recorder) -> Dispatcher:
+        """Return what delivers what the spool holds."""
+        return Dispatcher(
+            spool=self._spool,
+            recorder=recorder,
+            settings=self._settings.spool,
+            hostname=self._settings.hostname,
+            hops=self._hops,
+            routes=self._routes,
+            clock=self._clock,
+            new_id=new_token,
+        )
 
     def _handing_over(self, recorder: Recorder) -> Handover:
         """Return what hands accepted mail over, or commits it."""
