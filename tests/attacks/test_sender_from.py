@@ -251,6 +251,16 @@ def test_an_address_that_looks_nearly_the_same(field: Field, name: str) -> None:
     assert found.verdict in {"signer_mismatch", "verified_lesser"}
 
 
+@pytest.mark.parametrize("envelope", [AUTHOR, STRANGER, "", f"giam-doc@{'x' * 60}.example"])
+def test_the_envelope_neither_helps_nor_harms(field: Field, envelope: str) -> None:
+    """Nobody signs a reverse-path: a letter is as good by a forwarder's as by its own, and a forged one as bad."""
+    good = letter()
+    field.honest(good, sender=envelope)
+    own = good[: good.index(b"\r\n") + 2]
+    forged = good.replace(own, f"From: Van thu <{STRANGER}>\r\n".encode(), 1)
+    assert field.harmless(forged, sender=envelope).why == ("signer_mismatch", "signer_is_not_author")
+
+
 IMITATING: Final = {
     "display name": 'From: "{o}" <{s}>\r\n',
     "display name with angles": 'From: "<{o}>" <{s}>\r\n',
