@@ -39,6 +39,8 @@ _DISPUTES: Final = frozenset(
     }
 )
 """Defects by which readers come to different parts."""
+_COMPOSITE: Final = re.compile(rb"\b(?:message|multipart)[ \t]*/", re.IGNORECASE)
+"""A second type in the place of parameters."""
 _ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
 _WRAPS: Final = frozenset({"message/rfc822", "message/global", "message/news", "message/partial"})
 """Types whose body begins with a header that some reader shows in place of the outer one (RFC 2046 5.2)."""
@@ -159,8 +161,9 @@ def is_disputed(entity: Entity) -> bool:
         return True
     if "malformed_content_type" in entity.defects:
         return any(word in fields[0].value.lower() for word in (b"message", b"multipart"))
-    composite = entity.media_type.startswith(("multipart/", "message/"))
-    return composite and not _DISPUTES.isdisjoint(entity.defects)
+    if entity.media_type.startswith(("multipart/", "message/")):
+        return not _DISPUTES.isdisjoint(entity.defects)
+    return "malformed_parameters" in entity.defects and _COMPOSITE.search(fields[0].value) is not None
 
 
 def _shown(entity: Entity) -> Iterator[Entity]:

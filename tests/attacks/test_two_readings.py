@@ -144,6 +144,32 @@ def test_a_ciphertext_whose_encoding_is_spelled_in_an_odd_way(field: Field, enco
     assert found.verdict in {"unreadable", "encrypted"}, found.facts
 
 
+LETTERS: dict[str, bytes] = {
+    "a blank behind the slash": b"message/ rfc822",
+    "a blank before the slash": b"message /rfc822",
+    "a comment behind the slash": b"message/(x)rfc822",
+    "a comment before": b"(x) message/rfc822",
+    "quotes": b'"message/rfc822"',
+    "an encoded word": b"=?us-ascii?Q?message/rfc822?=",
+    "a list": b"text/plain, message/rfc822",
+    "text before": b"text/plain message/rfc822",
+    "nothing before": b"; message/rfc822",
+    "capitals": b"MESSAGE/RFC822",
+    "the kind for UTF-8": b"message/global",
+    "the kind of Usenet": b"message/news",
+    "called forwarded with more behind": b"message/rfc822; forwarded=yes; forwarded=no",
+}
+
+
+@pytest.mark.parametrize("idea", sorted(LETTERS))
+def test_a_letter_whose_type_is_spelled_in_an_odd_way(field: Field, idea: str) -> None:
+    """A reader that shows the letter inside as the whole (RFC 8551 3.1) shows another author."""
+    honest = Honest()
+    content = b"Content-Type: " + LETTERS[idea] + b"\r\n\r\n" + SOMEBODY
+    found = field.attack(honest.message, honest.under(clear_entity(content, detached(content, signer()))))
+    assert found.verdict in {"unreadable", "signer_mismatch"}, found.facts
+
+
 LINES: dict[str, bytes] = {
     "delimiters for readers of LF": MIXED + b"\r\n\r\n" + parts(part(), of_lf(CIPHERTEXT), end=b"\n"),
     "a delimiter before the others for readers of LF": MIXED

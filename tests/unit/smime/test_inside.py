@@ -35,6 +35,10 @@ def found(entity: bytes) -> set[tuple[int, str]]:
             b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nRnJvbTog",
             (1, "ambiguous_structure"),
         ),
+        (
+            b"Content-Type: text/plain, message/rfc822\r\n\r\nFrom: ai@la.example\r\n\r\nx\r\n",
+            (1, "ambiguous_structure"),
+        ),
         (multipart("mixed", PART, opaque(SEALED)), (6, "encrypted_inside")),
         (multipart("mixed", PART, opaque(opaque(SEALED))), (6, "encrypted_inside")),
         (multipart("mixed", PART, *[opaque(PART)] * 5), (1, "too_many_signatures")),
@@ -58,6 +62,7 @@ def test_what_hides_from_some_readers_is_found(entity: bytes, finding: tuple[int
         multipart("mixed", PART, opaque(PART)),
         multipart("mixed", PART, b"Content-Disposition: attachment\r\n" + SEALED),
         b"Content-Type: text/plain; charset=utf-8; charset=utf-8\r\n\r\nx\r\n",
+        b"Content-Type: text/plain; name=a message.txt\r\n\r\nx\r\n",
     ],
 )
 def test_what_hides_nothing_is_left_alone(entity: bytes) -> None:
