@@ -259,6 +259,49 @@ def test_protected_header_fields(field: Field) -> None:
     assert field.honest(letter()).facts["headers"] == "unsigned"
 
 
+SHAPES_OF_PARTS: Final[dict[str, Callable[[], bytes]]] = {
+    "a boundary of odd characters": lambda: letter(boundary="=_(x)?=:,/'"),
+    "a boundary with a blank": lambda: letter(boundary="a b"),
+    "a boundary that ends like a closing one": lambda: letter(boundary="outer--"),
+    "a boundary as long as may be": lambda: letter(boundary="a" * 70),
+    "words that are nearly the boundary": lambda: letter(part("--outerX\r\n--oute\r\n --outer\r\n--outer-")),
+    "a receipt that is signed as a whole": lambda: fresh(
+        multipart(
+            "report",
+            part(),
+            b"Content-Type: message/disposition-notification\r\n\r\nDisposition: manual-action; displayed\r\n",
+            boundary="in",
+            parameters="; report-type=disposition-notification",
+        )
+    ),
+    "no words at all": lambda: letter(b"Content-Type: text/plain\r\n\r\n"),
+    "a text called by a careless name": lambda: letter(
+        b"Content-Type: text/plain; name=a message from multipart.txt\r\n\r\nMoi hop\r\n"
+    ),
+    "base64 of any kind": lambda: fresh(
+        multipart(
+            "mixed", part(), b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n"
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("idea", sorted(SHAPES_OF_PARTS))
+def test_shapes_of_parts(field: Field, idea: str) -> None:
+    """Boundaries and parts that are odd, and have one reading."""
+    calm(field.honest(SHAPES_OF_PARTS[idea]()))
+
+
+def test_a_list_that_writes_itself_as_sender(field: Field) -> None:
+    """A list that has to put its own address into From: a good signature, and not by the sender."""
+    honest = Honest()
+    field.honest(honest.message)
+    copy = honest.message.replace(b"Van phong <vanphong@thanhha.example>", b"Van phong qua can-bo <can-bo@ds.example>")
+    found = field.harmless(copy)
+    assert found.why == ("signer_mismatch", "signer_is_not_author")
+    calm(found)
+
+
 FIELDS: dict[str, Callable[[bytes], bytes]] = {
     "name in quotes with a comma": lambda fields: fields.replace(b"Van phong <", b'"Van phong, Thanh Ha" <'),
     "name in encoded words": lambda fields: fields.replace(b"Van phong", encode_text("Văn phòng")),

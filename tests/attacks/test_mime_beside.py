@@ -222,6 +222,24 @@ def test_unsigned_words_inside_the_signed_multipart(field: Field, idea: str) -> 
     assert found.why == why if why[1] else found.verdict == why[0]
 
 
+POINTERS: Final = {
+    "a page": b'Content-Type: message/external-body; access-type=URL; URL="http://ke-trom.example/"\r\n\r\n'
+    b"Content-Type: text/plain\r\n\r\n",
+    "a file on a server": b"Content-Type: message/external-body; access-type=anon-ftp; site=a.example; name=a\r\n\r\n"
+    b"Content-Type: text/plain\r\n\r\n",
+    "a piece of a letter": b"Content-Type: message/partial; id=a; number=1; total=2\r\n\r\nSubject: x\r\n\r\nx\r\n",
+}
+
+
+@pytest.mark.parametrize("idea", sorted(POINTERS))
+def test_a_signed_pointer_to_unsigned_words(field: Field, idea: str) -> None:
+    """What is signed is where the words are, not what they are: whoever holds that place can change them."""
+    honest, content = Honest(), POINTERS[idea]
+    for entity in (content, multipart("mixed", part(), content, boundary="in")):
+        forged = honest.under(clear_entity(entity, detached(entity, signer())))
+        assert field.attack(honest.message, forged).why == ("partial", "content_elsewhere")
+
+
 def test_an_opaque_letter_beside_unsigned_words(field: Field) -> None:
     """What is signed inside a CMS is lent to words beside it no more than what is signed in the clear."""
     honest = Honest()
