@@ -16,7 +16,7 @@ import structlog
 
 from gateway.core.errors import InputError
 from gateway.core.octets import WINDOW
-from gateway.core.verdict import Broken, Indeterminate
+from gateway.core.verdict import Broken, ChainState, Indeterminate
 from gateway.judging.asked import heard_in, needs_in, request, seconds_in
 from gateway.judging.crew import Crew
 from gateway.judging.here import COSTLY, has_signed_files, judged_here, may_be_opened, opening
@@ -119,7 +119,7 @@ class Judges:
         return await self._passed_on(message, keys, at, source)
 
     async def _with_files(self, found: Judgment, message: Message, at: dt.datetime, source: str) -> Judgment:
-        """Add what a process says of signatures on files: whatever becomes of it, the message keeps its verdict."""
+        """Add what a process says of signatures on files: the message keeps its verdict, unless a path fails by now."""
         try:
             there = await self._passed_on(message, frozenset(), at, source)
         except (BusyError, JudgeError) as error:
@@ -127,6 +127,8 @@ class Judges:
                 self._turns.suspect(source)
             self._log.warning("signatures on files were not judged", source=source, reason=str(error))
             return found
+        if there.chain is ChainState.INVALID:  # revoked since: what is remembered here is not believed over that
+            return there
         return replace(found, attachments=there.attachments)
 
     async def _passed_on(self, message: Message, keys: frozenset[Key], at: dt.datetime, source: str) -> Judgment:

@@ -29,9 +29,11 @@ from gateway.judging.terms import Terms
 from gateway.pki.needs import Evidence
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.spool.bodies import SpoolBodies
+from support.forger import Forger
 from support.judging import Found, terms
-from support.letters import HEAD, LAN, NOW, PLAIN, authority, clear, lan, signed
+from support.letters import HEAD, LAN, NOW, PLAIN, authority, clear, lan, multipart, signed
 from support.peers import wait_for
+from support.signed_files import file_part
 from support.tree import root, usage
 
 if TYPE_CHECKING:
@@ -131,8 +133,8 @@ async def test_a_large_message_is_judged_by_its_file() -> None:
         assert isinstance((await judged(judges, LARGE)).verdict, Verified)
 
 
-def office() -> tuple[Message, Terms, Evidence]:
-    """Return a letter whose certificates name lists, terms that have none of them, and the lists."""
+def office(part: bytes = b"Content-Type: text/plain\r\n\r\nMoi hop.\r\n") -> tuple[Message, Terms, Evidence, Evidence]:
+    """Return a letter whose certificates name lists, terms without any, those lists, and some that revoke it."""
 
     def listed(name: str) -> x509.CRLDistributionPoints:
         place = x509.UniformResourceIdentifier(f"http://ca.example/{name}.crl")
@@ -144,17 +146,19 @@ def office() -> tuple[Message, Terms, Evidence]:
     mail = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
     leaf = issuer.issue("VĂN PHÒNG", extensions=[usage("digital_signature"), mail, names, listed("ca")])
     letter = clear(
-        b"Content-Type: text/plain\r\n\r\nMoi hop.\r\n",
+        part,
         Credential(leaf.key, leaf.certificate.der, (issuer.certificate.der,)),
     )
     trust = Terms(TrustAnchors((top.certificate,), (), ()), Revocation.HARD)
     lists = (top.revocation_list(), issuer.revocation_list())
-    return Message.of(letter), trust, Evidence(crls=lists, until=NOW + dt.timedelta(minutes=5))
+    until = NOW + dt.timedelta(minutes=5)
+    revoked = (lists[0], issuer.revocation_list(leaf.certificate))
+    return Message.of(letter), trust, Evidence(crls=lists, until=until), Evidence(crls=revoked, until=until)
 
 
 async def test_what_was_fetched_counts_and_is_remembered_for_its_time() -> None:
     """Asked for once; the second message of the signer asks nobody until the first of the data is too old."""
-    letter, trust, evidence = office()
+    letter, trust, evidence, _ = office()
     data = Found(evidence)
     async with running(trust, data=data) as judges:
         for after in (0, 4):
@@ -168,9 +172,20 @@ async def test_what_was_fetched_counts_and_is_remembered_for_its_time() -> None:
         assert len(data.asked) == 2
 
 
+async def test_a_revocation_that_a_process_hears_of_counts_at_once() -> None:
+    """Mail with a signed file goes to a process, which asks anew: what is remembered is not believed over that."""
+    file = file_part("a.txt.p7m", Forger(lan()).cms(b"x", content=b"\x04\x01x"))
+    letter, trust, evidence, revoked = office(multipart("mixed", b"Content-Type: text/plain\r\n\r\nx\r\n", file))
+    data = Found(evidence)
+    async with running(trust, data=data) as judges:
+        assert isinstance((await judged(judges, letter)).verdict, Verified)
+        data.evidence = revoked
+        assert isinstance((await judged(judges, letter, at=NOW + dt.timedelta(minutes=1))).verdict, NotTrusted)
+
+
 async def test_what_is_of_unknown_age_is_not_remembered() -> None:
     """Good for one message only."""
-    letter, trust, evidence = office()
+    letter, trust, evidence, _ = office()
     data = Found(replace(evidence, until=None))
     async with running(trust, data=data) as judges:
         for _ in range(2):
@@ -180,7 +195,7 @@ async def test_what_is_of_unknown_age_is_not_remembered() -> None:
 
 async def test_nobody_waits_twice_for_what_did_not_come() -> None:
     """One list of two came: the other is not asked for again for this message, and nothing is remembered."""
-    letter, trust, evidence = office()
+    letter, trust, evidence, _ = office()
     data = Found(replace(evidence, crls=evidence.crls[:1]))
     async with running(trust, data=data) as judges:
         assert isinstance((await judged(judges, letter)).verdict, Indeterminate)
@@ -190,7 +205,7 @@ async def test_nobody_waits_twice_for_what_did_not_come() -> None:
 
 async def test_nothing_is_green_without_data_and_nothing_is_fetched_for_forgers() -> None:
     """No answer: indeterminate, asked once a message. A value that does not fit: nobody is asked anything."""
-    letter, trust, _ = office()
+    letter, trust, *_ = office()
     data = Found()
     async with running(trust, data=data) as judges:
         assert isinstance((await judged(judges, letter)).verdict, Indeterminate)
