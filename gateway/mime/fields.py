@@ -42,10 +42,12 @@ _DISPUTED: Final = re.compile(r"=\?|[@<>,;:\\].*@")
 _MAX_FROM: Final = 8192
 """Octets of a From field: reading a quarter of a megabyte would take half a second, and no name is that long."""
 _NAME: Final = re.compile(rb"[!-9;-~]+[ \t]*:")
-_HIDDEN_FROM: Final = re.compile(
-    rb"(?:[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*from[ \t]*:", re.IGNORECASE
+_HIDDEN: Final = re.compile(
+    rb"(?:[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*"
+    rb"(?:from|sender|reply-to|to|cc|subject|date|message-id|mime-version|content-[a-z-]{1,30})[ \t]*:",
+    re.IGNORECASE,
 )
-"""A From field behind what only some readers take for the end of a line."""
+"""A field that matters, behind what only some readers take for the end of a line."""
 
 
 class MimeError(InputError):
@@ -110,7 +112,8 @@ def read_header(
 ) -> Header:
     """Return the header section that begins at `start`; raises `MimeError` over a limit.
 
-    A line that is neither a field nor a continuation is a defect and belongs to no field; its octets stay.
+    A line that is neither a field nor a continuation is a defect and belongs to no field; its octets stay. So is a
+    field in which some readers see the beginning of another one.
     """
     end = len(message) if stop is None else stop
     octets = message.read(start, min(end, start + limits.header_octets + 4))
@@ -129,6 +132,8 @@ def read_header(
             continue
         name = match[0][:-1].rstrip(b" \t").decode("ascii")
         fields.append(Field(name, start + position, start + position + len(raw), raw))
+        if _HIDDEN.search(raw) is not None:
+            defects.append("hidden_field")
         if len(fields) > limits.fields:
             raise MimeError("too_many_fields")
     return Header(tuple(fields), start + size, start + size + (2 if blank >= 0 else 0), tuple(defects[:10]))
@@ -170,7 +175,7 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
 
     `From :` with blanks before the colon is a From field to some mail clients and none to others (RFC 5322 4.5.2): it
     counts as one, and as malformed. A malformed line anywhere in the header makes the author undecidable, because
-    clients disagree on what such a line is; so do a From behind what some take for a line end in any field, a control
+    clients disagree on what such a line is; so do a field behind what some take for a line end in another, a control
     character that an encoded word hides, at which some end the text, an encoded word in the address itself, which some
     decode (Mailsploit), and a quoted local part that holds what ends an address for others (espoofer).
     """
@@ -180,8 +185,6 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
     if len(fields) > 1:
         return AuthorDefect.SEVERAL_FROM
     if header.defects or fields[0].raw[len(fields[0].name) :][:1] != b":" or len(fields[0].value) > _MAX_FROM:
-        return AuthorDefect.MALFORMED
-    if any(_HIDDEN_FROM.search(each.raw) is not None for each in header.fields):
         return AuthorDefect.MALFORMED
     try:
         found = mailbox_list(fields[0].value, groups=False)

@@ -68,6 +68,15 @@ def test_under_another_field_it_is_a_replay(field: Field, name: str) -> None:
     assert "smime=policy" in found.results
 
 
+@pytest.mark.parametrize("name", ["Subject", "Reply-To", "Date", "Message-ID", "To", "Content-Type"])
+@pytest.mark.parametrize("end", ["\v", "\f", "\x1c", "\u0085", "\u2028"])
+def test_another_field_hidden_behind_an_odd_line_end(field: Field, name: str, end: str) -> None:
+    """Some readers show the hidden one: with it the letter is no longer the one that was signed."""
+    good = letter()
+    found = field.attack(good, f"X-Mailer: a{end}{name}: {STRANGER}\r\n".encode() + good)
+    assert found.verdict == "unreadable"
+
+
 def test_the_true_one_stays_good(field: Field) -> None:
     """Whoever replays a letter does not spoil it: it is good again, for others too."""
     good = letter()

@@ -76,6 +76,15 @@ def test_what_is_no_field_is_a_defect(line: bytes) -> None:
     assert [each.name for each in header.fields] == ["To"]
 
 
+@pytest.mark.parametrize("end", [b"\x0b", b"\x0c", b"\x1c", b"\x1e", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9"])
+@pytest.mark.parametrize("name", [b"Subject:", b"reply-to :", b" CONTENT-TYPE:", b"Date\t:"])
+def test_a_field_hidden_in_another_is_a_defect(end: bytes, name: bytes) -> None:
+    """Some readers end a line there, and show what stands behind; other words behind such an octet are only words."""
+    assert read_header(Message.of(b"X-A: a" + end + name + b" b\r\n\r\n")).defects == ("hidden_field",)
+    assert read_header(Message.of(b"X-A: a" + end + b"Ghi chu: b\r\n\r\n")).defects == ()
+    assert read_header(Message.of(b"X-A: a " + name + b" b\r\n\r\n")).defects == ()
+
+
 def test_limits_refuse() -> None:
     """What is over a limit is refused, not cut; what is just at it is read."""
     limits = Limits(header_octets=100, fields=3)
