@@ -64,6 +64,8 @@ _KNOWN_PREAMBLES: Final = frozenset(
         b"this is a signed message in mime format",
     }
 )
+_BASES: Final = ("content-base", "content-location")
+"""Fields that say where relative links and pictures below lead (RFC 2557 5): outside, anybody can write them."""
 _UNSIGNED_FORMS: Final = {
     Form.PGP_SIGNED: "pgp_not_checked",
     Form.PGP_INLINE: "pgp_not_checked",
@@ -141,6 +143,8 @@ def examine(message: Message, entity: Entity) -> Structure:
         return _below(message, entity)
     found, findings = _open(message, entity, form)
     findings = [*_ambiguities(message, entity), *findings]  # condition 1
+    if any(entity.header.all(each) for each in _BASES):  # condition 5
+        findings.append(Finding(5, Partial, "content_elsewhere"))
     return Structure((found,), tuple(findings))
 
 

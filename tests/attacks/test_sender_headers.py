@@ -158,3 +158,11 @@ def test_forwarded_message_as_the_whole_of_what_is_signed(field: Field) -> None:
         assert STRANGER not in mark
     outer = letter(content, fields=head(author=STRANGER), by=signer())
     assert field.harmless(outer).why == ("signer_mismatch", "signer_is_not_author")
+
+
+@pytest.mark.parametrize("name", ["Content-Base", "Content-Location"])
+def test_a_base_for_relative_links_outside(field: Field, name: str) -> None:
+    """Pictures and links of the signed page would come from wherever this field says (RFC 2557 5)."""
+    good = letter(part(f'<p>Bang luong</p><img src="bang.png" alt="{name}">', subtype="html"))
+    found = field.attack(good, f"{name}: http://ke-trom.example/\r\n".encode() + good)
+    assert found.why == ("partial", "content_elsewhere")

@@ -319,3 +319,11 @@ def test_attached_ciphertext_is_an_attachment() -> None:
     assert verdict(clear(multipart("mixed", PART, attached, boundary="in"), lan())) == "verified"
     forwarded = b"Content-Type: message/rfc822\r\n\r\n" + mail(SEALED)
     assert verdict(clear(multipart("mixed", PART, forwarded, boundary="in"), lan())) == "verified"
+
+
+@pytest.mark.parametrize("name", [b"Content-Base", b"content-LOCATION"])
+def test_where_relative_links_lead_is_signed_or_not_said(name: bytes) -> None:
+    """Condition 5: a base above the signature would show a stranger's pictures inside it; below it is the signer's."""
+    field = name + b": http://ke-trom.example/\r\n"
+    assert verdict(field + clear(PART, lan())) == "partial"
+    assert verdict(clear(field + PART, lan())) == "verified"
