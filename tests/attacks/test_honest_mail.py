@@ -274,7 +274,7 @@ SHAPES_OF_PARTS: Final[dict[str, Callable[[], bytes]]] = {
             parameters="; report-type=disposition-notification",
         )
     ),
-    "no words at all": lambda: letter(b"Content-Type: text/plain\r\n\r\n"),
+    "no words at all": lambda: letter(b"Content-Description: khong\r\nContent-Type: text/plain\r\n\r\n"),
     "a text called by a careless name": lambda: letter(
         b"Content-Type: text/plain; name=a message from multipart.txt\r\n\r\nMoi hop\r\n"
     ),
