@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.message import Edit
 from gateway.mime.fields import read_header
 from gateway.mime.words import encode_text, fold
-from gateway.tagging.names import ARC_RESULTS_KEY, ODD_LINE_END, OUR_PREFIX, RESULTS_KEY, SENDER_KEY, is_ours
+from gateway.tagging.names import (
+    ARC_RESULTS_KEY,
+    KEYWORD_KEYS,
+    ODD_LINE_END,
+    OUR_PREFIX,
+    RESULTS_KEY,
+    SENDER_KEY,
+    is_ours,
+)
 from gateway.tagging.reading import seen
 from gateway.tagging.results import claims_any, judges_signatures
 from gateway.tagging.subjects import cleaned
@@ -29,6 +37,7 @@ _MAX_NAME: Final = 400
 """Octets in which the name of a field must end, whatever is hidden in it."""
 _LINE_END: Final = re.compile(rb"\r\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What one reader or another takes for the end of a line."""
+_KEYWORDS_SEEN: Final = frozenset(map(seen, KEYWORD_KEYS))
 _ORPHANS: Final = re.compile(rb"(?:[ \t][^\r\n]*(?:\r\n|[\r\n]|\Z))+")
 _LAST_LINE_END: Final = re.compile(_LINE_END.pattern.join((rb"(?:", rb")\Z")))
 
@@ -50,10 +59,10 @@ def strip(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> 
 def stripped(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> Stripped:
     """Take out everything that passes for a mark of ours; raises `MimeError` over a limit.
 
-    Removed are our own fields, results in our name or in nobody's, those of S/MIME in anybody's, tags of ours in
-    subjects (only then is a subject written anew), and continuation lines above the first field, which would continue
-    a field of ours. `others` are names of servers that this message cannot have passed: results that bear them go as
-    well.
+    Removed are our own fields, those from which clients take colored tags, results in our name or in nobody's, those of
+    S/MIME in anybody's, tags of ours in subjects (only then is a subject written anew), and continuation lines above
+    the first field, which would continue a field of ours. `others` are names of servers that this message cannot have
+    passed: results that bear them go as well.
     """
     header = read_header(message)
     section = message.read(0, header.stop)
@@ -87,7 +96,7 @@ def _in_fields(
     for field in header.fields:
         if field.stop > len(section):
             break
-        if is_ours(field.key):
+        if is_ours(field.key) or field.key in KEYWORD_KEYS:
             cuts.append((field.start, field.stop))
             removed["our_field"] += 1
         elif field.key in (RESULTS_KEY, ARC_RESULTS_KEY) and _misleads(field.key, field.value, names):
@@ -136,7 +145,7 @@ def _passes_for_ours(line: bytes, names: Sequence[str]) -> bool:
     if not colon:
         return False
     value = _LINE_END.sub(b" ", line.partition(b":")[2]).strip(b" \t")
-    if name == seen(SENDER_KEY) or name.startswith(seen(OUR_PREFIX)):
+    if name == seen(SENDER_KEY) or name.startswith(seen(OUR_PREFIX)) or name in _KEYWORDS_SEEN:
         return True
     results = next((each for each in (RESULTS_KEY, ARC_RESULTS_KEY) if name == seen(each)), None)
     if results is not None:

@@ -22,6 +22,8 @@ SENDER_KEY: Final = SENDER_FIELD.lower()
 RESULTS_KEY: Final = RESULTS_FIELD.lower()
 ARC_RESULTS_KEY: Final = ARC_RESULTS_FIELD.lower()
 SEAL_KEY: Final = SEAL_FIELD.lower()
+KEYWORD_KEYS: Final = frozenset({"x-mozilla-keys", "x-keywords"})
+"""Fields that mail clients and stores of mbox files read keywords from, and show as colored tags: `$VerifiedAgency`."""
 ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What only some readers take for the end of a line."""
 _BREAKS: Final = re.compile(r"[-_.]+")

@@ -198,6 +198,14 @@ def test_fields_of_ours(field: Field, name: str) -> None:
         assert AGENCY not in found.octets.decode(errors="replace").partition("\r\n\r\n")[0].replace("\r\n", "")
 
 
+@pytest.mark.parametrize("name", ["X-Mozilla-Keys", "x-mozilla-keys ", "X-Keywords", "X-\u200bKeywords"])
+def test_colored_tags_in_the_header(field: Field, name: str) -> None:
+    """Thunderbird, and stores of mbox files, take keywords from the header: that is where the color comes from."""
+    for found in forge(field, f"{name}: $VerifiedAgency\r\n".encode()):
+        assert found.octets is not None
+        assert b"$VerifiedAgency" not in found.octets
+
+
 @pytest.mark.parametrize("kind", ["Authentication-Results", "authentication-results ", "AUTHENTICATION-RESULTS"])
 @pytest.mark.parametrize("name", RESULTS)
 def test_results_in_our_name(field: Field, name: str, kind: str) -> None:

@@ -35,6 +35,8 @@ def stripped(lines: bytes, ours: str = "mail.songlam.example") -> bytes:
         b"X-Gateway-Verdict: verified\r\nX-Gateway-Anything: else\r\nX-GATEWAY-: x\r\n",
         b"X-Verified-Sender\r\n : folded before the colon\r\n",
         b"X-Verified-\r\n Sender: folded in the name\r\n",
+        b"X-Mozilla-Keys: $VerifiedAgency\r\nx-keywords : $VerifiedAgency NonJunk\r\n",
+        b"\xef\xbb\xbfX-Mozilla-Keys: $VerifiedAgency\r\n",
         b"X-Verified-Sender\0: x\r\n",
         b"X-Veri\0fied-Sender: x\r\n",
         b"\xef\xbb\xbfX-Verified-Sender: byte order mark\r\n",
