@@ -10,6 +10,7 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from gateway.core.errors import InputError
@@ -62,6 +63,7 @@ def packed(terms: Terms) -> bytes:
             "crls": _texts(trust.crls),
             "families": [_plain(each) for each in trust.families],
             "revocation": terms.revocation.value,
+            "attached_age": None if trust.attached_age is None else trust.attached_age.total_seconds(),
         }
     ).encode()
 
@@ -74,6 +76,7 @@ def unpacked(octets: bytes) -> Terms:
         tuple(Certificate.load(each) for each in _ders(read["intermediates"])),
         _ders(read["crls"]),
         tuple(_family(each) for each in read["families"]),
+        None if read["attached_age"] is None else timedelta(seconds=read["attached_age"]),
     )
     return Terms(trust, Revocation(read["revocation"]))
 

@@ -43,6 +43,14 @@ def next_update(crl: bytes) -> dt.datetime | None:
         return None
 
 
+def made_at(crl: bytes) -> dt.datetime | None:
+    """Return the aware time at which a list (DER, a stranger's) says it was made; None for one that cannot be read."""
+    try:
+        return x509.load_der_x509_crl(crl).last_update_utc
+    except ValueError:
+        return None
+
+
 def _sequences(octets: bytes) -> list[bytes]:
     """Return the DER SEQUENCEs that stand one behind the other; raises `ValueError` for anything else."""
     found: list[bytes] = []

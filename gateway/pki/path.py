@@ -31,7 +31,7 @@ from gateway.pki.revocation import AtHand, RevocationState, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from gateway.pki.certificate import Certificate
     from gateway.pki.family import Family
@@ -60,6 +60,11 @@ class TrustAnchors:
     intermediates: tuple[Certificate, ...]
     crls: tuple[bytes, ...]
     families: tuple[Family, ...] = ()
+    attached_age: timedelta | None = None
+    """How long after its making a list that came with a message may clear anybody; None: until its next update.
+
+    Who may choose which list is looked at, and keeps the fresh ones away, would choose one from before a revocation.
+    """
 
     def family_of(self, anchor: Certificate) -> Family:
         """Return the family an anchor stands in; `ANY_FAMILY` where it stands in none."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.cms.asn1 import CmsError, head
 from gateway.cms.verify import check_signer
 from gateway.core.verdict import ChainState, Indeterminate, Invalid, NotTrusted, SignatureState, Signer, Unreadable
+from gateway.pki.lists import made_at
 from gateway.pki.path import PathAnswer, Purpose, Revocation, TrustAnchors, validate
 from gateway.smime.argument import Finding, FindingKind
 from gateway.smime.timestamps import Stamp, stamp_of
@@ -148,13 +149,31 @@ def path_answer(
 ) -> PathAnswer:
     """Return what path validation says of a signer's certificate, beside what came with its signature.
 
-    `then` (aware) is an earlier time to ask about, by what is known at the time of the trust.
+    `then` (aware) is an earlier time to ask about, by what is known at the time of the trust. Revocation lists that
+    came along and are too old to clear anybody are heard all the same: whom they name was revoked.
     """
+    answer = _validated(certificate, data, trust, data.crls, then)
+    late = {each for each in data.crls if _too_old(each, trust.anchors, then or trust.at)}
+    if answer.state is ChainState.VALID and late:
+        return _validated(certificate, data, trust, tuple(each for each in data.crls if each not in late), then)
+    return answer
+
+
+def _too_old(crl: bytes, anchors: TrustAnchors, at: datetime) -> bool:
+    if anchors.attached_age is None:
+        return False
+    made = made_at(crl)
+    return made is None or at - made > anchors.attached_age
+
+
+def _validated(
+    certificate: Certificate, data: SignedData, trust: Trust, attached: tuple[bytes, ...], then: datetime | None
+) -> PathAnswer:
     return validate(
         certificate,
         trust=trust.anchors,
         untrusted=(*data.certificates, *trust.untrusted),
-        crls=(*trust.crls, *data.crls),  # their number is bounded: what came along hides nothing
+        crls=(*trust.crls, *attached),  # their number is bounded: what came along hides nothing
         ocsps=trust.ocsps,
         at=then or trust.at,
         purpose=Purpose.EMAIL,

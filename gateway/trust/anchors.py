@@ -7,6 +7,7 @@ families claim, because what it may speak for would depend on their order.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gateway.config.trust import read_certificates, read_crls
@@ -45,7 +46,8 @@ def read_trust(settings: TrustSettings, directory: Path) -> TrustAnchors:
     mistakes.finish()
     anchors = (*anchors, *(pin.certificate for pin in pins if pin.line.kind == "anchor"))
     intermediates = (*intermediates, *(pin.certificate for pin in pins if pin.line.kind == "intermediate"))
-    return TrustAnchors(_each_once(anchors), _each_once(intermediates), crls, tuple(families))
+    age = timedelta(seconds=settings.fetch.crl_max_age)
+    return TrustAnchors(_each_once(anchors), _each_once(intermediates), crls, tuple(families), age)
 
 
 def for_own_keys(trust: TrustAnchors) -> TrustAnchors:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
+import pytest
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
@@ -82,3 +84,27 @@ def test_lists_that_came_along_are_no_reason_not_to_ask() -> None:
     assert judge(open_message(Message.of(message)), trust()).broken == ()
     assert needs(message).statuses
     assert [each.reason for each in judge(open_message(Message.of(message)), trust((now,))).broken] == ["revoked"]
+
+
+@pytest.mark.parametrize(("hours", "reason"), [(3, None), (5, "no_revocation_data")])
+def test_a_list_that_came_along_clears_nobody_for_long(hours: int, reason: str | None) -> None:
+    """A signer whose key was stolen yesterday sends the list of the day before, in date for a week, and keeps all
+    responders from answering: it counts no longer than one that we fetched ourselves.
+    """  # noqa: D205 - the rule needs two lines
+    signer = leaf("a.example")
+    before = TOP.revocation_list(start=NOW - dt.timedelta(hours=hours))
+    message = mail(clear_entity(PART, Forger(credential(signer)).cms(PART, crls=(before,))))
+    anchors = TrustAnchors((TOP.certificate,), (), (), attached_age=dt.timedelta(hours=4))
+    found = judge(open_message(Message.of(message)), Trust(anchors, (), (), NOW, Revocation.HARD))
+    assert [each.reason for each in found.broken] == ([] if reason is None else [reason])
+
+
+def test_an_old_list_that_came_along_still_revokes() -> None:
+    """What it says against somebody does not wear off, and no fresher one from elsewhere is needed to hear it."""
+    signer = leaf("a.example")
+    before = TOP.revocation_list(signer.certificate, start=NOW - dt.timedelta(days=3))
+    message = mail(clear_entity(PART, Forger(credential(signer)).cms(PART, crls=(before,))))
+    anchors = TrustAnchors((TOP.certificate,), (), (), attached_age=dt.timedelta(hours=4))
+    for revocation in (Revocation.HARD, Revocation.SOFT):
+        found = judge(open_message(Message.of(message)), Trust(anchors, (), (), NOW, revocation))
+        assert [each.reason for each in found.broken] == ["revoked"]
