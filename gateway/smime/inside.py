@@ -31,6 +31,8 @@ _ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
 _ELSEWHERE: Final = frozenset({"message/external-body", "message/partial"})
 _MOST_BESIDE: Final = 4
 """Most opaque signatures beside other parts that are looked into: of one layer, and inside one another."""
+_HEADER: Final = 256 * 1024
+"""Octets in which a header ends, or is refused."""
 _AMBIGUOUS: Final = Finding(1, Unreadable, "ambiguous_structure")
 _ENCRYPTED: Final = Finding(6, Encrypted, "encrypted_inside")
 
@@ -118,7 +120,7 @@ def _beside_findings(message: Message, entity: Entity, depth: int) -> Iterator[F
     except (CmsError, MimeError):
         yield _AMBIGUOUS
         return
-    if data.content is not None:
+    if data.content is not None and b"content-type" in data.content[:_HEADER].lower():  # without one it is a file
         content, top, findings = read_content(data.content)
         yield from findings
         yield from layer_findings(content, top, depth=depth + 1)

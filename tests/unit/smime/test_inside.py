@@ -61,6 +61,7 @@ def test_what_hides_from_some_readers_is_found(entity: bytes, finding: tuple[int
         opaque(SEALED),  # a whole layer is looked into by whoever goes on to the next one
         multipart("mixed", PART, opaque(PART)),
         multipart("mixed", PART, b"Content-Disposition: attachment\r\n" + SEALED),
+        multipart("mixed", PART, opaque(b"%PDF-1.7\r\nx\n\n" + bytes(range(256)) * 2000)),  # a signed file
         b"Content-Type: text/plain; charset=utf-8; charset=utf-8\r\n\r\nx\r\n",
         b"Content-Type: text/plain; name=a message.txt\r\n\r\nx\r\n",
     ],
