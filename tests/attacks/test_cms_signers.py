@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from gateway.cms.asn1 import tlv
-from support.attacks import AUTHOR, STRANGER, Honest, part, signer
+from support.attacks import AUTHOR, STRANGER, Honest, head, part, signer
 from support.forger import (
     CONTENT_TYPE,
     DATA,
@@ -194,6 +194,25 @@ def test_signers_that_are_too_many_or_too_few(field: Field, idea: str) -> None:
     forge, why = SIGNERS[idea]
     honest = Honest()
     assert field.attack(honest.message, forge(honest)).why == why
+
+
+def test_a_stranger_around_the_authors_letter(field: Field) -> None:
+    """The outer signature decides: under the author's name it is a stranger's, under the stranger's it names him."""
+    honest = Honest()
+    inner = honest.entity.replace(b"outer", b"inner")
+    around = clear_entity(inner, Forger(signer(STRANGER)).cms(inner))
+    assert field.attack(honest.message, honest.under(around)).why == ("signer_mismatch", "signer_is_not_author")
+    theirs = field.honest(head(author=STRANGER) + b"MIME-Version: 1.0\r\n" + around)
+    assert theirs.subject.startswith("[Đã xác thực: Công ty Cấp nước]")
+    assert "nested_signature" in theirs.notes
+
+
+def test_an_author_named_inside(field: Field) -> None:
+    """An opaque letter whose words begin like a header of somebody else is not shown under the signer's name."""
+    honest = Honest()
+    words = b"From: Chu tich <chu-tich@songlam.example>\r\nSubject: Chi\r\n\r\n500 trieu\r\n"
+    forged = opaque(honest, author().cms(words, content=tlv(0x04, words)))
+    assert field.attack(honest.message, forged).why == ("signer_mismatch", "inner_from_differs")
 
 
 def unsaid(honest: Honest, *attributes: bytes) -> bytes:
