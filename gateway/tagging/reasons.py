@@ -247,8 +247,8 @@ NOTES: Final = {
         "Answers go to a place outside the signer's agency",
     ),
     "date_far_from_signing": (
-        "Ngày ghi trên thư cách xa thời điểm khai là đã ký",
-        "Its date is far from the claimed time of signing",
+        "Số phút giữa ngày ghi trên thư và thời điểm khai là đã ký",
+        "Minutes between its date and the claimed time of signing",
     ),
     "signing_time_local": (
         "Thời điểm ký lệch đúng 7 giờ: phần mềm ký ghi giờ địa phương",
