@@ -198,11 +198,14 @@ def test_signers_that_are_too_many_or_too_few(field: Field, idea: str) -> None:
 
 def test_a_stranger_around_the_authors_letter(field: Field) -> None:
     """The outer signature decides: under the author's name it is a stranger's, under the stranger's it names him."""
+
+    def around(honest: Honest) -> bytes:
+        inner = honest.entity.replace(b"outer", b"inner")
+        return clear_entity(inner, Forger(signer(STRANGER)).cms(inner))
+
     honest = Honest()
-    inner = honest.entity.replace(b"outer", b"inner")
-    around = clear_entity(inner, Forger(signer(STRANGER)).cms(inner))
-    assert field.attack(honest.message, honest.under(around)).why == ("signer_mismatch", "signer_is_not_author")
-    theirs = field.honest(head(author=STRANGER) + b"MIME-Version: 1.0\r\n" + around)
+    assert field.attack(honest.message, honest.under(around(honest))).why == ("signer_mismatch", "signer_is_not_author")
+    theirs = field.honest(head(author=STRANGER) + b"MIME-Version: 1.0\r\n" + around(Honest()))
     assert theirs.subject.startswith("[Đã xác thực: Công ty Cấp nước]")
     assert "nested_signature" in theirs.notes
 
