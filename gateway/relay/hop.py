@@ -14,11 +14,13 @@ from gateway.relay.breaker import Breaker
 from gateway.relay.connection import SmtpTransaction
 from gateway.relay.greeting import Greeter
 from gateway.relay.maildir import MaildirHop
+from gateway.relay.places import FixedPlaces, Health
 from gateway.relay.pool import BusyError, Pool
 
 if TYPE_CHECKING:
     from gateway.config.model import Hop, Settings
     from gateway.core.address import Mailbox
+    from gateway.core.queue import Origin
     from gateway.core.reply import Reply
     from gateway.relay.replies import Offers
 
@@ -30,7 +32,16 @@ class SmtpHop:
         """Read what connecting needs; raises `SetupError`. Nothing connects before the first use."""
         self._settings = settings
         self._breaker = Breaker()
-        self._pool = Pool(Greeter(settings, hostname), settings.addresses, settings.max_connections)
+        self._health = Health()
+        self._places = FixedPlaces(settings.addresses or (), settings.tls_name)
+        self._pool = Pool(
+            Greeter(settings, hostname),
+            self._places,
+            self._health,
+            most=settings.max_connections,
+            most_served=settings.max_messages,
+            idle_seconds=settings.idle_timeout,
+        )
         self._asking: asyncio.Task[Offers | None] | None = None
 
     @property
@@ -48,12 +59,12 @@ class SmtpHop:
         """True for LMTP."""
         return self._settings.protocol is HopProtocol.LMTP
 
-    async def begin(self) -> SmtpTransaction:
+    async def begin(self, client: Origin | None = None) -> SmtpTransaction:
         """Return a transaction on a ready connection, pooled or new; raises `HopError(SITE)`."""
         if not self._breaker.enter():
             raise HopError(HopTrouble.SITE, f"hop {self.name} is given a rest after repeated trouble")
         try:
-            connection = await self._pool.take()
+            connection = await self._pool.take(client)
         except BusyError:
             raise
         except HopError:
@@ -65,6 +76,7 @@ class SmtpHop:
             self._breaker,
             lmtp=self.per_recipient,
             reply_timeout=self._settings.reply_timeout,
+            client=client,
         )
 
     async def known_limits(self) -> Offers | None:
