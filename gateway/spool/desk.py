@@ -17,16 +17,20 @@ from sqlalchemy import insert, select, update
 
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction
-from gateway.core.errors import ServiceError, SetupError
+from gateway.core.errors import ServiceError, SetupError, StorageFullError
+from gateway.core.message import Message
 from gateway.core.queue import Kind, RecipientState
-from gateway.spool.changes import DELETES, UNREADABLE
+from gateway.spool import shared
+from gateway.spool.changes import UNREADABLE, deletes
 from gateway.spool.claims import lives
 from gateway.spool.database import Database
+from gateway.spool.engine import NothingBeside
 from gateway.spool.files import BodyFiles
 from gateway.spool.migrate import SPOOL
 from gateway.spool.place import prepare_place
 from gateway.spool.reader import Reader
 from gateway.spool.schema import ACTS, ENTRIES, RECIPIENTS, moment, stamp
+from gateway.spool.shared_store import open_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.config.model import SpoolSettings
     from gateway.core.address import ReversePath
     from gateway.core.queue import Entry
+    from gateway.spool.engine import Beside, Engine
 
 _PAGE: Final = 500
 """Entries looked at in one reading: a long list must not keep the log from starting anew."""
@@ -112,15 +117,21 @@ class Desk:
     def __init__(self, settings: SpoolSettings) -> None:
         """Open a spool that exists; raises `SetupError` where there is none or it cannot be opened."""
         self._settings = settings
+        self._files: Beside = NothingBeside()
+        self._database: Engine
+        if settings.database is not None:
+            self._place = prepare_place(settings.directory)
+            self._database, self._reader = open_shared(settings, self._place, make=False)
+            return
         try:
             if not (settings.directory / "spool.sqlite3").exists():
                 raise SetupError(f"{settings.directory}: holds no spool: has a gateway run with this configuration?")
             self._place = prepare_place(settings.directory)
             self._database = Database(self._place, SPOOL)
-            self._files = BodyFiles(self._place.bodies)
+            self._files = files = BodyFiles(self._place.bodies)
         except (OSError, ServiceError) as error:
             raise SetupError(f"{settings.directory}: the spool cannot be opened: {error}") from error
-        self._reader = Reader(self._database, self._files)
+        self._reader = Reader(self._database, lambda _, row: Message.from_source(files.open(row.entry_id, row.length)))
 
     def __enter__(self) -> Self:
         return self
@@ -155,8 +166,10 @@ class Desk:
 
     def load(self, entry_id: str) -> Entry | None:
         """Return an entry with its octets; None where it is gone or damaged."""
-        found, _ = self._reader.load((entry_id,))
-        return found[0] if found else None
+        loaded = self._reader.load((entry_id,))
+        if loaded.left:
+            raise StorageFullError("there is no room to read the body into")
+        return loaded.found[0] if loaded.found else None
 
     def acts(self, *, entry_id: str | None = None) -> tuple[Act, ...]:
         """Return what was done, to one entry or to all, in its order."""
@@ -169,7 +182,8 @@ class Desk:
     def may_release(self, entry_id: str) -> Outcome:
         """Return what `release` would come to, changing nothing."""
         with self._database.turn(), self._database.reading() as connection:
-            return self._refusal(connection, self._row(connection, entry_id)) or Outcome.DONE
+            row = connection.execute(select(ENTRIES).where(ENTRIES.c.entry_id == entry_id)).one_or_none()
+            return self._refusal(connection, row) or Outcome.DONE
 
     def release(self, entry_id: str, by: By) -> Outcome:
         """Let an entry go: it goes through the journey again as soon as a gateway runs, for whom it did not reach.
@@ -196,6 +210,7 @@ class Desk:
                     claimed_by=None,
                 )
             )
+            shared.tell(connection)
             return Outcome.DONE
 
         return self._change(entry_id, change)
@@ -204,10 +219,10 @@ class Desk:
         """Remove an entry for ever, whatever its kind; nobody is told."""
 
         def change(connection: Connection, row: Row[Any]) -> Outcome:
-            if self._is_claimed(row):
+            if self._is_claimed(connection, row):
                 return Outcome.UNDER_WAY
             _note(connection, row, by, "delete")
-            for statement in DELETES:
+            for statement in deletes(connection):
                 connection.execute(statement, {"entry": entry_id})
             return Outcome.DONE
 
@@ -222,12 +237,12 @@ class Desk:
             return self._change_in_turn(entry_id, change)
 
     def _change_in_turn(self, entry_id: str, change: Callable[[Connection, Row[Any]], Outcome]) -> Outcome:
-        with self._database.writing() as connection:
-            row = self._row(connection, entry_id)
+        def work(connection: Connection) -> Outcome:
+            chosen = select(ENTRIES).where(ENTRIES.c.entry_id == entry_id).with_for_update()
+            row = connection.execute(chosen).one_or_none()
             return Outcome.GONE if row is None else change(connection, row)
 
-    def _row(self, connection: Connection, entry_id: str) -> Row[Any] | None:
-        return connection.execute(select(ENTRIES).where(ENTRIES.c.entry_id == entry_id)).one_or_none()
+        return self._database.transact(work)
 
     def _refusal(self, connection: Connection, row: Row[Any] | None) -> Outcome | None:
         """Return why an entry cannot be released."""
@@ -235,12 +250,16 @@ class Desk:
             return Outcome.GONE
         if row.kind not in KEPT:
             return Outcome.NOT_KEPT
-        if self._is_claimed(row):
+        if self._is_claimed(connection, row):
             return Outcome.UNDER_WAY
         return Outcome.UNREADABLE if row.reason == UNREADABLE or not _recipients(connection, [row]) else None
 
-    def _is_claimed(self, row: Row[Any]) -> bool:
-        return row.claimed_by is not None and lives(self._place.owners, row.claimed_by)
+    def _is_claimed(self, connection: Connection, row: Row[Any]) -> bool:
+        if row.claimed_by is None:
+            return False
+        if shared.is_shared(connection):
+            return shared.is_known(connection, row.claimed_by)
+        return lives(self._place.owners, row.claimed_by)
 
 
 def _note(connection: Connection, row: Row[Any], by: By, what: str) -> None:

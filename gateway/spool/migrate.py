@@ -1,12 +1,13 @@
 """The way from each version of the spool's schema to the next one, in place.
 
-Mail that an older version took must never be refused, lost or changed by a newer one.
+Mail that an older version took must never be refused, lost or changed by a newer one. PostgreSQL begins with version 2.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.spool import shared
 from gateway.spool.database import Schema
 from gateway.spool.schema import ACTS, ONLY_GROWS, TABLES, VERSION
 
@@ -47,3 +48,5 @@ def _close_acts(connection: Connection) -> None:
 
 
 SPOOL: Final = Schema(VERSION, _make, _bring_up_to_date)
+SHARED_SPOOL: Final = Schema(VERSION, shared.make, _bring_up_to_date)
+"""The same where machines share it."""
