@@ -5,28 +5,36 @@ Mail that an older version took must never be refused, lost or changed by a newe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.schema import CreateColumn
 
 from gateway.spool import shared
 from gateway.spool.database import Schema
-from gateway.spool.schema import ACTS, ONLY_GROWS, TABLES, VERSION
+from gateway.spool.schema import ACTS, ENTRIES, ONLY_GROWS, TABLES, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, Connection
 
 
 def _from_1(connection: Connection) -> None:
     """Version 1 knew no origin, and nobody could act on what was held."""
-    for column in ("origin_listener", "origin_login", "origin_client"):
-        connection.exec_driver_sql(f"ALTER TABLE entries ADD COLUMN {column} TEXT")
+    for column in (ENTRIES.c.origin_listener, ENTRIES.c.origin_login, ENTRIES.c.origin_client):
+        add(connection, column)
     connection.exec_driver_sql(
         "CREATE INDEX entries_again ON entries (next_attempt_at, entry_id) "
         "WHERE kind IN ('released', 'to_sign') AND claimed_by IS NULL"
     )
     ACTS.create(connection)
     _close_acts(connection)
+
+
+def add(connection: Connection, column: Column[Any]) -> None:
+    """Add a column to its table, as a table made new has it."""
+    written = CreateColumn(column).compile(dialect=connection.dialect)
+    connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {written}")
 
 
 _WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1}
