@@ -90,6 +90,12 @@ class SpoolSettings(Strict):
     retry_most: Annotated[float, Field(gt=0)] = 3600.0
     expire_after: Annotated[float, Field(gt=0)] = 5 * 86400.0
     """Seconds after which a message is given up (RFC 5321 4.5.4.1: 4-5 days)."""
+    warn_after: Annotated[float, Field(gt=0)] = 4 * 3600.0
+    """Seconds after which the sender of a message that is still tried is told, once, that it is late."""
+    kept_days: Annotated[int, Field(ge=1)] = 30
+    """Days that held and quarantined mail waits for an administrator; never removed without `kept_notice_days`."""
+    kept_notice_days: Annotated[int, Field(ge=1)] = 7
+    """Days between the word that kept mail is about to end and its end."""
     answer_within: Annotated[float, Field(gt=0)] = 20.0
     """Seconds from the client's dot in which the next hop's answer is waited for."""
 

@@ -15,7 +15,7 @@ from gateway.core.envelope import Notify
 from gateway.core.events import Stage
 from gateway.core.queue import Entry, Kind, RecipientState
 from gateway.core.reply import Reply
-from gateway.delivery.schedule import WARN_AFTER, interval
+from gateway.delivery.schedule import interval
 from gateway.delivery.settle import Attempt, Moment, Settled, Terms, new_entry, settle
 from gateway.mime.report import Action
 from support.consigning import SENDER, consignment
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 READY, SENT, FAILED = RecipientState.READY, RecipientState.SENT, RecipientState.FAILED
 TERMS = Terms(SETTINGS, "gw.example", lambda mailbox: None if mailbox.domain == "nowhere.example" else "home")
 MINUTE = dt.timedelta(minutes=1)
+WARN_AFTER = dt.timedelta(seconds=SETTINGS.warn_after)
 
 
 def entry(count: int = 1, **wishes: Any) -> Entry:
