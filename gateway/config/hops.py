@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from gateway.config.base import Endpoint, Name, Network, SecretReference, Strict
+from gateway.config.base import Endpoint, Name, Network, SecretReference, Socket, Strict
 
 MX: Final = "mx"
 """In place of addresses: the mail exchangers of each recipient's domain."""
@@ -92,6 +92,8 @@ class Hop(Strict):
     addresses: tuple[HopAddress, ...] | None = ()
     """For SMTP and LMTP; None stands for "mx": the mail exchangers of each recipient's domain."""
     mx_port: Annotated[int, Field(ge=1, le=65535)] = 25
+    mx_servers: tuple[Socket, ...] = ()
+    """DNS servers to ask, IP:PORT; without them those of the system (/etc/resolv.conf)."""
     mx_private: tuple[Network, ...] = ()
     """Networks that are not public and yet may hold mail exchangers; others are refused."""
     directory: Path | None = None
