@@ -242,9 +242,6 @@ class MemorySpool:
         self._process.step("release")
         self.claims.discard(entry_id)
 
-    def holds(self, entry_id: str) -> bool:
-        return entry_id in self.claims
-
     async def next_due(self) -> dt.datetime | None:
         return min((each.next_attempt_at for each in self._open()), default=None)
 
