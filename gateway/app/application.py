@@ -36,7 +36,7 @@ from gateway.smtp.auth.passwords import Argon2Passwords
 from gateway.smtp.server import Server, serve
 from gateway.spool.bodies import SpoolBodies
 from gateway.spool.memory import SqliteMemory
-from gateway.spool.store import SqliteSpool
+from gateway.spool.opening import open_spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -101,7 +101,7 @@ class Application:
         self._settings, self._read_again, self._clock = settings, read_again, clock
         self._parts = Parts(settings, clock.now())
         self._hops = Hops(settings)
-        self._spool = SqliteSpool(settings.spool)
+        self._spool = open_spool(settings.spool)
         self._bodies = SpoolBodies(settings.spool)
         self._memory = SqliteMemory(settings.spool, settings.memory)
         self._routes = Routes(settings)
@@ -179,6 +179,7 @@ class Application:
     async def start(self) -> None:
         """Dispatch what the spool holds, then listen; raises `SetupError` if an address cannot be listened on."""
         await self._refresh_sizes()
+        self._spool.watch(self._look_for_work)
         self._run(self._dispatcher.run())
         self._run(self._again.run())
         self._run(self._keep_sizes())
@@ -203,6 +204,10 @@ class Application:
             if not self._presence.claim():
                 self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
         self._say_state()
+
+    def _look_for_work(self) -> None:
+        self._dispatcher.wake()
+        self._again.wake()
 
     def port(self, listener: str) -> int:
         """Return the port a listener is bound to."""
