@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.config.base import AuthorPattern, ClientName, Name, Network, Socket, Strict
 
@@ -67,6 +68,29 @@ class Source(Strict):
         return self
 
 
+def _trusted(text: str) -> str:
+    """Check a network whose hosts are believed: "everybody" is a mistake."""
+    if ip_network(text).prefixlen == 0:
+        raise ValueError("everybody could claim any address")
+    return text
+
+
+Trusted = Annotated[Network, AfterValidator(_trusted)]
+PerMinute = Annotated[int, Field(ge=1)] | None
+
+
+class RateLimits(Strict):
+    """How much may be sent in a minute, and at once; None is any number. Each worker counts for itself."""
+
+    client_messages: PerMinute = None
+    """MAIL commands from one IPv4 address or one IPv6 /64; more are answered 450 4.7.1."""
+    client_recipients: PerMinute = None
+    """RCPT commands; more are answered 452 4.7.1."""
+    login_messages: PerMinute = None
+    """The same for one login, from wherever."""
+    login_recipients: PerMinute = None
+
+
 class Listener(Strict):
     """One listening socket."""
 
@@ -79,6 +103,11 @@ class Listener(Strict):
     """Offer AUTH on a connection without TLS: for loopback and tests only."""
     sources: tuple[Source, ...] = ()
     """For kind internal: who may connect."""
+    proxy_from: tuple[Trusted, ...] = ()
+    """Balancers that begin every connection with a PROXY header (version 1 or 2), which tells the client's address."""
+    xclient_from: tuple[Trusted, ...] = ()
+    """Hosts that may tell the client's address with XCLIENT."""
+    rates: RateLimits = RateLimits()
     max_connections: Annotated[int, Field(ge=1)] = 500
     max_connections_per_client: Annotated[int, Field(ge=1)] = 50
     max_recipients: Annotated[int, Field(ge=1, le=10_000)] = 100

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.config.model import ListenerKind, TlsMode
 from gateway.core.errors import SetupError
 from gateway.smtp.presence import Presence
+from gateway.smtp.rates import Rates
 from gateway.smtp.session import Session
 from gateway.smtp.submission import SubmissionSession
 from gateway.smtp.surroundings import Surroundings
@@ -103,6 +104,7 @@ async def serve(  # noqa: PLR0913 - one argument per port and per fact of the ho
         new_trace_id=new_trace_id,
         presence=presence,
         tls=None if listener.tls.mode is TlsMode.NONE else ServerContext(listener.tls),
+        rates=Rates(listener.rates),
     )
     session = SubmissionSession if listener.kind is ListenerKind.SUBMISSION else Session
     try:

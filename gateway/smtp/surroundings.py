@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Listener
     from gateway.ports import Bodies, Clock, Intake, Passwords, Spool
     from gateway.smtp.presence import Presence
+    from gateway.smtp.rates import Rates
     from gateway.smtp.tls import ServerContext
 
 
@@ -32,6 +33,7 @@ class Surroundings:
     new_trace_id: Callable[[], str]
     presence: Presence
     tls: ServerContext | None
+    rates: Rates
 
     @property
     def implicit_tls(self) -> bool:
