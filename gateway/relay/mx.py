@@ -34,6 +34,8 @@ MOST_EXCHANGERS: Final = 10
 MOST_ADDRESSES: Final = 2
 """Addresses of each family and host."""
 SHORTEST_TTL: Final = 60.0
+NOTHING_TTL: Final = 300.0
+"""How long "there is no such record" stands."""
 LONGEST_TTL: Final = 3600.0
 STALE_SECONDS: Final = 24 * 3600.0
 """How long an answer that has run out serves while nobody gives a new one."""
@@ -150,7 +152,7 @@ class Lookup:
         except (dns.exception.DNSException, OSError, EOFError) as error:
             raise _UnknownError(f"{name} {kind}: {type(error).__name__}") from error
         if answer.rrset is None:
-            return (), SHORTEST_TTL
+            return (), NOTHING_TTL
         return answer.rrset, float(answer.rrset.ttl)
 
     def _allowed(self, address: IPv4Address | IPv6Address) -> bool:
