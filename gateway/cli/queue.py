@@ -24,7 +24,8 @@ from gateway.core.address import Mailbox, domain_key
 from gateway.core.errors import ServiceError, SetupError
 from gateway.core.queue import Kind  # noqa: TC001 - typer reads the annotation
 from gateway.record.logs import configure
-from gateway.spool.desk import By, Desk, Outcome
+from gateway.spool.acts import By
+from gateway.spool.desk import Desk, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

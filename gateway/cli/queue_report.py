@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from gateway.core.address import ReversePath
     from gateway.core.queue import Entry
-    from gateway.spool.desk import Act, Listed
+    from gateway.spool.acts import Act
+    from gateway.spool.desk import Listed
 
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _WIDE: Final = 200

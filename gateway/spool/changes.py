@@ -8,7 +8,7 @@ somebody else is claiming are passed over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, case, delete, func, insert, null, select, update
@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Delete
 
 _NUMBER: Final = select(ENTRIES.c.number).where(ENTRIES.c.entry_id == bindparam("entry")).scalar_subquery()
-_STATE: Final = ("kind", "next_attempt_at", "expires_at", "attempts", "dot_sent", "replies", "hop", "reason")
+_STATE: Final = (
+    *("kind", "next_attempt_at", "expires_at", "attempts", "dot_sent", "replies", "hop", "reason"),
+    "warned_at",
+)
 _MINE: Final = ENTRIES.c.claimed_by == bindparam("owner")
 _ENTRY: Final = ENTRIES.c.entry_id == bindparam("entry")
 _SETTLE: Final = (
@@ -68,6 +71,11 @@ _DUE: Final = tuple(
     .with_for_update(skip_locked=True)  # SQLite knows no such words, and needs none: its writers take turns
     for free in (FREE_TO_DELIVER, FREE_TO_GO_AGAIN)
 )
+_DELIVER: Final = ENTRIES.c.kind == Kind.DELIVER.value
+_FREE_OF_THE_DEAD: Final = (
+    update(ENTRIES).where(_MINE).values(claimed_by=None, dot_sent=case((_DELIVER, 1), else_=ENTRIES.c.dot_sent))
+)
+"""Nobody knows whether the dead had sent a dot: the next attempt counts as one that may duplicate."""
 _CLAIM: Final = update(ENTRIES).where(_ENTRY).values(claimed_by=bindparam("owner"))
 _KNOWN: Final = (
     select(ENTRIES.c.entry_id).where(ENTRIES.c.entry_id.in_(bindparam("ids", expanding=True))).with_for_update()
@@ -97,9 +105,13 @@ class Change:
     """Claim what goes through the journey again, not what is delivered."""
     replaced: str = ""
     """Id of the entry that all of `entries` stand for from now on."""
+    claiming: bool = False
+    """All of `entries` are claimed as they come in."""
 
     @classmethod
-    def storing(cls, entries: Iterable[Entry], settled: Sequence[Entry] = (), *, replaced: str = "") -> Change:
+    def storing(
+        cls, entries: Iterable[Entry], settled: Sequence[Entry] = (), *, replaced: str = "", claiming: bool = False
+    ) -> Change:
         """Return the change that stores some entries, settles others and replaces one.
 
         Raises `ValueError` or `OSError`.
@@ -112,7 +124,13 @@ class Change:
             files=tuple(entry.entry_id for entry in entries if is_large(entry.consignment.message)),
             settled=tuple(settled),
             replaced=replaced,
+            claiming=claiming,
         )
+
+    def rows(self, owner: str) -> Iterable[Stored]:
+        """Return the entries with who has claimed each."""
+        claimed_by = owner if self.claiming else None
+        return (replace(each, entry={**each.entry, "claimed_by": claimed_by}) for each in self.entries)
 
     @property
     def only_grows(self) -> bool:
@@ -142,7 +160,7 @@ def carry_out(connection: Connection, changes: Sequence[Change], *, owner: str) 
     replaced = [change.replaced for change in changes if change.replaced]
     there = _known(connection, replaced) if replaced else set[str]()
     lasting = [change for change in changes if not change.replaced or change.replaced in there]
-    _store(connection, [entry for change in lasting for entry in change.entries])
+    _store(connection, [each for change in lasting for each in change.rows(owner)])
     _remove(connection, there)
     _settle(connection, [entry for change in changes for entry in change.settled], owner)
     damaged = [{"entry": each, "why": UNREADABLE} for change in changes for each in change.damaged]
@@ -160,8 +178,8 @@ def deletes(connection: Connection) -> tuple[Delete, ...]:
 
 
 def free(connection: Connection, owner: str) -> None:
-    """Free what an owner had claimed."""
-    connection.execute(update(ENTRIES).where(_MINE).values(claimed_by=None), {"owner": owner})
+    """Free what a dead owner had claimed."""
+    connection.execute(_FREE_OF_THE_DEAD, {"owner": owner})
 
 
 def owners(connection: Connection) -> Sequence[str]:

@@ -5,18 +5,30 @@ Mail that an older version took must never be refused, lost or changed by a newe
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.schema import CreateColumn
 
-from gateway.spool import shared
+from gateway.spool import acts, shared
 from gateway.spool.database import Schema
 from gateway.spool.schema import ACTS, ENTRIES, ONLY_GROWS, TABLES, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from sqlalchemy import Column, Connection
+
+_ACTS_OF_2: Final = (
+    "CREATE TABLE acts (number INTEGER NOT NULL, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, "
+    "why TEXT NOT NULL, entry_id TEXT NOT NULL, kind TEXT NOT NULL, trace_id TEXT NOT NULL, "
+    "reverse_path TEXT NOT NULL, recipients TEXT NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (number))"
+)
+_WARNED_BEFORE_3: Final = (
+    "UPDATE entries SET warned_at = next_attempt_at WHERE kind IN ('deliver', 'to_sign', 'released') "
+    "AND next_attempt_at - received_at >= 14400000000"
+)
+"""Version 2 warned in the pause that held the end of the fourth hour."""
 
 
 def _from_1(connection: Connection) -> None:
@@ -27,7 +39,34 @@ def _from_1(connection: Connection) -> None:
         "CREATE INDEX entries_again ON entries (next_attempt_at, entry_id) "
         "WHERE kind IN ('released', 'to_sign') AND claimed_by IS NULL"
     )
-    ACTS.create(connection)
+    connection.exec_driver_sql(_ACTS_OF_2)
+    _close_acts(connection)
+
+
+def _from_2(connection: Connection) -> None:
+    """Version 2 could not keep mail back, did not remember whom it had warned, and its acts were no chain."""
+    for column in (ENTRIES.c.frozen_at, ENTRIES.c.warned_at, ENTRIES.c.noticed_at, ACTS.c.detail, ACTS.c.previous):
+        add(connection, column)
+    connection.exec_driver_sql(_WARNED_BEFORE_3)
+    for index in sorted(ENTRIES.indexes, key=lambda each: str(each.name)):
+        if index.name in {"entries_due", "entries_again"}:
+            index.drop(connection)
+            index.create(connection)
+    with _open_acts(connection):
+        acts.chain_all(connection)
+
+
+@contextmanager
+def _open_acts(connection: Connection) -> Iterator[None]:
+    """Let rows of acts be changed within this transaction."""
+    if shared.is_shared(connection):
+        connection.exec_driver_sql("ALTER TABLE acts DISABLE TRIGGER acts_only_grow")
+        yield
+        connection.exec_driver_sql("ALTER TABLE acts ENABLE TRIGGER acts_only_grow")
+        return
+    for name in ("acts_no_update", "acts_no_delete"):
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    yield
     _close_acts(connection)
 
 
@@ -37,7 +76,7 @@ def add(connection: Connection, column: Column[Any]) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {written}")
 
 
-_WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1}
+_WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1, 2: _from_2}
 
 
 def _make(connection: Connection) -> None:

@@ -61,12 +61,16 @@ class Reader:
 
     def load(self, ids: Sequence[str]) -> Loaded:
         """Return the entries of these ids in their order."""
+        with self._database.reading() as connection:
+            return self.load_within(connection, ids)
+
+    def load_within(self, connection: Connection, ids: Sequence[str]) -> Loaded:
+        """Return them as a transaction under way sees them."""
         found: dict[str, Entry] = {}
         damaged: list[str] = []
         left: list[str] = []
-        with self._database.reading() as connection:
-            for start in range(0, len(ids), _PART):
-                self._load_part(connection, ids[start : start + _PART], found, damaged, left)
+        for start in range(0, len(ids), _PART):
+            self._load_part(connection, ids[start : start + _PART], found, damaged, left)
         return Loaded(tuple(found[each] for each in ids if each in found), tuple(damaged), tuple(left))
 
     def of_kind(self, kind: Kind, limit: int) -> tuple[Entry, ...]:

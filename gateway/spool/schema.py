@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.core.message import Message
 
-VERSION: Final = 2
+VERSION: Final = 3
 IN_ROW: Final = 256 * 1024
 """Octets up to which a body lies in a row; larger ones are files or chunks of this size (`handover.md` 3)."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,6 +68,9 @@ ENTRIES: Final = Table(
     Column("origin_listener", Text),  # all three null: not known
     Column("origin_login", Text),
     Column("origin_client", Text),
+    Column("frozen_at", _WHOLE),  # null: not kept back by an administrator; only `desk` and `orders` change it
+    Column("warned_at", _WHOLE),  # null: its sender was not due to be told that it is late
+    Column("noticed_at", _WHOLE),  # null: nobody was told yet that kept mail is about to end; only `orders` changes it
 )
 RECIPIENTS: Final = Table(
     "recipients",
@@ -102,6 +105,8 @@ ACTS: Final = Table(
     Column("reverse_path", Text, nullable=False),
     Column("recipients", Text, nullable=False),  # JSON, those it still was for
     Column("length", _WHOLE, nullable=False),
+    Column("detail", Text),  # null: nothing more to say
+    Column("previous", Text),  # SHA-256 of the row before, null in the first (`acts`)
 )
 """What administrators did, and to what."""
 ONLY_GROWS: Final = tuple(
@@ -110,9 +115,9 @@ ONLY_GROWS: Final = tuple(
     for word in ("UPDATE", "DELETE")
 )
 """Goes with the table `acts`: nobody who uses SQL changes or removes a row by mistake."""
-FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL")
+FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL AND frozen_at IS NULL")
 """Literal, so that the database can tell that the partial index answers it."""
-FREE_TO_GO_AGAIN: Final = text("kind IN ('released', 'to_sign') AND claimed_by IS NULL")
+FREE_TO_GO_AGAIN: Final = text("kind IN ('released', 'to_sign') AND claimed_by IS NULL AND frozen_at IS NULL")
 """The same for what goes through the journey again."""
 _CLAIMED: Final = text("claimed_by IS NOT NULL")
 
@@ -183,6 +188,7 @@ def state_row(entry: Entry) -> Values:
         "replies": len(entry.last_replies),
         "hop": entry.consignment.hop,
         "reason": entry.consignment.reason,
+        "warned_at": None if entry.warned_at is None else stamp(entry.warned_at),
     }
 
 
@@ -266,6 +272,7 @@ def read_entry(row: Row[Any], recipients: Sequence[Row[Any]], message: Message) 
         row.attempts,
         bool(row.dot_sent),
         tuple(_reply(each.reply) for each in recipients[: row.replies]),
+        None if row.warned_at is None else moment(row.warned_at),
     )
 
 

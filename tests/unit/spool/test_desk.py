@@ -12,8 +12,9 @@ import pytest
 
 from gateway.core.errors import ServiceError, SetupError
 from gateway.core.queue import Kind, RecipientState
+from gateway.spool.acts import By
 from gateway.spool.changes import UNREADABLE, Change
-from gateway.spool.desk import By, Desk, Outcome
+from gateway.spool.desk import Desk, Outcome
 from support.grounds import DATABASE_ERRORS, SHARED, SQLITE
 from support.spooled import LARGE, NOW, entry, octets, plain, rich, settings, with_consignment
 

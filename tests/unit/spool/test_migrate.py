@@ -1,7 +1,8 @@
 """A spool of an older version is opened as it is, and everything in it is delivered.
 
 `vectors/spool/v1.sqlite3` was written by the code of version 1 (commit e9cb48d) from `support.spooled`: `rich()`,
-`bare()`, a usual entry, one held and one quarantined.
+`bare()`, a usual entry, one held and one quarantined. `v2.sqlite3` (commit d7e7635) has the same, one entry whose
+sender was warned, one that was released, and the record of that and of a removal.
 """
 
 from __future__ import annotations
@@ -16,22 +17,31 @@ from pysqlite3 import dbapi2
 
 from gateway.core.errors import SetupError
 from gateway.core.queue import Kind
-from gateway.spool.desk import By, Desk
+from gateway.spool.acts import By
+from gateway.spool.desk import Desk
+from gateway.spool.orders import Orders
 from gateway.spool.schema import VERSION
 from gateway.spool.store import SqliteSpool
 from support.spooled import NOW, bare, entry, octets, plain, rich, sent, settings
 
-OLD: Final = Path(__file__).parents[2] / "vectors/spool/v1.sqlite3"
+OLD: Final = Path(__file__).parents[2] / "vectors/spool"
 LATER: Final = NOW + timedelta(days=30)
 USUAL: Final = (
     "From: Lan <lan.hoang@soyte.songlam.example>\r\nSubject: =?utf-8?q?C=C3=B4ng_v=C4=83n?=\r\n\r\nNội dung.\r\n"
 )
 
 
+@pytest.fixture(params=["v1", "v2"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return a directory with a spool of an older version."""
+    shutil.copy(OLD / f"{request.param}.sqlite3", tmp_path / "spool.sqlite3")
+    return tmp_path
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Return a directory with a spool of version 1."""
-    shutil.copy(OLD, tmp_path / "spool.sqlite3")
+def second(tmp_path: Path) -> Path:
+    """Return a directory with a spool of version 2."""
+    shutil.copy(OLD / "v2.sqlite3", tmp_path / "spool.sqlite3")
     return tmp_path
 
 
@@ -62,7 +72,9 @@ async def test_everything_is_there_and_is_delivered(place: Path) -> None:
     assert usual.consignment.origin is None
     for each in due.values():
         await spool.settle(sent(each))
-    assert await spool.count() == {"held": 1, "quarantined": 1}
+    counted = {**await spool.count()}
+    counted.pop("released", None)
+    assert counted == {"held": 1, "quarantined": 1}
     await spool.close()
 
 
@@ -72,17 +84,18 @@ async def test_what_was_held_can_be_released(place: Path) -> None:
     with Desk(settings(place)) as desk:
         desk.release("held1", By("lan", "duyệt", NOW))
     spool = SqliteSpool(settings(place))
-    (found,) = await spool.due_again(NOW, 10)
+    (found,) = [each for each in await spool.due_again(NOW, 10) if each.entry_id == "held1"]
     await spool.close()
-    assert (found.entry_id, found.consignment.kind) == ("held1", Kind.RELEASED)
+    assert found.consignment.kind is Kind.RELEASED
     assert found.consignment.message.octets() == USUAL.encode()
 
 
 async def test_new_mail_goes_in_beside_it(place: Path) -> None:
     """The migrated tables take what the new version writes."""
     spool = SqliteSpool(settings(place))
+    before = dict(await spool.count())
     await spool.commit([entry(octets(10))])
-    assert await spool.count() == {"deliver": 4, "held": 1, "quarantined": 1}
+    assert await spool.count() == {**before, "deliver": before["deliver"] + 1}
     await spool.close()
 
 
@@ -119,3 +132,28 @@ async def test_a_newer_version_is_refused(place: Path) -> None:
         SqliteSpool(settings(place))
     with pytest.raises(SetupError, match="newer version"):
         Desk(settings(place))
+
+
+async def test_acts_of_version_2_become_a_chain(second: Path) -> None:
+    """What was done stays as it was written, is proven from now on, and can be changed no more than before."""
+    await opened(second)
+    with Orders(settings(second)) as desk:
+        released, removed = desk.acts()
+        assert (released.by, released.what, released.entry_id) == (By("lan", "đã duyệt", NOW), "release", "held2")
+        assert (removed.by.who, removed.what, removed.entry_id) == ("minh (sudo: lan)", "delete", "held3")
+        known = desk.prove()
+        assert (known.acts, known.broken) == (2, ())
+        desk.delete("held1", By("lan", "", NOW))
+        proof = desk.prove(known.digest)
+    assert (proof.acts, proof.broken, proof.contains) == (3, (), True)
+    assert asked(second, "SELECT number, previous IS NULL FROM acts") == [(1, 1), (2, 0), (3, 0)]
+    with pytest.raises(dbapi2.DatabaseError, match="stays on record"):
+        asked(second, "UPDATE acts SET previous = NULL")
+
+
+async def test_nobody_is_warned_twice_for_an_upgrade(second: Path) -> None:
+    """Version 2 did not remember whom it had warned: it is told by the age that a pause had reached."""
+    spool = SqliteSpool(settings(second))
+    warned = {each.entry_id for each in await spool.due(LATER, 10) if each.warned_at is not None}
+    await spool.close()
+    assert warned == {"late1"}
