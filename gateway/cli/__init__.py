@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "queue show": ("gateway.cli.queue", "show_one"),
     "queue release": ("gateway.cli.queue", "release"),
     "queue delete": ("gateway.cli.queue", "delete"),
+    "hops": ("gateway.cli.hops", "hops"),
     "canary": ("gateway.cli.canary", "canary"),
 }
 """Command -> module and function; "GROUP WORD" is a command of a group."""

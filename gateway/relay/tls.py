@@ -7,32 +7,50 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.config.hops import HopTls
 from gateway.core.errors import SetupError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection
 
     from gateway.config.hops import Hop
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A certificate that a hop showed, verified or not: its fingerprints, as pins have them, and its last moment."""
+
+    sha256: str
+    spki: str | None
+    """None where the public key cannot be read."""
+    not_after: dt.datetime | None
+
+    @classmethod
+    def read(cls, certificate: bytes) -> Shown:
+        """Read a certificate (DER)."""
+        fingerprint = f"sha256:{hashlib.sha256(certificate).hexdigest()}"
+        try:
+            parsed = x509.load_der_x509_certificate(certificate)
+            key = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # what cannot be read is not what was pinned
+            return cls(fingerprint, None, None)
+        return cls(fingerprint, f"spki:{hashlib.sha256(key).hexdigest()}", parsed.not_valid_after_utc)
 
 
 def is_pinned(certificate: bytes | None, pins: Collection[str]) -> bool:
     """Return whether a certificate (DER), or its public key, has one of these fingerprints."""
     if certificate is None:
         return False
-    if f"sha256:{hashlib.sha256(certificate).hexdigest()}" in pins:
-        return True
-    try:
-        key = x509.load_der_x509_certificate(certificate).public_key()
-        octets = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, AttributeError):  # what cannot be read is not what was pinned
-        return False
-    return f"spki:{hashlib.sha256(octets).hexdigest()}" in pins
+    shown = Shown.read(certificate)
+    return shown.sha256 in pins or shown.spki in pins
 
 
 def client_context(hop: Hop) -> ssl.SSLContext | None:

@@ -7,7 +7,7 @@
         hop.messages        -> [Taken(lines=("MAIL FROM:<...>", "RCPT TO:<...>", ...), octets=b"...")]
 
 `answers` maps a stage to an answer and may be changed at any time. Stages: BANNER, EHLO (the first line; LHLO too),
-HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, DOT, RSET, QUIT. An answer is
+HELO, STARTTLS, AUTH, XCLIENT, MAIL, RCPT, DATA, DOT, RSET, QUIT. An answer is
 
 - a text such as "452 4.3.1 full" (several lines: join them with a line feed, as "451-one" and "451 two");
 - `Hang(then=...)`: silent until `hop.release()`, then that answer (or nothing, if it is empty);
@@ -56,6 +56,7 @@ DEFAULTS: Final = {
     "DATA": "354 go ahead",
     "DOT": "250 2.0.0 queued",
     "RSET": "250 2.0.0 reset",
+    "XCLIENT": "220 fake.example ESMTP",
     "NOOP": "250 2.0.0 ok",
     "QUIT": "221 2.0.0 bye",
 }
@@ -270,7 +271,7 @@ class _Session:
                 case "RSET":
                     self._lines, self._accepted = [], []
                     await self._answer("RSET")
-                case "HELO" | "AUTH" | "NOOP":
+                case "HELO" | "AUTH" | "NOOP" | "XCLIENT":
                     await self._answer(verb, line)
                 case "QUIT":
                     await self._answer("QUIT")
