@@ -1,7 +1,11 @@
-"""Both places a spool can be in, so that one test can speak of both."""
+"""Both places a spool can be in, so that one test can speak of both.
+
+A folder of tests that wants them imports `server` and `ground` in its conftest.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import psycopg
@@ -11,10 +15,11 @@ from pysqlite3 import dbapi2
 from gateway.spool.pulse import Pace
 from gateway.spool.shared_store import PostgresSpool
 from gateway.spool.store import SqliteSpool, SqlSpool
-from support.postgres import asked
+from support.postgres import Postgres, asked, postgres
 from support.spooled import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from gateway.config.model import SpoolSettings
@@ -105,3 +110,26 @@ class SharedGround:
 
     def tidy(self, spool: SqlSpool) -> None:
         assert isinstance(spool, PostgresSpool)
+
+
+def opened(directory: Path) -> SqlSpool:
+    """Open the spool that a test has given to its programs."""
+    shared = SharedGround.VARIABLE in os.environ
+    return SharedGround(directory, "").open() if shared else SqliteGround(directory).open()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL; every test has a database of its own."""
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def ground(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    """Return a place for one spool, of each kind in turn."""
+    if request.param == "sqlite":
+        return SqliteGround(tmp_path)
+    conninfo = request.getfixturevalue("server").create()
+    monkeypatch.setenv(SharedGround.VARIABLE, conninfo)
+    return SharedGround(tmp_path, conninfo)
