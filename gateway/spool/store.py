@@ -102,6 +102,12 @@ class SqlSpool:
         """
         await self._store(entries, ())
 
+    async def commit_claimed(self, entries: Sequence[Entry]) -> None:
+        """Store as `commit` does, and claim: whoever sends their dots, or hears these answered, has them alone."""
+        token = self._owner.token
+        await self._store(entries, (), claiming=True)
+        self._held.take((each.entry_id for each in entries), token)
+
     async def settle(self, entry: Entry, notices: Sequence[Entry] = ()) -> None:
         """Replace an entry's state by `entry`'s and store notices, in one transaction; raises as `commit` does.
 
@@ -186,9 +192,11 @@ class SqlSpool:
                 self._below = True
         return self._below or not self._owner.reachable
 
-    async def _store(self, entries: Sequence[Entry], settled: Sequence[Entry], *, replaced: str = "") -> None:
+    async def _store(
+        self, entries: Sequence[Entry], settled: Sequence[Entry], *, replaced: str = "", claiming: bool = False
+    ) -> None:
         try:
-            change = Change.storing(entries, settled, replaced=replaced)
+            change = Change.storing(entries, settled, replaced=replaced, claiming=claiming)
         except OSError as error:
             raise ServiceError(f"a body cannot be read: {error.strerror}") from error
         try:

@@ -22,7 +22,7 @@ from gateway.core.errors import ServiceError, StorageFullError
 from gateway.core.queue import Kind, RecipientState
 from gateway.delivery import handover, passage, settle
 from support.consigning import consignment
-from support.handing import START, Limits, Process, Script, World
+from support.handing import START, Limits, MemorySpool, Process, Script, World
 from support.simulated import LOOP
 
 if TYPE_CHECKING:
@@ -311,8 +311,10 @@ def _commits_late(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _forgets_the_dot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """I3 broken: no lease, so that dispatch tries while the dot is unanswered."""
-    monkeypatch.setattr(handover.Handover, "_leased", lambda _, entry: replace(entry, dot_sent=True))
+    """I3 broken: no claim, so that dispatch tries while the dot is unanswered."""
+    real = handover.Handover._commit
+    monkeypatch.setattr(handover.Handover, "_commit_claimed", lambda self, entry: real(self, (entry,)))
+    monkeypatch.setattr(MemorySpool, "holds", lambda *_: True)
 
 
 def _forgets_answers(monkeypatch: pytest.MonkeyPatch) -> None:
