@@ -18,6 +18,7 @@ SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 _LOCAL, _PROXY = 0x20, 0x21
 _STREAM_4, _STREAM_6 = 0x11, 0x21
 _PLAIN: Final = frozenset(range(0x21, 0x7F)) - frozenset(b"+=[")
+_UNAVAILABLE: Final = "[UNAVAILABLE]"
 _NO_PORT: Final = 65535
 """Stands for the client's port, which nobody kept: 0 is refused by some."""
 
@@ -39,16 +40,23 @@ def _six(packed: bytes) -> bytes:
     return packed if len(packed) > 4 else bytes(10) + b"\xff\xff" + packed  # noqa: PLR2004 - octets of IPv4
 
 
-def xclient_command(client: Origin, offered: Collection[str]) -> bytes:
-    """Return the command with those attributes that the hop takes; a name in DNS is never claimed."""
-    address = ip_address(client.client)
+def xclient_command(client: Origin | None, offered: Collection[str]) -> bytes:
+    """Return the command with those attributes that the hop takes; a name in DNS is never claimed.
+
+    None is a client whose address the hop cannot take.
+    """
     attributes = {
-        "ADDR": str(address) if isinstance(address, IPv4Address) else f"IPV6:{address}",
-        "NAME": "[UNAVAILABLE]",
-        "LOGIN": _xtext(client.login) if client.login else "[UNAVAILABLE]",
+        "ADDR": _address(client.client) if client is not None else _UNAVAILABLE,
+        "NAME": _UNAVAILABLE,
+        "LOGIN": _xtext(client.login) if client is not None and client.login else _UNAVAILABLE,
     }
     words = [f"{name}={value}" for name, value in attributes.items() if name in offered]
     return " ".join(["XCLIENT", *words]).encode() + b"\r\n"
+
+
+def _address(text: str) -> str:
+    address = ip_address(text)
+    return str(address) if isinstance(address, IPv4Address) else f"IPV6:{address}"
 
 
 def _xtext(text: str) -> str:

@@ -142,7 +142,12 @@ class Greeter:
         if not connection.offers.xclient:
             raise WireError("XCLIENT is required and not offered")
         connection.wire.write(xclient_command(client, connection.offers.xclient))
-        await self._reply(connection.wire, "XCLIENT", 220)
+        reply = await self._reply(connection.wire, "XCLIENT")
+        if reply.code == 501:  # noqa: PLR2004 - a Postfix without IPv6 takes no such address: nobody's then, and not ours
+            connection.wire.write(xclient_command(None, connection.offers.xclient))
+            reply = await self._reply(connection.wire, "XCLIENT")
+        if reply.code != 220:  # noqa: PLR2004 - it greets anew
+            raise WireError(f"XCLIENT: {reply}")
         connection.offers = await self._hello(connection.wire)
         if not connection.wire.quiet:
             raise WireError("out of step after XCLIENT")

@@ -147,14 +147,18 @@ def postfix(
     refused: Mapping[str, str] | None = None,
     tls: tuple[Path, Path] | None = None,
     size: int = 64 * 2**20,
+    more: str = "",
 ) -> Iterator[Postfix]:
-    """Run an instance until the context ends; with `tls` (certificate and key, PEM) it offers STARTTLS."""
+    """Run an instance until the context ends; with `tls` (certificate and key, PEM) it offers STARTTLS.
+
+    `more` are further lines of main.cf.
+    """
     need("postfix", "postqueue", root=True)
     with short_directory("pf-") as directory:
         chosen = port or free_port()
         mta = Postfix(directory, chosen)
         _lay_out(directory)
-        _configure(mta, routes, hostname=hostname, refused=refused or {}, tls=tls, size=size)
+        _configure(mta, routes, hostname=hostname, refused=refused or {}, tls=tls, size=size, more=more)
         command = (str(_DAEMONS / "master"), "-c", str(directory / "etc"), "-d")
         with child(command, output=directory / "master.out") as process:
             wait_until_up(process, "Postfix", (chosen,), directory / "master.out", directory / "log")
@@ -184,6 +188,7 @@ def _configure(
     refused: Mapping[str, str],
     tls: tuple[Path, Path] | None,
     size: int,
+    more: str,
 ) -> None:
     def inline(pairs: Mapping[str, str]) -> str:
         return ", ".join(f"{{ {key} = {value} }}" for key, value in pairs.items())
@@ -200,7 +205,7 @@ def _configure(
     )
     if tls is not None:
         text += f"smtpd_tls_cert_file = {tls[0]}\nsmtpd_tls_key_file = {tls[1]}\n"
-    for name, content in (("main.cf", text), ("master.cf", _MASTER.format(port=mta.port))):
+    for name, content in (("main.cf", text + more), ("master.cf", _MASTER.format(port=mta.port))):
         file = mta.directory / "etc" / name
         file.write_text(content)
         os.utime(file, (_LONG_AGO, _LONG_AGO))

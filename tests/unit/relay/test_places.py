@@ -211,6 +211,17 @@ async def test_xclient_tells_every_client_over_one_connection(hop_to: HopTo) -> 
         assert fake.connections == 2
 
 
+async def test_a_hop_that_knows_no_such_address_is_told_that_it_is_unknown(hop_to: HopTo) -> None:
+    """A Postfix without IPv6 refuses the address of such a client; its mail must not be stuck for it, nor be ours."""
+    answers = {"XCLIENT": in_turn("501 5.5.4 Bad ADDR syntax", "220 fake.example")}
+    async with FakeHop(keywords=("XCLIENT NAME ADDR",), answers=answers) as fake:
+        await carry(await hop_to(fake, forward_client="xclient").begin(MAI))
+        assert [each for each in fake.commands if each.startswith("XCLIENT")] == [
+            "XCLIENT ADDR=IPV6:2001:db8::7 NAME=[UNAVAILABLE]",
+            "XCLIENT ADDR=[UNAVAILABLE] NAME=[UNAVAILABLE]",
+        ]
+
+
 async def test_a_hop_that_must_be_told_and_is_not_gets_no_mail(hop_to: HopTo) -> None:
     """It would take a stranger's mail for ours."""
     async with FakeHop() as fake:
