@@ -16,6 +16,7 @@ import structlog
 
 from gateway.app.findings import findings_of
 from gateway.app.journey import Rooms, join
+from gateway.app.keeping import Keeping
 from gateway.app.presence import Presence, State
 from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
@@ -33,6 +34,7 @@ from gateway.relay.route import Routes
 from gateway.service.again import Again
 from gateway.service.sizes import AnnouncedSize
 from gateway.smtp.auth.passwords import Argon2Passwords
+from gateway.smtp.room import Room
 from gateway.smtp.server import Server, serve
 from gateway.spool.bodies import SpoolBodies
 from gateway.spool.memory import SqliteMemory
@@ -144,7 +146,7 @@ class Application:
                 new_token=new_token,
             ),
         )
-        self._again = self._taking_on(recorder)
+        self._again, self._keeping = self._looking_after(recorder)
         self._sizes = {each.name: self._announced(each) for each in settings.listeners}
         self._presence: Present = present or Presence(settings.spool.directory)
         self._loads = 0
@@ -152,23 +154,29 @@ class Application:
         self._servers: list[Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def _taking_on(self, recorder: Recorder) -> Again:
-        """Return what takes kept mail through the journey again."""
-        return Again(
+    def _looking_after(self, recorder: Recorder) -> tuple[Again, Keeping]:
+        """Return what takes kept mail through the journey again, and what ends it."""
+        outcomes = Outcomes(
+            settings=self._settings.spool,
+            hostname=self._settings.hostname,
+            routes=self._routes,
+            clock=self._clock,
+            new_id=new_token,
+        )
+        again = Again(
             spool=self._spool,
             journey=self._journey,
-            outcomes=Outcomes(
-                settings=self._settings.spool,
-                hostname=self._settings.hostname,
-                routes=self._routes,
-                clock=self._clock,
-                new_id=new_token,
-            ),
+            outcomes=outcomes,
             clock=self._clock,
             recorder=recorder,
             hostname=self._settings.hostname,
             on_committed=self._dispatcher.wake,
         )
+        wake = self._dispatcher.wake
+        keeping = Keeping(
+            self._settings.spool, outcomes=outcomes, clock=self._clock, recorder=recorder, on_committed=wake
+        )
+        return again, keeping
 
     def _announced(self, listener: Listener) -> AnnouncedSize:
         inbound = listener.kind is ListenerKind.INBOUND
@@ -184,6 +192,8 @@ class Application:
         self._run(self._again.run())
         self._run(self._keep_sizes())
         self._run(self._keep_keys())
+        self._run(self._keeping.run())
+        room = Room(self._settings.spool.memory_budget)
         for listener in self._settings.listeners:
             self._servers.append(
                 await serve(
@@ -197,6 +207,7 @@ class Application:
                     clock=self._clock,
                     new_trace_id=new_token,
                     shared=self._settings.workers > 1,
+                    room=room,
                 )
             )
             self._log.info("listening", listener=listener.name, address=listener.address, kind=listener.kind.value)

@@ -38,13 +38,22 @@ COMMANDS: Final = {
     "queue show": ("gateway.cli.queue", "show_one"),
     "queue release": ("gateway.cli.queue", "release"),
     "queue delete": ("gateway.cli.queue", "delete"),
+    "queue retry": ("gateway.cli.queue_orders", "retry"),
+    "queue flush": ("gateway.cli.queue_orders", "flush"),
+    "queue freeze": ("gateway.cli.queue_orders", "freeze"),
+    "queue thaw": ("gateway.cli.queue_orders", "thaw"),
+    "queue reroute": ("gateway.cli.queue_orders", "reroute"),
+    "queue bounce": ("gateway.cli.queue_orders", "bounce"),
+    "queue export": ("gateway.cli.queue_export", "export"),
+    "queue audit": ("gateway.cli.queue_audit", "audit"),
+    "queue digest": ("gateway.cli.queue_digest", "digest"),
     "hops": ("gateway.cli.hops", "hops"),
     "canary": ("gateway.cli.canary", "canary"),
 }
 """Command -> module and function; "GROUP WORD" is a command of a group."""
 GROUPS: Final = {
     "keys": "Khóa ký: xem, tạm ngừng ngay, cho dùng lại / signing keys: see them, stop one at once, let it sign again.",
-    "queue": "Hàng đợi: xem, cho đi, xóa thư bị giữ / the queue: see, release and delete mail that is kept.",
+    "queue": "Hàng đợi: xem, cho đi, gửi lại, trả lại, xóa / the queue: see, release, retry, return, delete.",
     "policy": "Quy định thư: kiểm tra, giải thích, thử, áp dụng / mail policies: check, explain, try out, apply.",
 }
 """Group -> what it is about."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.core.queue import Kind
-from gateway.delivery.settle import Attempt, Moment, Terms, new_entry, settle
+from gateway.delivery.settle import Attempt, Moment, Terms, given_back, new_entry, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +51,10 @@ class Outcomes:
         if before.consignment.kind is Kind.RELEASED:
             return fresh
         return tuple(replace(each, received_at=before.received_at, expires_at=before.expires_at) for each in fresh)
+
+    def given_back(self, entry: Entry, reply: Reply) -> Settled | None:
+        """Return what ends an entry with a notice of this permanent reply of ours; None if nobody can be told."""
+        return given_back(entry, reply, Moment(self._clock.now(), 0.0, self._new_id()), self._terms)
 
     def answered(self, before: Entry, reply: Reply) -> Settled:
         """Return what a reply of ours to all its open recipients makes of an entry (`handover.md` row 15)."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -84,7 +84,8 @@ class Database:
         self._schema = schema
         self._turn = threading.Lock()
         self._lock = os.open(place.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        os.close(os.open(place.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with suppress(FileExistsError):  # one that is there is not opened: closing it would drop this process's locks
+            os.close(os.open(place.database, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         self._engine = create_engine(
             URL.create("sqlite", database=str(place.database)),
             module=dbapi2,
