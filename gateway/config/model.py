@@ -83,6 +83,8 @@ class SpoolSettings(Strict):
     """Connection string of a PostgreSQL that several machines share; without it a file in `directory`."""
     min_free: Annotated[int, Field(ge=0)] = 256 * MEBI
     """Octets that must stay free on its file system: below it MAIL gets 452 4.3.1."""
+    memory_budget: Annotated[int, Field(ge=4 * MEBI)] = 64 * MEBI
+    """Octets that each worker spends on small messages in memory, and again on messages that are being read."""
     memory_threshold: Annotated[int, Field(ge=4096)] = 256 * 1024
     """Octets above which a body lives in an unlinked file."""
     retry_first: Annotated[float, Field(gt=0)] = 60.0

@@ -17,6 +17,7 @@ from gateway.smtp.replies import BARE_LINE_END, LINE_TOO_LONG, STORAGE_FULL, too
 if TYPE_CHECKING:
     from gateway.core.octets import Builder, Source
     from gateway.core.reply import Reply
+    from gateway.smtp.room import Share
 
 _END: Final = b"\r\n.\r\n"
 
@@ -160,10 +161,14 @@ class _Defect(Enum):
 class DataSink:
     """Writes content to its place until a defect is found, then counts on so that the session stays in step."""
 
-    __slots__ = ("_builder", "_defect", "_limit", "_pending", "octets")
+    __slots__ = ("_builder", "_defect", "_limit", "_pending", "_share", "octets")
 
-    def __init__(self, builder: Builder, *, limit: int) -> None:
-        """Write to `builder`; `limit` is the most octets a message may have, transparency dots not counted."""
+    def __init__(self, builder: Builder, *, limit: int, share: Share | None = None) -> None:
+        """Write to `builder`; `limit` is the most octets a message may have, transparency dots not counted.
+
+        `share` is held until the message has ended.
+        """
+        self._share = share
         self._builder: Builder | None = builder
         self._defect: _Defect | None = None
         self._limit = limit
@@ -205,6 +210,8 @@ class DataSink:
         if self._builder is not None and self._pending:
             self._write(self._builder)
         source = self._close()
+        if self._share is not None:
+            self._share.end()
         match self._defect:
             case None if source is not None:
                 return source

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Listener
     from gateway.ports import Bodies, Clock, Intake, Passwords, Spool
+    from gateway.smtp.room import Room
 
 _BACKLOG: Final = 512
 
@@ -83,8 +84,9 @@ async def serve(  # noqa: PLR0913 - one argument per port and per fact of the ho
     clock: Clock,
     new_trace_id: Callable[[], str],
     shared: bool,
+    room: Room,
 ) -> Server:
-    """Open a listener; `shared` lets other processes of ours listen at the same port.
+    """Open a listener; `shared` lets other processes of ours listen at the same port. Listeners share one `room`.
 
     Raises `SetupError` if its address, certificate or key does not work.
     """
@@ -105,6 +107,7 @@ async def serve(  # noqa: PLR0913 - one argument per port and per fact of the ho
         presence=presence,
         tls=None if listener.tls.mode is TlsMode.NONE else ServerContext(listener.tls),
         rates=Rates(listener.rates),
+        room=room,
     )
     session = SubmissionSession if listener.kind is ListenerKind.SUBMISSION else Session
     try:

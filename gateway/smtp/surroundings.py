@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.ports import Bodies, Clock, Intake, Passwords, Spool
     from gateway.smtp.presence import Presence
     from gateway.smtp.rates import Rates
+    from gateway.smtp.room import Room
     from gateway.smtp.tls import ServerContext
 
 
@@ -34,6 +35,7 @@ class Surroundings:
     presence: Presence
     tls: ServerContext | None
     rates: Rates
+    room: Room
 
     @property
     def implicit_tls(self) -> bool:

@@ -77,7 +77,7 @@ class Transfers(Connection):
         transaction = self._ready()
         if transaction.sink is not None:
             raise InputError("data_after_bdat", replies.CHUNKS_BEGUN)
-        sink = self._sink()
+        sink = await self._sink()
         self.say(Reply(354, None, ("end data with <CR><LF>.<CR><LF>",)))
         await self.flush()
         try:
@@ -98,7 +98,7 @@ class Transfers(Connection):
         try:
             transaction = self._ready()
             if transaction.sink is None:
-                transaction.sink = self._sink()
+                transaction.sink = await self._sink()
         except InputError as error:
             await self.read_chunk(size, None, ChunkScanner())
             self._fail_chunks()
@@ -131,9 +131,13 @@ class Transfers(Connection):
             raise InputError("chunk_refused", replies.CHUNK_FAILED)
         return transaction
 
-    def _sink(self) -> DataSink:
+    async def _sink(self) -> DataSink:
+        """Return where the message goes, once there is room to read it; raises `InputError` if not in time."""
+        share = await self.around.room.take()
+        if share is None:
+            raise InputError("no_room", replies.STORAGE_FULL)
         try:
-            return DataSink(self.around.bodies.builder(), limit=self.around.max_message_size())
+            return DataSink(self.around.bodies.builder(), limit=self.around.max_message_size(), share=share)
         except (OSError, StorageFullError) as error:
             raise InputError("storage_full", replies.STORAGE_FULL) from error
 
