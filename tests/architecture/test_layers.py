@@ -71,6 +71,7 @@ SPOKEN_TO_IN: Final = {
     "aiosmtpd": {"smtp"},
     "argon2": {"smtp"},
     "asn1crypto": {"cms", "pki"},
+    "dns": {"relay"},
     "pydantic": {"config"},
     "pydantic_core": {"config"},
     "pyhanko_certvalidator": {"pki"},
