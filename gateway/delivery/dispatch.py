@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.core.address import Mailbox
 from gateway.core.errors import ServiceError
 from gateway.delivery.lanes import Lane
 from gateway.delivery.passage import Passage
@@ -120,7 +121,7 @@ class Dispatcher:
             put_off: list[asyncio.Task[None]] = []
             try:
                 while left:
-                    if await self._lane(left[0]).has_room():
+                    if await self._lane(left[0]).has_room(_domain(left[0])):
                         self._start(left.pop(0), None)
                     else:
                         put_off.append(self._start(left.pop(0), _BUSY))
@@ -135,7 +136,7 @@ class Dispatcher:
 
     def _start(self, entry: Entry, without_asking: Attempt | None) -> asyncio.Task[None]:
         """Begin to work on an entry."""
-        self._lane(entry).enter()
+        self._lane(entry).enter(_domain(entry))
         task = asyncio.get_running_loop().create_task(self._work(entry, without_asking))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
@@ -162,7 +163,7 @@ class Dispatcher:
             self._log.exception("fault: the entry stays", entry=entry.entry_id)
             await self._set_aside(entry)
         finally:
-            self._lane(entry).leave()
+            self._lane(entry).leave(_domain(entry))
 
     def _record(self, settled: Settled) -> None:
         """Record what is stored; a recorder that breaks its promise must not bring a settled entry back."""
@@ -176,7 +177,7 @@ class Dispatcher:
         """Wait for a turn at the hop and try; None if we stop before anything of it was sent."""
         lane = self._lane(entry)
         try:
-            await Patience(self._stopping).bound(lane.take_turn())
+            await Patience(self._stopping).bound(lane.take_turn(_domain(entry)))
         except TimeoutError:
             return None
         try:
@@ -205,6 +206,9 @@ class Dispatcher:
             return None if lost else Attempt({}, error.detail)
         if not passage.accepted:
             return passage.refused()
+        if not self._spool.holds(entry.entry_id):  # others took us for dead, and have it now
+            await passage.abandon()
+            return None
         if not self._spool.holds(entry.entry_id):
             await passage.abandon()
             return None
@@ -240,3 +244,9 @@ class Dispatcher:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wakened.wait()
+
+
+def _domain(entry: Entry) -> str:
+    """Return whose turn it takes: that of the sender's domain, folded; notices have one of their own."""
+    sender = entry.consignment.envelope.reverse_path
+    return sender.domain.casefold() if isinstance(sender, Mailbox) else ""
