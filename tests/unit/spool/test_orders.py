@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -333,3 +334,20 @@ async def test_tampering_shows(
     after = orders.prove(before.digest)
     assert after.broken == broken
     assert after.broken or not after.contains, "the last row is known by a digest noted elsewhere only"
+
+
+@SQLITE
+async def test_opening_again_drops_no_lock(spool: SqlSpool, ground: Ground) -> None:
+    """POSIX locks belong to the process: a desk that comes and goes beside the store must not take the store's away."""
+    await spool.commit([entry(entry_id="x")])
+    inode = (ground.settings().directory / "spool.sqlite3").stat().st_ino
+
+    def locks() -> list[list[str]]:
+        rows = [line.split()[1:] for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+        return sorted(row for row in rows if row[0] == "POSIX" and row[4].endswith(f":{inode}"))
+
+    before = locks()
+    assert before, "SQLite holds a shared lock as long as the file is open"
+    with Orders(ground.settings()) as another:
+        assert [each.entry_id for each in another.entries()] == ["x"]
+    assert locks() == before
