@@ -176,7 +176,10 @@ class Settings(Strict):
 
     def _loose_ends(self) -> Iterator[str]:
         hops = {hop.name for hop in self.hops}
+        direct = {hop.name for hop in self.hops if hop.direct}
         for domain in self.local_domains:
+            if domain.hop in direct:
+                yield f"local domain {domain.domain!r}: its mail exchanger is this gateway, not {domain.hop!r}"
             if domain.hop not in hops:
                 yield f"local domain {domain.domain!r} names the unknown hop {domain.hop!r}"
         for route in self.outbound:
