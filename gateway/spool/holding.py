@@ -30,6 +30,10 @@ class Held:
         for each in ids:
             self._tokens.pop(each, None)
 
+    def knows(self, entry_id: str) -> bool:
+        """Return whether somebody here works on an entry, whoever may have its claim by now."""
+        return entry_id in self._tokens
+
     def has(self, entry_id: str) -> bool:
         """Return whether a claim is surely ours at this moment."""
         return self._owner.fresh and self._tokens.get(entry_id) == self._owner.token

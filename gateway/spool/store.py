@@ -26,6 +26,7 @@ from gateway.spool.migrate import SPOOL
 from gateway.spool.place import prepare_place, room
 from gateway.spool.reader import Reader
 from gateway.spool.reserve import Reserve
+from gateway.spool.strays import Strays
 from gateway.spool.writer import Writer
 
 if TYPE_CHECKING:
@@ -77,7 +78,13 @@ class SqlSpool:
         self._below = True
         self._helpers = ThreadPoolExecutor(HELPERS, thread_name_prefix="spool")
         self._returning: set[asyncio.Future[None]] = set()
-        self._writer = Writer(self._database, self._files, self._reserve, owner=self._owner, upkeep=rooms.upkeep)
+        self._strays = Strays(self._database, self._owner, self._held)
+
+        def upkeep() -> None:
+            rooms.upkeep()
+            self._strays.free()
+
+        self._writer = Writer(self._database, self._files, self._reserve, owner=self._owner, upkeep=upkeep)
         self._closed = False
 
     async def close(self) -> None:

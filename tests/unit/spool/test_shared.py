@@ -23,7 +23,7 @@ from gateway.spool.desk import Desk
 from gateway.spool.pulse import Pace
 from gateway.spool.schema import VERSION
 from gateway.spool.shared_store import PostgresSpool
-from support.grounds import PACE, SHARED, SharedGround
+from support.grounds import DATABASE_ERRORS, PACE, SHARED, SharedGround
 from support.spooled import LARGE, NOW, entry, octets, plain, sent, settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,25 @@ if TYPE_CHECKING:
 pytestmark = SHARED
 SECONDS = 20
 """More than anything here takes on a machine that is busy with other things."""
+_COLUMNS = (
+    "SELECT table_name, column_name, data_type, is_nullable, collation_name FROM information_schema.columns "
+    "WHERE table_schema = 'public' ORDER BY 1, 2"
+)
+SHAPE = (
+    _COLUMNS,
+    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+    "SELECT tgname, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+)
+"""What tables are like."""
+BACK_TO_2 = (
+    "ALTER TABLE entries DROP COLUMN frozen_at, DROP COLUMN warned_at, DROP COLUMN noticed_at",
+    "ALTER TABLE acts DROP COLUMN detail, DROP COLUMN previous",
+    "DROP INDEX IF EXISTS entries_due, entries_again",
+    "CREATE INDEX entries_due ON entries (next_attempt_at, entry_id) WHERE kind = 'deliver' AND claimed_by IS NULL",
+    "CREATE INDEX entries_again ON entries (next_attempt_at) WHERE kind IN ('released', 'to_sign')",
+    "INSERT INTO acts SELECT n, 0, 'lan', 'delete', '', 'x', 'held', '', '', '[]', 0 FROM generate_series(1, 2) n",
+    "UPDATE spool_version SET version = 2",
+)
 
 
 @pytest.fixture
@@ -119,14 +138,17 @@ async def test_claims_survive_a_lost_answer(spool: PostgresSpool) -> None:
 
 async def test_patience_ends(spool: PostgresSpool, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the outcome stays unknown the client gets 451; while the database is away nobody waits for it again."""
-    monkeypatch.setattr(postgres_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(postgres_module, "PATIENCE", 4.0)
     cut(spool, "before", times=1000)
+    began = time.monotonic()
     with pytest.raises(UncertainCommitError):
         await spool.commit([entry()])
+    first = time.monotonic() - began
     began = time.monotonic()
-    outcomes = await asyncio.gather(*(spool.commit([entry()]) for _ in range(20)), return_exceptions=True)
-    assert {type(each) for each in outcomes} == {UncertainCommitError}
-    assert time.monotonic() - began < SECONDS * 0.5
+    for _ in range(5):
+        with pytest.raises(UncertainCommitError):
+            await spool.commit([entry()])
+    assert time.monotonic() - began < 3 * first < SECONDS
 
 
 async def test_a_server_that_is_away(
@@ -440,6 +462,26 @@ async def test_a_newer_version_is_refused(ground: Ground) -> None:
     ground.ask("DROP TABLE spool_version")
     with pytest.raises(SetupError, match="not a spool"):
         ground.open()
+
+
+async def test_an_older_version_is_brought_up_to_date(ground: Ground, server: Postgres) -> None:
+    """What is in tables of version 2 is delivered, and the tables are then as if made new."""
+    spool = ground.open()
+    original = entry(octets(LARGE))
+    await spool.commit([original])
+    await spool.close()
+    made_new = [ground.ask(question) for question in SHAPE]
+    for statement in BACK_TO_2:
+        ground.ask(statement)
+    assert [ground.ask(question) for question in SHAPE] != made_new
+    spool = ground.open()
+    assert [ground.ask(question) for question in SHAPE] == made_new
+    assert ground.ask("SELECT version FROM spool_version") == [(VERSION,)]
+    assert ground.ask("SELECT number, previous IS NULL FROM acts ORDER BY number") == [(1, True), (2, False)]
+    with pytest.raises(DATABASE_ERRORS, match="stays on record"):
+        ground.ask("DELETE FROM acts")
+    assert [plain(each) for each in await spool.due(NOW, 9)] == [plain(original)]
+    await spool.close()
 
 
 async def test_no_spool_no_desk(ground: Ground) -> None:

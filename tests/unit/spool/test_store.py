@@ -229,6 +229,24 @@ async def test_a_claim_is_given_back_only_by_its_holder(spool: SqlSpool, ground:
     assert [each.attempts for each in await spool.due(NOW, 1)] == [1]
 
 
+async def test_claims_nobody_knows_of_are_freed(spool: SqlSpool) -> None:
+    """What was claimed for somebody who never heard of it comes back by itself; what is worked on stays."""
+    known, lost = entry(next_attempt_at=NOW - timedelta(1)), entry()
+    await spool.commit([known, lost])
+    await spool.due(NOW, 1)
+    await spool._writer.submit(Change(due=NOW, limit=1))
+    spool._strays.free()
+    assert await spool.due(NOW, 9) == (), "it may have been on its way"
+    with capture_logs() as logs:
+        spool._strays.free()
+    assert [each["entries"] for each in logs] == [[lost.entry_id]]
+    (found,) = await spool.due(NOW, 9)
+    assert (found.entry_id, found.dot_sent) == (lost.entry_id, True)
+    spool._strays.free()
+    spool._strays.free()
+    assert await spool.due(NOW, 9) == ()
+
+
 async def test_only_what_may_be_delivered_is_loaded(spool: SqlSpool) -> None:
     """TO_SIGN, HELD and QUARANTINED can never be due."""
     kept = [entry(kind=kind) for kind in (Kind.TO_SIGN, Kind.HELD, Kind.QUARANTINED)]
