@@ -287,6 +287,9 @@ class Connection(SMTP):
         """Learn whose connection a balancer passes on, then handle it as the client's own."""
         try:
             address = await read_header(self._wire.get_extra_info("socket"))
+        except ConnectionError:  # how balancers look whether we are there
+            self.abort()
+            return
         except (ValueError, OSError) as error:  # TimeoutError is an OSError
             _LOG.warning("no PROXY header", listener=self.around.listener.name, host=self.peer, error=str(error))
             self.abort()
