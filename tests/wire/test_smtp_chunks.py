@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.core.errors import StorageFullError
-from support.smtp_side import House, SmallDisk, call
+from support.smtp_side import House, SmallDisk, call, listener, tls_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.smtp_side import Talker
 
 LETTER = b"Subject: x\r\n\r\none\r\n.\r\n..two\r\nMAIL FROM:<smuggled@b.example>\r\n"
@@ -188,3 +190,26 @@ async def test_thousands_of_chunks_are_no_idle_commands() -> None:
         await begin(talker)
         await talker.raw(b"BDAT 0\r\n" * 1100)
         assert (await talker.hear_all())[-1][:9] == "421 4.7.0"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 61])
+async def test_however_the_octets_arrive(piece: int) -> None:
+    """Pieces of the network's choosing change nothing, and the command behind the last chunk is the next command."""
+    house = House()
+    async with house.serving() as server, call(server) as talker:
+        await begin(talker)
+        octets = chunks(LETTER, 3, 14, 40) + b"QUIT\r\n"
+        for start in range(0, len(octets), piece):
+            await talker.raw(octets[start : start + piece])
+            await asyncio.sleep(0.001)
+        assert [each[:3] for each in await talker.hear_all()] == ["250"] * 4 + ["221"]
+    assert house.intake.octets == [LETTER]
+
+
+async def test_a_chunk_where_tls_is_required_ends_the_connection(tmp_path: Path) -> None:
+    """It is refused before it is read: what follows must not be taken for commands."""
+    house = House(settings=listener(tls=tls_files(tmp_path, "starttls").model_dump()))
+    async with house.serving() as server, call(server) as talker:
+        await talker.raw(b"BDAT 6 LAST\r\nNOOP\r\n")
+        assert [each[:9] for each in await talker.hear_all()] == ["530 5.7.0"]
+    assert house.intake.taken == []
