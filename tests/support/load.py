@@ -6,6 +6,7 @@ import itertools
 import re
 import smtplib
 import threading
+from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -44,15 +45,17 @@ class Load:
 
     def __init__(self, ports: Sequence[int], to: str, *, senders: int = SENDERS) -> None:
         """Send to all of these ports in turn."""
-        self._ports, self._to, self._senders = ports, to, senders
+        self._ports, self._to, self.senders = ports, to, senders
         self._numbers = itertools.count(1)
         self._stop = threading.Event()
         self.acknowledged: set[int] = set()
+        self.refused: Counter[int] = Counter()
+        """Replies to the dot other than 250."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Send as long as the context lasts."""
-        threads = [threading.Thread(target=self._send, args=(index,)) for index in range(self._senders)]
+        threads = [threading.Thread(target=self._send, args=(index,)) for index in range(self.senders)]
         for each in threads:
             each.start()
         try:
@@ -76,5 +79,8 @@ class Load:
         number = next(self._numbers)
         client.mail(LAN)
         client.rcpt(self._to)
-        if client.data(letter(number))[0] == 250:
+        code, _ = client.data(letter(number))
+        if code == 250:
             self.acknowledged.add(number)
+        else:
+            self.refused[code] += 1
