@@ -11,14 +11,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, case, or_, select, update
 
 from gateway.core.queue import Kind, RecipientState
 from gateway.spool import acts, shared
 from gateway.spool.acts import Act
 from gateway.spool.changes import UNREADABLE, Change, carry_out, deletes
 from gateway.spool.desk import KEPT, Desk, Outcome, addressed, listed, note
-from gateway.spool.schema import ENTRIES, is_large, moment, stamp
+from gateway.spool.schema import ENTRIES, is_large, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +76,7 @@ class Orders(Desk):
                 return refusal
             note(connection, row, by, order.value)
             this = ENTRIES.c.number == row.number
-            connection.execute(update(ENTRIES).where(this).values(**_values(order, row, by.at)))
+            connection.execute(update(ENTRIES).where(this).values(_values(order, by.at)))
             shared.tell(connection)
             return Outcome.DONE
 
@@ -98,9 +98,8 @@ class Orders(Desk):
                 about = f"{where} entries={len(part)} from={part[0].entry_id} to={part[-1].entry_id}"
                 length = sum(row.length for row in part)
                 acts.note(connection, Act(by, order.value, "", "", "", "", (), length, about))
-                for row in part:
-                    this = ENTRIES.c.number == row.number
-                    connection.execute(update(ENTRIES).where(this).values(**_values(order, row, by.at)))
+                these = ENTRIES.c.number.in_([row.number for row in part])
+                connection.execute(update(ENTRIES).where(these).values(_values(order, by.at)))
                 shared.tell(connection)
             return part
 
@@ -264,21 +263,22 @@ class Orders(Desk):
             connection.execute(statement, {"entry": entry_id})
 
 
-def _values(order: Order, row: Row[Any], now: datetime) -> dict[str, int | None]:
-    """Return the columns that an order changes."""
+def _values(order: Order, now: datetime) -> dict[str, Any]:
+    """Return the columns that an order changes, and how."""
+    at = stamp(now)
     match order:
         case Order.RETRY:
-            return {"next_attempt_at": stamp(now)}
+            return {"next_attempt_at": at}
         case Order.FREEZE:
-            return {"frozen_at": stamp(now)}
-        case Order.THAW:
-            stood = max(now - moment(row.frozen_at), timedelta())
-            expires = stamp(moment(row.expires_at) + stood)
-            return {"frozen_at": None, "next_attempt_at": stamp(now), "expires_at": expires}
+            return {"frozen_at": at}
+        case Order.THAW:  # a clock that went back takes nothing away
+            stood = case((ENTRIES.c.frozen_at < at, at - ENTRIES.c.frozen_at), else_=0)
+            return {"frozen_at": None, "next_attempt_at": at, "expires_at": ENTRIES.c.expires_at + stood}
 
 
 def _part(order: Order, hop: str | None, after: int) -> Any:
-    chosen = select(ENTRIES).where(_MEANT[order], ENTRIES.c.number > after)
+    columns = (ENTRIES.c.number, ENTRIES.c.entry_id, ENTRIES.c.length)
+    chosen = select(*columns).where(_MEANT[order], ENTRIES.c.number > after)
     if hop is not None:
         chosen = chosen.where(or_(ENTRIES.c.hop == hop, ENTRIES.c.hop.startswith(f"{hop}@", autoescape=True)))
     return chosen.order_by(ENTRIES.c.number).limit(_PART)
