@@ -44,7 +44,7 @@ class Outcomes:
     def entries(self, before: Entry, consignments: Sequence[Consignment]) -> tuple[Entry, ...]:
         """Return consignments as entries that stand for the one before, each due at once.
 
-        Mail that waited for its key is as old as it is, and its sender was warned or not; what was released begins anew.
+        Mail that waited for its key keeps its age, and whether its sender was warned; what was released begins anew.
         """
         now = self._clock.now()
         fresh = tuple(new_entry(each, self._new_id(), self._terms.settings, now) for each in consignments)
