@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from pysqlite3 import dbapi2
@@ -22,7 +22,11 @@ from gateway.spool.desk import Desk
 from gateway.spool.orders import Orders
 from gateway.spool.schema import VERSION
 from gateway.spool.store import SqliteSpool
+from support.grounds import DATABASE_ERRORS, SHARED
 from support.spooled import NOW, bare, entry, octets, plain, rich, sent, settings
+
+if TYPE_CHECKING:
+    from support.grounds import Ground
 
 OLD: Final = Path(__file__).parents[2] / "vectors/spool"
 LATER: Final = NOW + timedelta(days=30)
@@ -157,3 +161,47 @@ async def test_nobody_is_warned_twice_for_an_upgrade(second: Path) -> None:
     warned = {each.entry_id for each in await spool.due(LATER, 10) if each.warned_at is not None}
     await spool.close()
     assert warned == {"late1"}
+
+
+BACK_TO_2: Final = (
+    "ALTER TABLE acts DISABLE TRIGGER acts_only_grow",
+    "DROP INDEX entries_due",
+    "DROP INDEX entries_again",
+    *(f"ALTER TABLE entries DROP COLUMN {name}" for name in ("frozen_at", "warned_at", "noticed_at")),
+    *(f"ALTER TABLE acts DROP COLUMN {name}" for name in ("detail", "previous")),
+    "CREATE INDEX entries_due ON entries (next_attempt_at, entry_id) WHERE kind = 'deliver' AND claimed_by IS NULL",
+    "CREATE INDEX entries_again ON entries (next_attempt_at, entry_id) WHERE kind = 'released' AND claimed_by IS NULL",
+    "ALTER TABLE acts ENABLE TRIGGER acts_only_grow",
+    "UPDATE spool_version SET version = 2",
+)
+"""What version 3 added to a shared spool, taken away again."""
+
+
+@SHARED
+async def test_a_shared_spool_of_version_2(ground: Ground) -> None:
+    """The same way is taken in PostgreSQL: columns, indexes, the chain, and the record that only grows."""
+    spool = ground.open()
+    await spool.commit([entry(kind=Kind.HELD, entry_id=each) for each in "xy"])
+    await spool.close()
+    with Orders(ground.settings()) as desk:
+        desk.release("x", By("lan", "duyệt", NOW))
+        desk.delete("y", By("lan", "", NOW))
+    shape = (
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+        (
+            "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+            "WHERE table_schema = 'public' ORDER BY 1, 2"
+        ),
+    )
+    new = [ground.ask(each) for each in shape]
+    for statement in BACK_TO_2:
+        ground.ask(statement)
+    assert [ground.ask(each) for each in shape] != new
+    with Orders(ground.settings()) as desk:
+        proof = desk.prove()
+        assert (proof.acts, proof.broken) == (2, ())
+    assert [ground.ask(each) for each in shape] == new
+    assert ground.ask("SELECT version FROM spool_version") == [(VERSION,)]
+    assert ground.ask("SELECT number, previous IS NULL FROM acts ORDER BY number") == [(1, True), (2, False)]
+    with pytest.raises(DATABASE_ERRORS, match="stays on record"):
+        ground.ask("UPDATE acts SET previous = NULL")
