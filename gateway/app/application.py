@@ -18,6 +18,7 @@ from gateway.app.copies import Filing, copies_of
 from gateway.app.findings import findings_of
 from gateway.app.journey import Rooms, join
 from gateway.app.judging import Judging
+from gateway.app.keeping import Keeping
 from gateway.app.presence import Presence, State
 from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
@@ -35,10 +36,11 @@ from gateway.relay.route import Routes
 from gateway.service.again import Again
 from gateway.service.sizes import AnnouncedSize
 from gateway.smtp.auth.passwords import Argon2Passwords
+from gateway.smtp.room import Room
 from gateway.smtp.server import Server, serve
 from gateway.spool.bodies import SpoolBodies
 from gateway.spool.memory import SqliteMemory
-from gateway.spool.store import SqliteSpool
+from gateway.spool.opening import open_spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -103,7 +105,7 @@ class Application:
         self._settings, self._read_again, self._clock = settings, read_again, clock
         self._parts = Parts(settings, clock.now())
         self._hops = Hops(settings)
-        self._spool = SqliteSpool(settings.spool)
+        self._spool = open_spool(settings.spool)
         self._bodies = SpoolBodies(settings.spool)
         self._memory = SqliteMemory(settings.spool, settings.memory)
         self._judging = Judging(settings, self._parts.world, clock)
@@ -131,7 +133,7 @@ class Application:
                 new_token=new_token,
             ),
         )
-        self._again = self._taking_on(recorder)
+        self._again, self._keeping = self._looking_after(recorder)
         self._sizes = {each.name: self._announced(each) for each in settings.listeners}
         self._presence: Present = present or Presence(settings.spool.directory)
         self._loads = 0
@@ -166,24 +168,30 @@ class Application:
             on_committed=self._dispatcher.wake,
         )
 
-    def _taking_on(self, recorder: Recorder) -> Again:
-        """Return what takes kept mail through the journey again."""
-        return Again(
+    def _looking_after(self, recorder: Recorder) -> tuple[Again, Keeping]:
+        """Return what takes kept mail through the journey again, and what ends it."""
+        outcomes = Outcomes(
+            settings=self._settings.spool,
+            hostname=self._settings.hostname,
+            routes=self._routes,
+            clock=self._clock,
+            new_id=new_token,
+        )
+        again = Again(
             spool=self._spool,
             journey=self._journey,
-            outcomes=Outcomes(
-                settings=self._settings.spool,
-                hostname=self._settings.hostname,
-                routes=self._routes,
-                clock=self._clock,
-                new_id=new_token,
-            ),
+            outcomes=outcomes,
             clock=self._clock,
             recorder=recorder,
             hostname=self._settings.hostname,
             on_committed=self._dispatcher.wake,
             copies=self._copies,
         )
+        wake = self._dispatcher.wake
+        keeping = Keeping(
+            self._settings.spool, outcomes=outcomes, clock=self._clock, recorder=recorder, on_committed=wake
+        )
+        return again, keeping
 
     def _announced(self, listener: Listener) -> AnnouncedSize:
         inbound = listener.kind is ListenerKind.INBOUND
@@ -195,10 +203,13 @@ class Application:
         """Dispatch what the spool holds, then listen; raises `SetupError` if an address cannot be listened on."""
         await self._judging.start()
         await self._refresh_sizes()
+        self._spool.watch(self._look_for_work)
         self._run(self._dispatcher.run())
         self._run(self._again.run())
         self._run(self._keep_sizes())
         self._run(self._keep_keys())
+        self._run(self._keeping.run())
+        room = Room(self._settings.spool.memory_budget)
         for listener in self._settings.listeners:
             self._servers.append(
                 await serve(
@@ -212,6 +223,7 @@ class Application:
                     clock=self._clock,
                     new_trace_id=new_token,
                     shared=self._settings.workers > 1,
+                    room=room,
                 )
             )
             self._log.info("listening", listener=listener.name, address=listener.address, kind=listener.kind.value)
@@ -219,6 +231,10 @@ class Application:
             if not self._presence.claim():
                 self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
         self._say_state()
+
+    def _look_for_work(self) -> None:
+        self._dispatcher.wake()
+        self._again.wake()
 
     def port(self, listener: str) -> int:
         """Return the port a listener is bound to."""

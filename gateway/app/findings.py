@@ -111,10 +111,11 @@ def _stale_lists(settings: Settings, now: dt.datetime) -> Iterator[str]:
 
 
 async def _hops(settings: Settings, hops: Hops) -> tuple[str, ...]:
-    answers = await asyncio.gather(*(hops.by_name(each.name).known_limits() for each in settings.hops))
+    asked = [each for each in settings.hops if not each.direct]
+    answers = await asyncio.gather(*(hops.by_name(each.name).known_limits() for each in asked))
     return tuple(
         f"hop {each.name}: cannot be reached now"
-        for each, limits in zip(settings.hops, answers, strict=True)
+        for each, limits in zip(asked, answers, strict=True)
         if limits is None
     )
 

@@ -26,6 +26,7 @@ from gateway.delivery.passage import fit
 from gateway.judging.inline import InlineJudge
 from gateway.judging.terms import Terms
 from gateway.mime.fields import AuthorDefect, MimeError, author_of, read_header
+from gateway.relay.direct import parted
 from gateway.relay.route import Routes
 from gateway.spool.sightings import NoSightings
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from gateway.core.message import Message
     from gateway.core.octets import Builder
     from gateway.core.past import PastMessage
-    from gateway.core.queue import Consignment
+    from gateway.core.queue import Consignment, Origin
     from gateway.core.received import Received
     from gateway.pki.certificate import Certificate
     from gateway.ports import Judge, NextHop, NextHops, Transaction
@@ -109,7 +110,7 @@ class AssumedHop:
         """Return that it offers everything."""
         return Offered()
 
-    async def begin(self) -> Transaction:
+    async def begin(self, client: Origin | None = None) -> Transaction:  # noqa: ARG002 - as the port says
         """Never: a dry run hands nothing over."""
         raise AssertionError("a dry run hands nothing over")
 
@@ -123,7 +124,7 @@ class AssumedHops:
 
     def by_name(self, name: str) -> NextHop:
         """Return the hop; raises `KeyError`."""
-        return self._hops[name]
+        return self._hops[parted(name)[0]]
 
 
 class FixedClock:

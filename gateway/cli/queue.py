@@ -7,40 +7,24 @@ subject and the octets of a message are shown by `show` only. Who did what stays
 from __future__ import annotations
 
 import datetime as dt
-import json
-import re
 import sys
-from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway.cli import queue_report as report
-from gateway.cli.call import DEFAULT_CONFIG, acting_user, complain, printable, stop
-from gateway.config.load import load_settings
+from gateway.cli.call import DEFAULT_CONFIG, complain, stop
+from gateway.cli.queue_call import AsJson, Config, DryRun, Ids, Why, before, caller, finish, named, open_desk, say
 from gateway.core.address import Mailbox, domain_key
-from gateway.core.errors import ServiceError, SetupError
+from gateway.core.errors import SetupError
 from gateway.core.queue import Kind  # noqa: TC001 - typer reads the annotation
-from gateway.record.logs import configure
-from gateway.spool.desk import By, Desk, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from gateway.core.address import ReversePath
     from gateway.spool.desk import Listed
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_AGE: Final = re.compile(r"(\d{1,6})([smhd])")
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SHOWN_MATCHES: Final = 5
-
-Config = Annotated[Path, typer.Option("--config", help="The gateway's configuration.")]
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids; the beginning of one is enough if it is unique.")]
-Why = Annotated[str, typer.Option("--reason", help="Why, in one line; it is kept on record.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs, one object per line.")]
 
 
 def list_all(  # noqa: PLR0913, PLR0917 - one argument per option
@@ -59,13 +43,13 @@ def list_all(  # noqa: PLR0913, PLR0917 - one argument per option
         fits = _fits(sender, to, older, now)
     except SetupError as error:
         stop(2, *error.mistakes)
-    with _desk(config) as desk:
-        begin = _named(desk, [after])[0].number if after is not None else 0
+    with open_desk(config) as desk:
+        begin = named(desk, [after])[0].number if after is not None else 0
         found = (each for each in desk.entries(kinds=frozenset(kind or ()), after=begin) if fits(each))
         page = list(islice(found, limit + 1))
     shown, more = page[:limit], len(page) > limit
     if as_json:
-        _say(report.as_object(each) for each in shown)
+        say(report.as_object(each) for each in shown)
     else:
         report.print_table(shown, now)
     if more:
@@ -79,8 +63,8 @@ def show_one(
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Show one entry: envelope, reason, header, and what administrators did with it."""
-    with _desk(config) as desk:
-        (listed,) = _named(desk, [entry_id])
+    with open_desk(config) as desk:
+        (listed,) = named(desk, [entry_id])
         entry = desk.load(listed.entry_id)
         if raw:
             if entry is None:
@@ -91,7 +75,7 @@ def show_one(
             return
         acts = desk.acts(entry_id=listed.entry_id)
         if as_json:
-            _say([report.as_object(listed) | report.details(entry, acts)])
+            say([report.as_object(listed) | report.details(entry, acts)])
         else:
             report.print_entry(listed, entry, acts, dt.datetime.now(dt.UTC))
     if entry is None:
@@ -102,16 +86,16 @@ def release(
     ids: Ids,
     config: Config = DEFAULT_CONFIG,
     reason: Why = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,  # noqa: FBT002 - a flag
+    dry_run: DryRun = False,  # noqa: FBT002 - a flag
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Let held or quarantined mail go: all rules but those that hold are asked again, it is signed or tagged."""
-    by = _by(reason)
-    with _desk(config) as desk:
-        chosen = _named(desk, ids)
+    by = caller(reason)
+    with open_desk(config) as desk:
+        chosen = named(desk, ids)
         work = desk.may_release if dry_run else (lambda entry_id: desk.release(entry_id, by))
         outcomes = [(each, work(each.entry_id)) for each in chosen]
-    _finish(outcomes, "would_release" if dry_run else "release", as_json=as_json)
+    finish(outcomes, "would_release" if dry_run else "release", as_json=as_json)
 
 
 def delete(
@@ -122,14 +106,14 @@ def delete(
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Remove entries for ever; neither sender nor recipients are told."""
-    by = _by(reason)
-    with _desk(config) as desk:
-        chosen = _named(desk, ids)
+    by = caller(reason)
+    with open_desk(config) as desk:
+        chosen = named(desk, ids)
         if not yes:
             report.print_losses(chosen, dt.datetime.now(dt.UTC))
             _ask()
         outcomes = [(each, desk.delete(each.entry_id, by)) for each in chosen]
-    _finish(outcomes, "delete", as_json=as_json)
+    finish(outcomes, "delete", as_json=as_json)
 
 
 def _ask() -> None:
@@ -146,73 +130,12 @@ def _on_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _by(reason: str) -> By:
-    if not reason.isprintable():
-        stop(2, "--reason: một dòng chữ / one line of text")
-    return By(acting_user(), reason, dt.datetime.now(dt.UTC))
-
-
-@contextmanager
-def _desk(config: Path) -> Iterator[Desk]:
-    """Open the spool of a configuration; ends the command where it cannot be used."""
-    configure("error")
-    try:
-        with Desk(load_settings(config).spool) as desk:
-            yield desk
-    except SetupError as error:
-        stop(2, *error.mistakes)
-    except ServiceError as error:
-        stop(1, str(error))
-
-
-def _named(desk: Desk, ids: Sequence[str]) -> list[Listed]:
-    """Return the entries of these ids or beginnings of ids, each once; ends the command before anything is changed."""
-    found: dict[str, Listed] = {}
-    mistakes: list[str] = []
-    for each in ids:
-        matches = desk.find(each, _SHOWN_MATCHES) if _ID.fullmatch(each) else ()
-        exact = tuple(match for match in matches if match.entry_id == each)
-        if len(matches) == 1 or exact:
-            (match,) = exact or matches
-            found[match.entry_id] = match
-        elif matches:
-            begin = ", ".join(match.entry_id for match in matches)
-            mistakes.append(f"{each}: nhiều thư có mã bắt đầu như vậy / several begin so: {begin}")
-        else:
-            mistakes.append(f"{each}: không có thư này trong hàng đợi / no such entry: see `gateway queue list`")
-    if mistakes:
-        stop(2, *mistakes)
-    return list(found.values())
-
-
-def _finish(outcomes: Sequence[tuple[Listed, Outcome]], what: str, *, as_json: bool) -> None:
-    """Say what came of each; exits 1 if one was not done."""
-    if as_json:
-        _say({"id": each.entry_id, "act": what, "outcome": outcome.value} for each, outcome in outcomes)
-    for each, outcome in outcomes:
-        if outcome is not Outcome.DONE:
-            complain(f"{each.entry_id}: {report.FAILURES[outcome]}")
-        elif not as_json:
-            sys.stdout.write(f"{each.entry_id}: {report.DONE[what]}\n")
-    if any(outcome is not Outcome.DONE for _, outcome in outcomes):
-        raise typer.Exit(1)
-
-
-def _say(objects: Iterator[dict[str, object]] | Sequence[dict[str, object]]) -> None:
-    """Write one JSON object per line; what a terminal would obey is escaped, the letters of people are not."""
-    for each in objects:
-        text = json.dumps(each, ensure_ascii=False)
-        safe = "".join(char if printable(char) == char else json.dumps(char)[1:-1] for char in text)
-        sys.stdout.buffer.write(safe.encode("utf-8", "replace") + b"\n")
-    sys.stdout.buffer.flush()
-
-
 def _fits(sender: str | None, to: str | None, older: str | None, now: dt.datetime) -> Callable[[Listed], bool]:
     """Return the question whether an entry is asked for; raises `SetupError` with all that cannot be read."""
     mistakes: list[str] = []
     wanted = {"--sender": sender, "--to": to}
     patterns = {name: _pattern(name, text, mistakes) for name, text in wanted.items() if text is not None}
-    before = _before(older, now, mistakes) if older is not None else None
+    latest = before("--older", older, now, mistakes) if older is not None else None
     if mistakes:
         raise SetupError(*mistakes)
 
@@ -220,7 +143,7 @@ def _fits(sender: str | None, to: str | None, older: str | None, now: dt.datetim
         return (
             ("--sender" not in patterns or _is(entry.reverse_path, patterns["--sender"]))
             and ("--to" not in patterns or any(_is(each, patterns["--to"]) for each, _ in entry.recipients))
-            and (before is None or entry.received_at <= before)
+            and (latest is None or entry.received_at <= latest)
         )
 
     return fits
@@ -235,14 +158,6 @@ def _pattern(name: str, text: str, mistakes: list[str]) -> str:
     except ValueError:
         mistakes.append(f"{name} {text}: không phải địa chỉ hay @tên-miền / not an address and not @domain")
         return ""
-
-
-def _before(text: str, now: dt.datetime, mistakes: list[str]) -> dt.datetime:
-    match = _AGE.fullmatch(text)
-    if match is None:
-        mistakes.append(f"--older {text}: viết / write 30m, 2h, 7d")
-        return now
-    return now - dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def _is(path: ReversePath, pattern: str) -> bool:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from gateway.core.address import ReversePath
     from gateway.core.queue import Entry
-    from gateway.spool.desk import Act, Listed
+    from gateway.spool.acts import Act
+    from gateway.spool.desk import Listed
 
 _VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _WIDE: Final = 200
@@ -52,12 +53,29 @@ DONE: Final = {
     "release": "đã cho đi, cổng thư đang chạy sẽ gửi trong vài giây / released, a running gateway sends it in seconds",
     "would_release": "có thể cho đi / could be released",
     "delete": "đã xóa / removed",
+    "retry": "sẽ được gửi ngay / is tried now, if a gateway runs",
+    "would_retry": "có thể gửi ngay / could be tried now",
+    "freeze": "đã giữ lại, không gửi cho đến khi thaw / kept back, not tried until thawed",
+    "would_freeze": "có thể giữ lại / could be kept back",
+    "thaw": "đã thôi giữ, sẽ được gửi ngay / thawed, is tried now",
+    "would_thaw": "có thể thôi giữ / could be thawed",
+    "reroute": "sẽ đi qua nơi khác ngay / goes another way, now",
+    "would_reroute": "có thể đi qua nơi khác / could go another way",
+    "bounce": "đã trả lại, người gửi được báo / returned, its sender is told",
+    "would_bounce": "có thể trả lại / could be returned",
 }
 """What was done -> words."""
 FAILURES: Final = {
     Outcome.GONE: "không còn trong hàng đợi / is not in the queue any more",
     Outcome.NOT_KEPT: "không bị giữ hay cách ly, không cần duyệt / is neither held nor quarantined",
     Outcome.UNDER_WAY: "cổng thư đang xử lý thư này / a gateway is working on it now: try again in a minute",
+    Outcome.NOT_MOVING: "đang chờ duyệt, không có lần gửi nào / waits for an administrator: there is no next attempt",
+    Outcome.FROZEN: "đang bị giữ lại: dùng thaw / is frozen: thaw it",
+    Outcome.NOT_FROZEN: "không bị giữ lại / is not frozen",
+    Outcome.NOT_ROUTED: "chưa có nơi nhận tiếp / has no next hop: only mail that is to be delivered is rerouted",
+    Outcome.SEVERAL_PLACES: "có người nhận ở nhiều tên miền / is for several domains: this hop takes them one by one",
+    Outcome.NOBODY_TO_TELL: "không có ai để báo, thư còn nguyên / nobody can be told (not our user, <>, NOTIFY=NEVER, "
+    "no route), nothing was changed: `delete` removes it",
     Outcome.UNREADABLE: "hỏng, không gửi được, chỉ xóa được / damaged: it can be removed, and not be sent",
 }
 """Outcome -> why nothing was done."""
@@ -109,6 +127,7 @@ def as_object(entry: Listed) -> dict[str, object]:
         "next_attempt_at": entry.next_attempt_at.isoformat() if _moves(entry) else None,
         "expires_at": entry.expires_at.isoformat() if _moves(entry) else None,
         "under_way": entry.claimed,
+        "frozen_at": entry.frozen_at.isoformat() if entry.frozen_at is not None else None,
         "trace_id": entry.trace_id,
         "octets": entry.octets,
     }
@@ -126,7 +145,7 @@ def details(entry: Entry | None, acts: Sequence[Act]) -> dict[str, object]:
     if entry is not None:
         origin = entry.consignment.origin
         found |= {
-            "subject": _subject(entry),
+            "subject": subject_of(entry),
             "header": [f"{name}: {value}" for name, value in _header(entry)],
             "origin": {"listener": origin.listener, "login": origin.login, "client": origin.client} if origin else None,
             "replies": [str(each) if each is not None else None for each in entry.last_replies],
@@ -138,12 +157,12 @@ def print_entry(listed: Listed, entry: Entry | None, acts: Sequence[Act], now: d
     """Print one entry for people."""
     vietnamese, english, color = KINDS[listed.kind]
     lines = [
-        ("Tiêu đề / subject", _subject(entry) if entry is not None else "?"),
+        ("Tiêu đề / subject", subject_of(entry) if entry is not None else "?"),
         ("Từ / from", _path(listed.reverse_path)),
         *(("Tới / to", f"{mailbox} ({_STATES[state]})") for mailbox, state in listed.recipients),
         ("Lý do / reason", listed.reason or "-"),
         ("Chiều / direction", listed.direction.value),
-        ("Nhận lúc / received", f"{_time(listed.received_at)} ({_age(now - listed.received_at)})"),
+        ("Nhận lúc / received", f"{time_of(listed.received_at)} ({_age(now - listed.received_at)})"),
         ("Thử lại / next attempt", _next(listed, now)),
         ("Số lần thử / attempts", str(listed.attempts)),
         ("Qua / hop", listed.hop or "-"),
@@ -156,7 +175,7 @@ def print_entry(listed: Listed, entry: Entry | None, acts: Sequence[Act], now: d
             lines.append(("Gửi bởi / submitted by", f"{origin.login or '-'} ({origin.listener}, {origin.client})"))
         lines += [("Trả lời / reply", str(each)) for each in entry.last_replies if each is not None]
     lines += [
-        ("Đã làm / act", f"{_time(each.by.at)} {each.by.who}: {each.what} {each.by.why}".rstrip()) for each in acts
+        ("Đã làm / act", f"{time_of(each.by.at)} {each.by.who}: {each.what} {each.by.why}".rstrip()) for each in acts
     ]
     if entry is not None:
         lines += [(name, value) for name, value in _header(entry)]
@@ -189,6 +208,8 @@ def _next(entry: Listed, now: dt.datetime) -> str:
         return "-"
     if entry.claimed:
         return "đang gửi / under way"
+    if entry.frozen_at is not None:
+        return "bị giữ lại / frozen"
     left = entry.next_attempt_at - now
     return _age(left) if left > dt.timedelta(0) else "ngay / now"
 
@@ -210,11 +231,13 @@ def _age(length: dt.timedelta) -> str:
     return f"{seconds}s"
 
 
-def _time(moment: dt.datetime) -> str:
+def time_of(moment: dt.datetime) -> str:
+    """Return a time as people here read it."""
     return moment.astimezone(_VIETNAM).isoformat(sep=" ", timespec="seconds")
 
 
-def _subject(entry: Entry) -> str:
+def subject_of(entry: Entry) -> str:
+    """Return the subject of a message, decoded for reading."""
     found = [value for name, value in _header(entry) if name.lower() == "subject"]
     return found[0] if found else "(không có / none)"
 

@@ -12,21 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gateway.config.base import (
-    MEBI,
-    AuthorPattern,
-    ClientName,
-    Destination,
-    Domain,
-    Endpoint,
-    Name,
-    Network,
-    SecretReference,
-    Socket,
-    Strict,
-)
+from gateway.config.base import MEBI, AuthorPattern, Destination, Domain, Name, SecretReference, Strict
+from gateway.config.hops import Hop, HopLogin, HopProtocol, HopTls
 from gateway.config.inbound import TagSettings, TrustSettings, VerifySettings
 from gateway.config.keys import STATE_FILE, KeyFile, KeysRevocation
+from gateway.config.listeners import Listener, ListenerKind, ServerTls, Source, TlsMode
 from gateway.config.mailbox import MailboxSettings  # noqa: TC001 - pydantic reads the annotation
 from gateway.config.memory import MemorySettings
 from gateway.config.senders import SenderSettings
@@ -35,150 +25,23 @@ from gateway.config.wishes import WishSettings  # noqa: TC001 - the same
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-class TlsMode(StrEnum):
-    """How a listener uses TLS."""
-
-    NONE = "none"
-    STARTTLS = "starttls"
-    IMPLICIT = "implicit"
-
-
-class ServerTls(Strict):
-    """A listener's certificate (PEM with chain) and key (PEM)."""
-
-    mode: TlsMode
-    certificate: Path | None = None
-    key: Path | None = None
-    required: bool = True
-    """Refuse MAIL before TLS (530 5.7.0). Only for mode starttls."""
-    client_ca: Path | None = None
-    """PEM bundle: clients are asked for a certificate from these. One from anybody else ends the handshake."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> ServerTls:
-        if self.mode is not TlsMode.NONE and (self.certificate is None or self.key is None):
-            raise ValueError("certificate and key are needed for TLS")
-        if self.mode is TlsMode.NONE and self.client_ca is not None:
-            raise ValueError("client_ca needs TLS")
-        return self
-
-
-class ListenerKind(StrEnum):
-    """Who may talk to a listener, and which half of the gateway it feeds."""
-
-    SUBMISSION = "submission"
-    """Authenticated people and programs (RFC 6409): outbound."""
-    INTERNAL = "internal"
-    """Listed hosts that cannot log in: outbound."""
-    INBOUND = "inbound"
-    """Other mail systems: inbound."""
-
-
-class Source(Strict):
-    """A listed internal host, network or holder of a client certificate, and the authors it may send as."""
-
-    name: Name
-    networks: tuple[Network, ...] = ()
-    """Where it sends from; with certificates, empty is anywhere."""
-    certificates: tuple[ClientName, ...] = ()
-    """It must show one of these; for a listener with `client_ca`."""
-    authors: tuple[AuthorPattern, ...]
-
-    @model_validator(mode="after")
-    def _known(self) -> Source:
-        if not self.networks and not self.certificates:
-            raise ValueError("a source is known by its networks, certificates, or both")
-        return self
-
-
-class Listener(Strict):
-    """One listening socket."""
-
-    name: Name
-    kind: ListenerKind
-    address: Socket
-    """Where to listen; port 0 is any free one. No UNIX socket: SMTP clients are told apart by their IP address."""
-    tls: ServerTls = ServerTls(mode=TlsMode.NONE)
-    auth_without_tls: bool = False
-    """Offer AUTH on a connection without TLS: for loopback and tests only."""
-    sources: tuple[Source, ...] = ()
-    """For kind internal: who may connect."""
-    max_connections: Annotated[int, Field(ge=1)] = 500
-    max_connections_per_client: Annotated[int, Field(ge=1)] = 50
-    max_recipients: Annotated[int, Field(ge=1, le=10_000)] = 100
-    """Forward-paths per transaction; more are answered 452 4.5.3."""
-    command_timeout: Annotated[float, Field(gt=0)] = 300.0
-    """Seconds without any octet from the client; RFC 5321 4.5.3.2.7 asks for at least 300."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Listener:
-        if self.kind is ListenerKind.INTERNAL and not self.sources:
-            raise ValueError("a listener of kind internal needs sources")
-        if self.kind is not ListenerKind.INTERNAL and self.sources:
-            raise ValueError("sources belong to a listener of kind internal")
-        if self.kind is not ListenerKind.INTERNAL and self.tls.client_ca is not None:
-            raise ValueError("client_ca belongs to a listener of kind internal")
-        if self.tls.client_ca is None and any(each.certificates for each in self.sources):
-            raise ValueError("sources with certificates need client_ca under tls")
-        return self
-
-
-class HopProtocol(StrEnum):
-    """How mail is given to a next hop."""
-
-    SMTP = "smtp"
-    LMTP = "lmtp"
-    MAILDIR = "maildir"
-
-
-class HopTls(StrEnum):
-    """TLS towards a next hop: not at all, where offered (unverified), required (unverified), required and verified."""
-
-    NONE = "none"
-    MAY = "may"
-    ENCRYPT = "encrypt"
-    VERIFY = "verify"
-
-
-class HopLogin(Strict):
-    """SMTP AUTH at a next hop (PLAIN, only over TLS)."""
-
-    user: str
-    password: SecretReference
-
-
-class Hop(Strict):
-    """One next hop."""
-
-    name: Name
-    protocol: HopProtocol
-    addresses: tuple[Endpoint, ...] = ()
-    """Tried in order; for SMTP and LMTP."""
-    directory: Path | None = None
-    """For maildir: one Maildir per mailbox below it, DIRECTORY/DOMAIN/LOCAL-PART/."""
-    tls: HopTls = HopTls.MAY
-    tls_ca: Path | None = None
-    """PEM bundle for `verify`; the system's own without it."""
-    tls_name: str | None = None
-    """Name expected in the certificate; the host of the address without it."""
-    login: HopLogin | None = None
-    max_connections: Annotated[int, Field(ge=1)] = 20
-    connect_timeout: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds for connecting, banner, EHLO and STARTTLS, each."""
-    reply_timeout: Annotated[float, Field(gt=0)] = 600.0
-    """Seconds for the reply to the dot (RFC 5321 4.5.3.2.6); other replies get 300."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Hop:
-        if self.protocol is HopProtocol.MAILDIR:
-            if self.directory is None or self.addresses:
-                raise ValueError("a maildir hop needs directory, and no addresses")
-        elif not self.addresses or self.directory is not None:
-            raise ValueError("an smtp or lmtp hop needs addresses, and no directory")
-        if self.login is not None and self.tls in {HopTls.NONE, HopTls.MAY}:
-            raise ValueError("login needs tls encrypt or verify: a password never travels in the clear")
-        return self
+__all__ = [
+    "Hop",
+    "HopLogin",
+    "HopProtocol",
+    "HopTls",
+    "Listener",
+    "ListenerKind",
+    "LocalDomain",
+    "OutboundRoute",
+    "PasswordAuth",
+    "RecipientCheck",
+    "ServerTls",
+    "Settings",
+    "Source",
+    "SpoolSettings",
+    "TlsMode",
+]
 
 
 class RecipientCheck(StrEnum):
@@ -216,8 +79,12 @@ class SpoolSettings(Strict):
     """The durable store."""
 
     directory: Path
+    database: SecretReference | None = None
+    """Connection string of a PostgreSQL that several machines share; without it a file in `directory`."""
     min_free: Annotated[int, Field(ge=0)] = 256 * MEBI
     """Octets that must stay free on its file system: below it MAIL gets 452 4.3.1."""
+    memory_budget: Annotated[int, Field(ge=4 * MEBI)] = 64 * MEBI
+    """Octets that each worker spends on small messages in memory, and again on messages that are being read."""
     memory_threshold: Annotated[int, Field(ge=4096)] = 256 * 1024
     """Octets above which a body lives in an unlinked file."""
     retry_first: Annotated[float, Field(gt=0)] = 60.0
@@ -225,6 +92,12 @@ class SpoolSettings(Strict):
     retry_most: Annotated[float, Field(gt=0)] = 3600.0
     expire_after: Annotated[float, Field(gt=0)] = 5 * 86400.0
     """Seconds after which a message is given up (RFC 5321 4.5.4.1: 4-5 days)."""
+    warn_after: Annotated[float, Field(gt=0)] = 4 * 3600.0
+    """Seconds after which the sender of a message that is still tried is told, once, that it is late."""
+    kept_days: Annotated[int, Field(ge=1)] = 30
+    """Days that held and quarantined mail waits for an administrator; never removed without `kept_notice_days`."""
+    kept_notice_days: Annotated[int, Field(ge=1)] = 7
+    """Days between the word that kept mail is about to end and its end."""
     answer_within: Annotated[float, Field(gt=0)] = 20.0
     """Seconds from the client's dot in which the next hop's answer is waited for."""
 
@@ -313,7 +186,10 @@ class Settings(Strict):
 
     def _loose_ends(self) -> Iterator[str]:
         hops = {hop.name for hop in self.hops}
+        direct = {hop.name for hop in self.hops if hop.direct}
         for domain in self.local_domains:
+            if domain.hop in direct:
+                yield f"local domain {domain.domain!r}: its mail exchanger is this gateway, not {domain.hop!r}"
             if domain.hop not in hops:
                 yield f"local domain {domain.domain!r} names the unknown hop {domain.hop!r}"
         for route in self.outbound:

@@ -67,7 +67,7 @@ class Consignment:
     reason: str = ""
     """Why it is kept; stable code, then a blank and words for an administrator."""
     origin: Origin | None = None
-    """Who submitted it, for what is kept raw and goes through the journey again."""
+    """Who gave it to us: for next hops that are told, and for what goes through the journey again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,8 @@ class Entry:
     dot_sent: bool = False
     """An end-of-data of this entry is unanswered: a retry may duplicate, and is counted as such."""
     last_replies: tuple[Reply | None, ...] = field(default=())
+    warned_at: datetime | None = None
+    """When the pause was settled of whose length the sender is told, if he wants to be: once in a lifetime."""
 
     @property
     def open_indexes(self) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway.core.address import Mailbox
 from gateway.core.errors import ServiceError
 from gateway.delivery.lanes import Lane
 from gateway.delivery.passage import Passage
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 BATCH: Final = 50
 """Entries claimed at a time."""
-LONGEST_SLEEP: Final = 60.0
+LONGEST_SLEEP: Final = 2.0
+"""Seconds after which the store is asked again: an administrator has mail tried at once from another process."""
 SHORTEST_SLEEP: Final = 0.05
 _BUSY: Final = Attempt({}, "the next hop is busy", tried=False)
 LONGEST_ATTEMPT: Final = 3600.0
@@ -70,6 +72,7 @@ class Dispatcher:
         self._giving_up = Bell()
         self._working: set[asyncio.Task[None]] = set()
         self._lanes: dict[str, Lane] = {}
+        self._passages: dict[str, Passage] = {}
         self._log = structlog.get_logger("gateway.dispatch")
 
     def wake(self) -> None:
@@ -82,6 +85,7 @@ class Dispatcher:
             while not self._stopping.rung:
                 self._wakened.clear()
                 try:
+                    await self._stop_what_is_not_ours()
                     await self._claim_due()
                     await self._sleep()
                 except ServiceError as error:
@@ -117,7 +121,7 @@ class Dispatcher:
             put_off: list[asyncio.Task[None]] = []
             try:
                 while left:
-                    if await self._lane(left[0]).has_room():
+                    if await self._lane(left[0]).has_room(_domain(left[0])):
                         self._start(left.pop(0), None)
                     else:
                         put_off.append(self._start(left.pop(0), _BUSY))
@@ -132,7 +136,7 @@ class Dispatcher:
 
     def _start(self, entry: Entry, without_asking: Attempt | None) -> asyncio.Task[None]:
         """Begin to work on an entry."""
-        self._lane(entry).enter()
+        self._lane(entry).enter(_domain(entry))
         task = asyncio.get_running_loop().create_task(self._work(entry, without_asking))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
@@ -159,7 +163,7 @@ class Dispatcher:
             self._log.exception("fault: the entry stays", entry=entry.entry_id)
             await self._set_aside(entry)
         finally:
-            self._lane(entry).leave()
+            self._lane(entry).leave(_domain(entry))
 
     def _record(self, settled: Settled) -> None:
         """Record what is stored; a recorder that breaks its promise must not bring a settled entry back."""
@@ -173,7 +177,7 @@ class Dispatcher:
         """Wait for a turn at the hop and try; None if we stop before anything of it was sent."""
         lane = self._lane(entry)
         try:
-            await Patience(self._stopping).bound(lane.take_turn())
+            await Patience(self._stopping).bound(lane.take_turn(_domain(entry)))
         except TimeoutError:
             return None
         try:
@@ -188,18 +192,39 @@ class Dispatcher:
             return Attempt({}, "no such next hop")
         if not hop.usable:
             return Attempt({}, "the breaker is open", tried=False)
-        passage = Passage(hop, entry.consignment, entry.open_indexes)
+        passage = self._passages[entry.entry_id] = Passage(hop, entry.consignment, entry.open_indexes)
+        try:
+            return await self._send(entry, passage, patience)
+        finally:
+            del self._passages[entry.entry_id]
+
+    async def _send(self, entry: Entry, passage: Passage, patience: Patience) -> Attempt | None:
         try:
             await passage.ask(patience)
         except HopError as error:
-            return None if self._giving_up.rung else Attempt({}, error.detail)
+            lost = self._giving_up.rung or not self._spool.holds(entry.entry_id)
+            return None if lost else Attempt({}, error.detail)
         if not passage.accepted:
             return passage.refused()
+        if not self._spool.holds(entry.entry_id):  # others took us for dead, and have it now
+            await passage.abandon()
+            return None
+        if not self._spool.holds(entry.entry_id):
+            await passage.abandon()
+            return None
         try:
-            return await passage.send(patience) or await passage.give_up()
+            attempt = await passage.send(patience) or await passage.give_up()
         except BaseException:
             await passage.abandon()
             raise
+        return attempt if passage.dot_sent or self._spool.holds(entry.entry_id) else None
+
+    async def _stop_what_is_not_ours(self) -> None:
+        """Close what has no dot yet of entries that another machine may have taken; a dot's answer is waited for."""
+        for entry_id, passage in tuple(self._passages.items()):
+            if not passage.dot_sent and not self._spool.holds(entry_id):
+                self._log.warning("an entry is not ours any more: its attempt is stopped", entry=entry_id)
+                await passage.abandon()
 
     async def _set_aside(self, entry: Entry) -> None:
         """Put an entry that meets a bug of ours off for the longest interval; a dot may be out."""
@@ -219,3 +244,9 @@ class Dispatcher:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wakened.wait()
+
+
+def _domain(entry: Entry) -> str:
+    """Return whose turn it takes: that of the sender's domain, folded; notices have one of their own."""
+    sender = entry.consignment.envelope.reverse_path
+    return sender.domain.casefold() if isinstance(sender, Mailbox) else ""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from gateway.core.envelope import Direction
-from gateway.core.errors import StorageFullError
+from gateway.core.errors import ServiceError, StorageFullError
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Kind
 from gateway.core.reply import Reply
@@ -36,7 +36,7 @@ from gateway.delivery.settling import PAUSE, store
 from gateway.ports import HopError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from gateway.config.model import SpoolSettings
     from gateway.core.events import Fact
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 READING: Final = 600.0
 """Seconds a dot's answer is waited for after the commit (RFC 5321 4.5.3.2.6)."""
-LEASE: Final = timedelta(seconds=READING + 300)
-"""How long an entry with an unanswered dot is nobody else's: reading, and then time to store what was read."""
 LAST_PATIENCE: Final = 470.0
 """Seconds a client waits for the dot's answer when the commit failed: it gives up itself after ten minutes (row 11)."""
 
@@ -116,7 +114,7 @@ class Handover:
         await self._wait_for_all(2 * PAUSE)
         left = tuple(self._under_way)
         for each in left:
-            each.cancel()  # was answered, and its entry becomes due when its lease ends; or nobody gets an answer
+            each.cancel()  # was answered, and its entry is due as soon as we are gone; or nobody gets an answer
         await asyncio.gather(*left, return_exceptions=True)
 
     async def close(self) -> None:
@@ -193,27 +191,29 @@ class Handover:
         return await self._conclude(entry, attempt)
 
     async def _commit_then_send(self, entry: Entry, passage: Passage) -> Reply:
-        """Commit with a lease, then send on the same connection, behind the client's back (rows 4, 14, 16)."""
-        if await self._commit((self._leased(entry),)) is not None:
+        """Commit and claim, then send on the same connection, behind the client's back (rows 4, 14, 16)."""
+        if await self._commit_claimed(entry) is not None:
             await passage.abandon()
+            await self._give_back(entry)
             return _FULL
         self._quietly(self._note_kept, (entry,))
-        self._finish_later(entry, passage)
+        if self._spool.holds(entry.entry_id):
+            self._finish_later(entry, passage)
+        else:  # others took us for dead in this moment, and have it now
+            await passage.abandon()
         return _taken((entry,))
 
     async def _outlast(self, entry: Entry, passage: Passage) -> Reply:
         """The dot is out and the client cannot be kept waiting: commit, and go on listening (rows 9 and 11)."""
-        if await self._commit((self._leased(entry),)) is None:
+        if await self._commit_claimed(entry) is None:
             self._quietly(self._note_kept, (entry,))
             self._finish_later(entry, passage)
             return _taken((entry,))
         patience = Patience(self._giving_up, max(LAST_PATIENCE - self._settings.answer_within, 0))
         attempt = await passage.send(patience) or await passage.give_up()
-        return await self._conclude(entry, attempt)
-
-    def _leased(self, entry: Entry) -> Entry:
-        """Return the entry as it is committed around a dot: nobody else's until the lease ends."""
-        return replace(entry, dot_sent=True, next_attempt_at=self._clock.now() + LEASE)
+        reply = await self._conclude(entry, attempt)
+        await self._give_back(entry)
+        return reply
 
     async def _conclude(self, entry: Entry, attempt: Attempt) -> Reply:
         """Make the hop's answers the client's where they speak for everybody, else keep the message (rows 1, 5, 6)."""
@@ -246,10 +246,20 @@ class Handover:
         return _taken((entry,))
 
     async def _commit(self, entries: tuple[Entry, ...]) -> Reply | None:
-        """Commit; returns the refusal if nothing is kept. An unknown outcome is asked for once more (row 20)."""
+        """Commit; returns the refusal if nothing is kept."""
+        return await self._insist(self._spool.commit, entries)
+
+    async def _commit_claimed(self, entry: Entry) -> Reply | None:
+        """Commit an entry around its dot, as sent and as ours alone: who else comes by it knows that we are dead."""
+        return await self._insist(self._spool.commit_claimed, (replace(entry, dot_sent=True),))
+
+    async def _insist(
+        self, commit: Callable[[Sequence[Entry]], Awaitable[None]], entries: tuple[Entry, ...]
+    ) -> Reply | None:
+        """Commit; an unknown outcome is asked for once more (row 20)."""
         for last in (False, True):
             try:
-                await self._spool.commit(entries)
+                await commit(entries)
             except StorageFullError:
                 return _FULL
             except Exception:  # noqa: BLE001 - whatever the store's trouble is, a dot that is out must be heard
@@ -262,22 +272,29 @@ class Handover:
 
     def _finish_later(self, entry: Entry, passage: Passage) -> None:
         """Let the dot's answer settle the committed entry, whoever waits for us."""
-        self._track(asyncio.get_running_loop().create_task(self._logged(self._finish(entry, passage))))
+        self._track(asyncio.get_running_loop().create_task(self._finish_somehow(entry, passage)))
 
     async def _finish(self, entry: Entry, passage: Passage) -> None:
-        """Send and listen for the rest, then settle; `entry` is as nobody has tried it, not as it was leased."""
+        """Send and listen for the rest, then settle; `entry` is as nobody has tried it, not as it was committed."""
         attempt = await passage.send(Patience(self._giving_up, READING)) or await passage.give_up()
         settled = self._settle(entry, attempt)
-        await store(self._spool, settled, Patience(self._giving_up, LEASE.total_seconds() - READING))
+        await store(self._spool, settled, Patience(self._giving_up))
         self._record(settled)
         self._on_committed()
 
-    async def _logged(self, work: Coroutine[object, object, None]) -> None:
-        """Run the work; a fault in it is ours, and leaves an entry that its lease gives to dispatch."""
+    async def _finish_somehow(self, entry: Entry, passage: Passage) -> None:
+        """Finish; a fault in it is ours, and gives the entry to dispatch."""
         try:
-            await work
+            await self._finish(entry, passage)
         except Exception:  # noqa: BLE001 - the seam behind the commit: nobody is left to tell
-            self._log.exception("fault after the commit: the entry stays")
+            self._log.exception("fault after the commit: the entry stays", entry=entry.entry_id)
+            await self._give_back(entry)
+
+    async def _give_back(self, entry: Entry) -> None:
+        """Let dispatch have what we had claimed; a commit that failed may have kept it all the same."""
+        with suppress(ServiceError):  # then it stays claimed until the next start
+            await self._spool.release_claim(entry.entry_id)
+        self._quietly(self._on_committed)
 
     def _settle(self, entry: Entry, attempt: Attempt) -> Settled:
         return settle(entry, attempt, Moment(self._clock.now(), self._jitter(), self._new_id()), self._terms)

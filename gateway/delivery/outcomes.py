@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.core.queue import Kind
-from gateway.delivery.settle import Attempt, Moment, Terms, new_entry, settle
+from gateway.delivery.settle import Attempt, Moment, Terms, given_back, new_entry, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,13 +44,18 @@ class Outcomes:
     def entries(self, before: Entry, consignments: Sequence[Consignment]) -> tuple[Entry, ...]:
         """Return consignments as entries that stand for the one before, each due at once.
 
-        Mail that waited for its key is as old as it is; what was released begins anew.
+        Mail that waited for its key keeps its age, and whether its sender was warned; what was released begins anew.
         """
         now = self._clock.now()
         fresh = tuple(new_entry(each, self._new_id(), self._terms.settings, now) for each in consignments)
         if before.consignment.kind is Kind.RELEASED:
             return fresh
-        return tuple(replace(each, received_at=before.received_at, expires_at=before.expires_at) for each in fresh)
+        since, until, warned = before.received_at, before.expires_at, before.warned_at
+        return tuple(replace(each, received_at=since, expires_at=until, warned_at=warned) for each in fresh)
+
+    def given_back(self, entry: Entry, reply: Reply) -> Settled | None:
+        """Return what ends an entry with a notice of this permanent reply of ours; None if nobody can be told."""
+        return given_back(entry, reply, Moment(self._clock.now(), 0.0, self._new_id()), self._terms)
 
     def answered(self, before: Entry, reply: Reply) -> Settled:
         """Return what a reply of ours to all its open recipients makes of an entry (`handover.md` row 15)."""

@@ -16,6 +16,7 @@ from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
 from gateway.core.reply import Reply
 from gateway.delivery.patience import cancel
+from gateway.delivery.scope import of_the_site
 from gateway.delivery.settle import Attempt, accepted
 from gateway.mime.fields import read_header
 from gateway.ports import HopError, HopTrouble
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from gateway.core.queue import Consignment
     from gateway.delivery.patience import Patience
     from gateway.ports import HopLimits, NextHop, Transaction
-
-_SITE_CODES: Final = frozenset({500, 502, 503, 530, 534, 535, 538})
-"""Answers before the dot that speak of us and the hop, never of a message (row 7)."""
 
 _NEEDS_UTF8: Final = Reply.of(
     553, "5.6.7", "Máy chủ kế tiếp không nhận địa chỉ hoặc tiêu đề có dấu / the next server takes no SMTPUTF8 mail"
@@ -80,6 +78,7 @@ class Passage:
     def __init__(self, hop: NextHop, consignment: Consignment, indexes: Sequence[int]) -> None:
         """Plan an attempt for some of a consignment's recipients."""
         self._hop = hop
+        self._client = consignment.origin
         self._message = consignment.message
         self._envelope = consignment.envelope.only(indexes)
         self._indexes = tuple(indexes)
@@ -107,7 +106,7 @@ class Passage:
             await self.abandon()
 
     async def _ask(self) -> None:
-        self._transaction = await self._hop.begin()
+        self._transaction = await self._hop.begin(self._client)
         limits = self._transaction.limits
         self.reports_success = limits.dsn
         fitting = fit(self._envelope, self._message, limits)
@@ -116,7 +115,7 @@ class Passage:
             self._remote = ""
             return
         replies = await self._transaction.envelope(fitting, size=len(self._message))
-        site = next((each for each in replies if each.code in _SITE_CODES), None)
+        site = of_the_site(replies)
         if site is not None or len(replies) != len(self._indexes):
             raise HopError(HopTrouble.SITE, f"not a usable next hop: {site or 'wrong number of replies'}")
         self.accepted = tuple(index for index, each in zip(self._indexes, replies, strict=True) if accepted(each))
@@ -155,6 +154,11 @@ class Passage:
         if transaction is not None and not transaction.dot_sent:
             await transaction.abandon()
 
+    @property
+    def dot_sent(self) -> bool:
+        """True once the end of data may have gone out."""
+        return self._transaction is not None and self._transaction.dot_sent
+
     def refused(self) -> Attempt:
         """Return what the attempt came to when nobody was accepted."""
         return self._attempt({})
@@ -176,8 +180,8 @@ class Passage:
                 raise
             structlog.get_logger("gateway.passage").exception("fault after the dot", hop=self._hop.name)
             trouble = "fault after the dot"
-        if not transaction.dot_sent and any(each.code in _SITE_CODES for each in replies):
-            return self._attempt({}, f"not a usable next hop: {replies[0]}")
+        if not transaction.dot_sent and (site := of_the_site(replies)) is not None:
+            return self._attempt({}, f"not a usable next hop: {site}")
         return self._answered(replies, trouble, dot=transaction.dot_sent)
 
     def _answered(self, replies: tuple[Reply, ...], trouble: str | None, *, dot: bool) -> Attempt:
@@ -188,4 +192,11 @@ class Passage:
     def _attempt(
         self, answers: dict[int, Reply], trouble: str | None = None, unanswered: frozenset[int] = frozenset()
     ) -> Attempt:
-        return Attempt(self.replies | answers, trouble, unanswered, self.reports_success, self._remote)
+        return Attempt(
+            self.replies | answers,
+            trouble,
+            unanswered,
+            self.reports_success,
+            self._remote,
+            final=self._hop.per_recipient,
+        )

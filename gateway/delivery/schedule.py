@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from gateway.config.model import SpoolSettings
     from gateway.core.queue import Entry
 
-WARN_AFTER: Final = timedelta(hours=4)
-"""Age of a message at which its sender is told that it is late."""
 _SPREAD: Final = 0.25
 """The part of an interval that jitter may take off: what failed together shall not come back together."""
 _MOST_DOUBLINGS: Final = 32
@@ -38,10 +36,9 @@ def next_attempt(settings: SpoolSettings, entry: Entry, *, attempts: int, now: d
     return min(now + interval(settings, attempts, jitter), max(entry.expires_at, now))
 
 
-def warns(entry: Entry, next_attempt_at: datetime) -> bool:
-    """True if the pause that begins now is the one in which the sender has to be warned.
+def warns(settings: SpoolSettings, entry: Entry, next_attempt_at: datetime) -> bool:
+    """True if the pause that begins now is the first one that reaches the age at which a sender is warned.
 
-    The pauses of an entry follow each other without a gap, from one planned attempt to the next, so exactly one holds
-    the moment of the warning: nothing has to be remembered.
+    That it was is remembered in the entry: an administrator may have it tried early, or keep it back for days.
     """
-    return entry.next_attempt_at < entry.received_at + WARN_AFTER <= next_attempt_at
+    return entry.warned_at is None and entry.received_at + timedelta(seconds=settings.warn_after) <= next_attempt_at

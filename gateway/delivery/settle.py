@@ -43,6 +43,8 @@ class Attempt:
     """The hop took over the sender's wish to be told of success (it offers DSN)."""
     remote: str = ""
     """Name of the hop whose replies these are; "" if they are our own."""
+    final: bool = False
+    """The hop is the mailbox (LMTP, Maildir): what it takes is delivered, not passed on."""
     tried: bool = True
     """False if nobody asked the hop: it does not count as an attempt."""
 
@@ -111,10 +113,27 @@ def settle(entry: Entry, attempt: Attempt, moment: Moment, terms: Terms) -> Sett
         dot_sent=is_open and (entry.dot_sent or bool(attempt.unanswered)),
         last_replies=replies,
     )
+    if is_open and warns(terms.settings, entry, at):
+        changed = replace(changed, warned_at=moment.now)
     outcomes = _outcomes(entry, changed, attempt)
     notices = _notices(changed, outcomes, moment, terms)
     changed = _kept_if_owed(changed, terms)
     return Settled(changed, notices, _events(entry, changed, attempt, notices))
+
+
+def given_back(entry: Entry, reply: Reply, moment: Moment, terms: Terms) -> Settled | None:
+    """Return what ends an entry of any kind by a permanent reply of ours; None if nobody can be told of it by mail.
+
+    It is for whom it has not reached; of a kept entry those that failed as well: their sender knows nothing yet.
+    """
+    left = {RecipientState.READY}
+    if entry.consignment.kind in {Kind.HELD, Kind.QUARANTINED}:
+        left.add(RecipientState.FAILED)
+    states = tuple(RecipientState.READY if each in left else each for each in entry.states)
+    again = replace(entry, states=states, consignment=replace(entry.consignment, kind=Kind.DELIVER))
+    attempt = Attempt(dict.fromkeys(again.open_indexes, reply), tried=False)
+    settled = settle(again, attempt, moment, terms)
+    return settled if settled.notices else None
 
 
 def _states(entry: Entry, attempt: Attempt, now: datetime) -> tuple[RecipientState, ...]:
@@ -131,7 +150,7 @@ def _states(entry: Entry, attempt: Attempt, now: datetime) -> tuple[RecipientSta
 def _outcomes(before: Entry, after: Entry, attempt: Attempt) -> tuple[Outcome, ...]:
     """Return what the sender is owed about each recipient this attempt was for (row 15: one notice per attempt)."""
     consignment = before.consignment
-    late = warns(before, after.next_attempt_at)
+    late = before.warned_at is None and after.warned_at is not None
     found: list[Outcome] = []
     for index in before.open_indexes:
         last = after.last_replies[index]
@@ -139,7 +158,7 @@ def _outcomes(before: Entry, after: Entry, attempt: Attempt) -> tuple[Outcome, .
         remote = attempt.remote if index in attempt.replies else consignment.hop
         match after.states[index]:
             case RecipientState.SENT:
-                action, status = Action.RELAYED, "2.0.0"
+                action, status = Action.DELIVERED if attempt.final else Action.RELAYED, "2.0.0"
                 if attempt.reports_success:
                     continue
             case RecipientState.FAILED:
@@ -168,7 +187,7 @@ def _owed(consignment: Consignment, index: int, action: Action) -> bool:
     match action:
         case Action.FAILED:
             return recipient.wants_failure
-        case Action.RELAYED:
+        case Action.RELAYED | Action.DELIVERED:
             return recipient.wants_success
         case Action.DELAYED:
             return recipient.notify is None or Notify.DELAY in recipient.notify

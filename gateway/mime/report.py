@@ -32,7 +32,7 @@ MOST_RETURNED: Final = 64 * 1024
 MOST_HEADER: Final = 32 * 1024
 """Octets of a header section that are sent back."""
 _MOST_LINE: Final = 998  # RFC 5322 2.1.1
-_MOST_FIELD: Final = 600
+_MOST_FIELD: Final = 900
 _MOST_SHOWN: Final = 300
 _VIETNAM: Final = timezone(timedelta(hours=7))
 
@@ -43,6 +43,7 @@ class Action(StrEnum):
     FAILED = "failed"
     DELAYED = "delayed"
     RELAYED = "relayed"
+    DELIVERED = "delivered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ _SUBJECTS: Final = {
     Action.FAILED: "Thư KHÔNG chuyển được / mail NOT delivered",
     Action.DELAYED: "Thư đến chậm, đang thử lại / mail delayed, still trying",
     Action.RELAYED: "Thư đã chuyển tiếp / mail relayed",
+    Action.DELIVERED: "Thư đã vào hộp thư / mail delivered",
 }
 _WORDS: Final = {
     Action.FAILED: (
@@ -98,6 +100,10 @@ _WORDS: Final = {
     Action.RELAYED: (
         "Thư dưới đây đã được chuyển tiếp cho người nhận sau; máy chủ kế tiếp không báo kết quả cuối cùng:",
         "The message below was passed on for these recipients; the next server does not report final delivery:",
+    ),
+    Action.DELIVERED: (
+        "Thư dưới đây đã vào hộp thư của người nhận sau:",
+        "The message below was put into the mailboxes of these recipients:",
     ),
 }
 _REASONS: Final = (
@@ -162,7 +168,7 @@ def _lines(outcomes: Iterable[Outcome], language: int, reason: str, said: str) -
     """Yield the lines about recipients; `language` is the column of the reasons."""
     for each in outcomes:
         yield f"    {_shown(str(each.recipient.mailbox))}"
-        if each.action is not Action.RELAYED:
+        if each.action in {Action.FAILED, Action.DELAYED}:
             ours = _our_words(each, language)
             words = next((row[language] for row in _REASONS if re.fullmatch(row[0], each.status)), each.status)
             yield f"        {reason}: {ours or words}."
@@ -200,8 +206,7 @@ def _for_machines(report: Report) -> bytes:
     for each in report.outcomes:
         lines.append(b"\r\n")
         if each.recipient.orcpt is not None:
-            kind, _, address = each.recipient.orcpt.partition(";")
-            lines.append(_field("Original-Recipient", f"{kind};{_from_xtext(address)}"))
+            lines.append(_field("Original-Recipient", _original(each.recipient.orcpt)))
         lines += [
             _field("Final-Recipient", _typed(each.recipient.mailbox)),
             _field("Action", each.action),
@@ -249,9 +254,24 @@ def _field(name: str, value: str) -> bytes:
 def _typed(mailbox: Mailbox) -> str:
     r"""Return an address with its type; beyond ASCII as utf-8-addr-xtext, `\x{1EA1}` (RFC 6533 3)."""
     text = str(mailbox)
-    if text.isascii():
-        return f"rfc822; {text}"
-    return "utf-8; " + re.sub(r"[^!-*,-<>-\[\]-~]", lambda found: f"\\x{{{ord(found[0]):02X}}}", text)
+    return f"rfc822; {text}" if text.isascii() else f"utf-8; {_embedded(text)}"
+
+
+def _original(orcpt: str) -> str:
+    r"""Return an ORCPT as it is reported: without xtext, or for `utf-8` with everything beyond as `\x{...}`.
+
+    What a sender wrote in that form already stays as it is (RFC 6533 3).
+    """
+    kind, _, address = orcpt.partition(";")
+    if kind.lower() != "utf-8":
+        return f"{kind};{_from_xtext(address)}"
+    pieces = re.split(r"(\\x\{[0-9A-F]{2,6}\})", address)
+    return f"{kind};" + "".join(each if place % 2 else _embedded(each) for place, each in enumerate(pieces))
+
+
+def _embedded(text: str) -> str:
+    """Return text as utf-8-addr-xtext: characters that are no QCHAR by their numbers (RFC 6533 3)."""
+    return re.sub(r"[^!-*,-<>-\[\]-~]", lambda found: f"\\x{{{ord(found[0]):02X}}}", text)
 
 
 def _from_xtext(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
+    from gateway.core.queue import Origin
     from gateway.core.reply import Reply
 
 
@@ -118,8 +119,11 @@ class NextHop(Protocol):
         """True if each recipient has its own reply after the dot (LMTP, Maildir): several are spooled first."""
         ...
 
-    async def begin(self) -> Transaction:
-        """Return a transaction on a ready connection, pooled or new; raises `HopError(SITE)`."""
+    async def begin(self, client: Origin | None = None) -> Transaction:
+        """Return a transaction on a ready connection, pooled or new; raises `HopError(SITE)`.
+
+        `client` is who gave us the mail: a hop that wants to know is told.
+        """
         ...
 
     async def known_limits(self) -> HopLimits | None:

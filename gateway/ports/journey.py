@@ -80,6 +80,10 @@ class Routes(Protocol):
         """Return the hop's name for mail that goes out, None where no route fits."""
         ...
 
+    def through(self, hop: str, mailbox: Mailbox) -> str:
+        """Return the name under which a hop of the configuration carries mail for this mailbox."""
+        ...
+
 
 class RecipientChecks(Protocol):
     """Verification of inbound forward-paths at RCPT (`handover.md` 2)."""

@@ -23,9 +23,11 @@ class Spool(Protocol):
         """Store all entries in one transaction, group-committed with others.
 
         Committing the same entry ids again is harmless. Raises `StorageFullError` or `ServiceError`: nothing is kept.
-        An entry is nobody's until its `next_attempt_at`: whoever commits it with a dot still to be answered sets that
-        far enough ahead to settle it first (a lease that outlives a crash).
         """
+        ...
+
+    async def commit_claimed(self, entries: Sequence[Entry]) -> None:
+        """As `commit`, and claim them as `due` does: for whoever has a dot of theirs to send, or to hear answered."""
         ...
 
     async def settle(self, entry: Entry, notices: Sequence[Entry] = ()) -> None:
@@ -37,7 +39,15 @@ class Spool(Protocol):
         ...
 
     async def due(self, now: datetime, limit: int) -> tuple[Entry, ...]:
-        """Return and claim DELIVER entries whose next attempt is due, oldest first; not those claimed already."""
+        """Return and claim DELIVER entries whose next attempt is due, oldest first; not those claimed already.
+
+        A claim ends with `settle`, `release_claim` or the end of this process. Nobody knows whether one that died had
+        sent a dot: its entries come back with `dot_sent`.
+        """
+        ...
+
+    def holds(self, entry_id: str) -> bool:
+        """Return whether an entry that was claimed here is still ours; if not, no dot of it is sent any more."""
         ...
 
     async def release_claim(self, entry_id: str) -> None:
@@ -54,7 +64,7 @@ class Spool(Protocol):
 
     @property
     def below_watermark(self) -> bool:
-        """True while the disk has too little room: MAIL is answered 452 4.3.1."""
+        """True while there is too little room, or nobody knows: MAIL is answered 452 4.3.1."""
         ...
 
 

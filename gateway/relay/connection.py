@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
+    from gateway.core.queue import Origin
     from gateway.relay.breaker import Breaker
     from gateway.relay.greeting import Connection
     from gateway.relay.pool import Pool
@@ -53,9 +54,17 @@ class SmtpTransaction:
     """Implements `ports.Transaction` on a connection of a pool."""
 
     def __init__(
-        self, pool: Pool, connection: Connection, breaker: Breaker, *, lmtp: bool, reply_timeout: float
+        self,
+        pool: Pool,
+        connection: Connection,
+        breaker: Breaker,
+        *,
+        lmtp: bool,
+        reply_timeout: float,
+        client: Origin | None = None,
     ) -> None:
-        """Take a connection over; `reply_timeout` (seconds) is for each reply after the dot."""
+        """Take a connection over, which speaks for `client`; `reply_timeout` (seconds) is for each reply to the dot."""
+        self._client = client
         self._pool = pool
         self._breaker = breaker
         self._connection = connection
@@ -93,7 +102,7 @@ class SmtpTransaction:
                 try:
                     return await self._ask(envelope, size)
                 except WireError:
-                    connection = await self._pool.another(self._connection)
+                    connection = await self._pool.another(self._connection, self._client)
                     if connection is None:
                         raise
                     self._connection = connection
@@ -241,6 +250,7 @@ class SmtpTransaction:
                 raise HopError(HopTrouble.LOST_AFTER_DOT, words, tuple(self._outcomes)) from error
             if not isinstance(error, _UnfitError) or error.whole_site:
                 self._breaker.trouble()
+                self._pool.suspect(self._connection)
             raise HopError(HopTrouble.SITE, words) from error
         except HopError:
             self._fail()

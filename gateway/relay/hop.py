@@ -12,31 +12,45 @@ from gateway.core.errors import SetupError
 from gateway.ports import HopError, HopTrouble
 from gateway.relay.breaker import Breaker
 from gateway.relay.connection import SmtpTransaction
+from gateway.relay.direct import DirectHop, parted
 from gateway.relay.greeting import Greeter
 from gateway.relay.maildir import MaildirHop
+from gateway.relay.places import FixedPlaces, Health, NowhereError
 from gateway.relay.pool import BusyError, Pool
+from gateway.relay.refused import RefusedTransaction
 
 if TYPE_CHECKING:
     from gateway.config.model import Hop, Settings
     from gateway.core.address import Mailbox
+    from gateway.core.queue import Origin
     from gateway.core.reply import Reply
+    from gateway.relay.places import Places
     from gateway.relay.replies import Offers
 
 
 class SmtpHop:
     """Implements `ports.NextHop` over SMTP or LMTP."""
 
-    def __init__(self, settings: Hop, hostname: str) -> None:
-        """Read what connecting needs; raises `SetupError`. Nothing connects before the first use."""
+    def __init__(self, name: str, settings: Hop, greeter: Greeter, places: Places, health: Health) -> None:
+        """Take what connecting needs; nothing connects before the first use. See `smtp_hop`."""
+        self._name = name
         self._settings = settings
         self._breaker = Breaker()
-        self._pool = Pool(Greeter(settings, hostname), settings.addresses, settings.max_connections)
+        self._places = places
+        self._pool = Pool(
+            greeter,
+            places,
+            health,
+            most=settings.max_connections,
+            most_served=settings.max_messages,
+            idle_seconds=settings.idle_timeout,
+        )
         self._asking: asyncio.Task[Offers | None] | None = None
 
     @property
     def name(self) -> str:
-        """Its name in the configuration."""
-        return self._settings.name
+        """Its name, as `Routes` gives it."""
+        return self._name
 
     @property
     def usable(self) -> bool:
@@ -48,12 +62,24 @@ class SmtpHop:
         """True for LMTP."""
         return self._settings.protocol is HopProtocol.LMTP
 
-    async def begin(self) -> SmtpTransaction:
+    @property
+    def busy(self) -> bool:
+        """True while mail is under way, or somebody asks."""
+        return self._pool.busy or (self._asking is not None and not self._asking.done())
+
+    def leave_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        self._pool.leave_idle()
+
+    async def begin(self, client: Origin | None = None) -> SmtpTransaction | RefusedTransaction:
         """Return a transaction on a ready connection, pooled or new; raises `HopError(SITE)`."""
         if not self._breaker.enter():
             raise HopError(HopTrouble.SITE, f"hop {self.name} is given a rest after repeated trouble")
         try:
-            connection = await self._pool.take()
+            connection = await self._pool.take(client)
+        except NowhereError as error:
+            self._breaker.answered()
+            return RefusedTransaction(error.reply)
         except BusyError:
             raise
         except HopError:
@@ -65,6 +91,7 @@ class SmtpHop:
             self._breaker,
             lmtp=self.per_recipient,
             reply_timeout=self._settings.reply_timeout,
+            client=client,
         )
 
     async def known_limits(self) -> Offers | None:
@@ -80,7 +107,7 @@ class SmtpHop:
             transaction = await self.begin()
         except HopError:
             return None
-        limits = transaction.limits
+        limits = transaction.limits if isinstance(transaction, SmtpTransaction) else None
         await transaction.abandon()
         return limits
 
@@ -90,6 +117,8 @@ class SmtpHop:
         A refusal of MAIL says nothing about the mailbox, unless it is that the mailbox needs SMTPUTF8.
         """
         transaction = await self.begin()
+        if isinstance(transaction, RefusedTransaction):
+            return transaction.reply
         try:
             (reply,) = await transaction.envelope(Envelope(NULL_PATH, (Recipient(mailbox),)))
             refusal = transaction.mail_refusal
@@ -112,7 +141,7 @@ class Hops:
 
     def __init__(self, settings: Settings) -> None:
         """Build every hop; raises `SetupError` with every mistake. Needs no running loop, and connects to nothing."""
-        self._hops: dict[str, SmtpHop | MaildirHop] = {}
+        self._hops: dict[str, SmtpHop | MaildirHop | DirectHop] = {}
         mistakes: list[str] = []
         for each in settings.hops:
             try:
@@ -122,16 +151,28 @@ class Hops:
         if mistakes:
             raise SetupError(*mistakes)
 
-    def by_name(self, name: str) -> SmtpHop | MaildirHop:
-        """Return the hop; raises `KeyError`."""
-        return self._hops[name]
+    def by_name(self, name: str) -> SmtpHop | MaildirHop | DirectHop:
+        """Return the hop; raises `KeyError`, also for a domain of a hop that does not send directly any more."""
+        base, domain = parted(name)
+        hop = self._hops[base]
+        if not domain:
+            return hop
+        if not isinstance(hop, DirectHop):
+            raise KeyError(name)
+        return hop.of(domain)
 
     async def close(self) -> None:
         """Close every hop: idle connections with QUIT, those in use at once."""
         await asyncio.gather(*(each.close() for each in self._hops.values()))
 
 
-def _build(settings: Hop, hostname: str) -> SmtpHop | MaildirHop:
+def smtp_hop(settings: Hop, hostname: str) -> SmtpHop:
+    """Return a hop at the addresses of the configuration; raises `SetupError`."""
+    places = FixedPlaces(settings.addresses or (), settings.tls_name)
+    return SmtpHop(settings.name, settings, Greeter(settings, hostname), places, Health())
+
+
+def _build(settings: Hop, hostname: str) -> SmtpHop | MaildirHop | DirectHop:
     if settings.directory is not None:
         return MaildirHop(settings.name, settings.directory, hostname=hostname)
-    return SmtpHop(settings, hostname)
+    return DirectHop(settings, hostname, SmtpHop) if settings.direct else smtp_hop(settings, hostname)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.core.address import Mailbox
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
+    from gateway.core.queue import Origin
 
 MOST_NAME: Final = 200
 """Octets of a directory's name; a longer one is cut and told apart by its digest. File systems take 255."""
@@ -76,7 +77,7 @@ class MaildirHop:
         self._host = re.sub(r"[^A-Za-z0-9.-]", "_", hostname)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix=f"maildir-{name}")
 
-    async def begin(self) -> MaildirTransaction:
+    async def begin(self, client: Origin | None = None) -> MaildirTransaction:  # noqa: ARG002 - a mailbox asks nothing
         """Return a transaction; raises `HopError(SITE)` if the directory is not there."""
         if not self._directory.is_dir():
             raise HopError(HopTrouble.SITE, f"{self._directory}: is not a directory")

@@ -1,7 +1,7 @@
-"""The connections to one next hop: some idle, never more than its limit, hosts in order (`handover.md` I4, row 7).
+"""The connections to one next hop: some idle, never more than its limit, places in order (`handover.md` I4, row 7).
 
 A connection that is not in step - anything unread, anything unanswered - must never be pooled: the next message would
-take the answer meant for another one.
+take the answer meant for another one. Nor may one that speaks for a client carry another client's mail.
 """
 
 from __future__ import annotations
@@ -12,21 +12,18 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from gateway.ports import HopError, HopTrouble
+from gateway.relay.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.core.queue import Origin
     from gateway.relay.greeting import Connection, Greeter
+    from gateway.relay.places import Health, Place, Places
     from gateway.relay.replies import Offers
 
-IDLE_SECONDS: Final = 30.0
-"""How long a connection may lie idle: hops close idle ones after 60 s or more, mostly 300."""
-MOST_SERVED: Final = 100
-"""Transactions on one connection."""
 WAIT_SECONDS: Final = 30.0
 """How long a message waits for one of `max_connections` to become free."""
-AVOID_SECONDS: Final = 30.0
-"""How long a host that was in trouble is tried after the others."""
 FAREWELL_SECONDS: Final = 2.0
 
 
@@ -37,44 +34,69 @@ class BusyError(HopError):
 class Pool:
     """Connections to one hop. Each `take` ends in exactly one of `give_back` and `drop`."""
 
-    def __init__(self, greeter: Greeter, endpoints: Sequence[str], most: int) -> None:
-        """Keep at most `most` connections open that carry a transaction; connects to nothing yet."""
+    def __init__(
+        self,
+        greeter: Greeter,
+        places: Places,
+        health: Health,
+        *,
+        most: int,
+        most_served: int,
+        idle_seconds: float,
+    ) -> None:
+        """Keep at most `most` connections open, each for `most_served` transactions; connects to nothing yet."""
         self._greeter = greeter
-        self._endpoints = tuple(endpoints)
+        self._places = places
+        self._health = health
+        self._most = most
+        self._most_served = most_served
+        self._idle_seconds = idle_seconds
         self._slots = asyncio.Semaphore(most)
+        self._using = 0
         self._idle: list[Connection] = []
         self._taken: set[Connection] = set()
-        self._troubled: dict[str, float] = {}
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
         self.offers: Offers | None = None
         """What the hop said in its last greeting."""
 
-    async def take(self) -> Connection:
-        """Return an idle connection, or a new one; raises `HopError(SITE)`, `BusyError` among them."""
+    @property
+    def busy(self) -> bool:
+        """True while somebody uses a connection, or waits for one."""
+        return self._using > 0 or self._slots.locked()
+
+    async def take(self, client: Origin | None = None) -> Connection:
+        """Return a connection that speaks for `client`, kept or new.
+
+        Raises `HopError(SITE)`, `BusyError` among them, or `NowhereError`.
+        """
         await self._wait_for_slot()
+        self._using += 1
         try:
-            connection = self._pop_idle() or await self._open(self._in_order())
+            places = self._health.in_order(await self._places.find())
+            connection = await self._kept(places[0], client) or await self._open(places, client)
         except BaseException:
+            self._using -= 1
             self._slots.release()
             raise
         self._taken.add(connection)
         return connection
 
-    async def another(self, failed: Connection) -> Connection | None:
+    async def another(self, failed: Connection, client: Origin | None = None) -> Connection | None:
         """Return a new connection in place of one that failed before anything was accepted; raises `HopError(SITE)`.
 
         A kept connection that went stale says nothing about its host: all hosts are tried. After a new one, only the
         hosts that come after it are left; None if there are none.
         """
         failed.abort()
-        endpoints = self._in_order()
-        if not failed.served:
-            self._troubled[failed.endpoint] = time.monotonic()
-            endpoints = endpoints[endpoints.index(failed.endpoint) + 1 :]
-            if not endpoints:
+        if failed.served:
+            places = self._health.in_order(await self._places.find())
+        else:
+            self._health.fails(failed.place)
+            places = failed.others
+            if not places:
                 return None
-        connection = await self._open(endpoints)
+        connection = await self._open(places, client)
         self._taken.discard(failed)
         self._taken.add(connection)
         return connection
@@ -82,21 +104,32 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """End the use of a connection that is in step: its transaction is over and every reply was read."""
         self._end(connection)
+        self._health.works(connection.place)
         connection.served += 1
         if not connection.wire.quiet:
             connection.abort()
-        elif connection.served >= MOST_SERVED or self._closed:
+        elif connection.served >= self._most_served or self._closed:
             connection.leave()
         else:
             connection.idle_since = time.monotonic()
             self._idle.append(connection)
             if self._reaper is None:
-                self._reaper = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._reap)
+                self._reaper = asyncio.get_running_loop().call_later(self._idle_seconds, self._reap)
+
+    def suspect(self, connection: Connection) -> None:
+        """Note that this host did not carry a transaction to its end: the next message tries others first."""
+        self._health.fails(connection.place)
 
     def drop(self, connection: Connection) -> None:
         """End the use of a connection that is not, or not surely, in step; closes it at once."""
         connection.abort()
         self._end(connection)
+
+    def leave_idle(self) -> None:
+        """Say goodbye on every connection that nobody uses."""
+        for each in self._idle:
+            each.leave()
+        self._idle.clear()
 
     async def close(self) -> None:
         """Say goodbye on idle connections and cut those in use."""
@@ -105,9 +138,7 @@ class Pool:
             self._reaper.cancel()
             self._reaper = None
         leaving = [*self._idle, *self._taken]
-        for each in self._idle:
-            each.leave()
-        self._idle.clear()
+        self.leave_idle()
         for each in self._taken:
             each.abort()
         with contextlib.suppress(TimeoutError):
@@ -131,18 +162,36 @@ class Pool:
         if connection not in self._taken:
             raise RuntimeError("a connection is given back once, by who took it")
         self._taken.discard(connection)
+        self._using -= 1
         self._slots.release()
 
-    def _pop_idle(self) -> Connection | None:
-        """Return the connection used last, if it is still good; the others lie longer and go first."""
-        oldest = time.monotonic() - IDLE_SECONDS
-        while self._idle:
-            connection = self._idle.pop()
+    async def _kept(self, place: Place, client: Origin | None) -> Connection | None:
+        """Return a kept connection to this very place, speaking for the client; None if a new one is needed."""
+        connection = self._pop_idle(place.endpoint, client)
+        if connection is None:
+            return None
+        try:
+            await self._greeter.introduce(connection, client)
+        except (WireError, TimeoutError):
+            connection.abort()
+            return None
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    def _pop_idle(self, endpoint: str, client: Origin | None) -> Connection | None:
+        """Return the fitting connection used last, if it is still good; the others lie longer and go first."""
+        oldest = time.monotonic() - self._idle_seconds
+        for connection in reversed(tuple(self._idle)):
             if not connection.wire.quiet:
+                self._idle.remove(connection)
                 connection.abort()
             elif connection.idle_since < oldest:
+                self._idle.remove(connection)
                 connection.leave()
-            else:
+            elif connection.endpoint == endpoint and self._greeter.may_speak(connection, client):
+                self._idle.remove(connection)
                 return connection
         return None
 
@@ -150,31 +199,32 @@ class Pool:
         """Close what lies idle too long; called by the loop."""
         self._reaper = None
         now = time.monotonic()
-        while self._idle and self._idle[0].idle_since <= now - IDLE_SECONDS:
+        while self._idle and self._idle[0].idle_since <= now - self._idle_seconds:
             connection = self._idle.pop(0)
             connection.leave()
         if self._idle:
-            rest = self._idle[0].idle_since + IDLE_SECONDS - now
+            rest = self._idle[0].idle_since + self._idle_seconds - now
             self._reaper = asyncio.get_running_loop().call_later(rest, self._reap)
 
-    def _in_order(self) -> tuple[str, ...]:
-        """Return the hosts in order, those in trouble a moment ago after the others."""
-        fresh = time.monotonic() - AVOID_SECONDS
-        return tuple(sorted(self._endpoints, key=lambda each: self._troubled.get(each, fresh - 1) > fresh))
-
-    async def _open(self, endpoints: Sequence[str]) -> Connection:
-        """Return a connection to the first host that greets; raises `HopError(SITE)` that names every trouble."""
+    async def _open(self, places: Sequence[Place], client: Origin | None) -> Connection:
+        """Return a connection to the first place that greets; raises `HopError(SITE)` that names every trouble."""
         if self._closed:
             raise HopError(HopTrouble.SITE, "the gateway is stopping")
+        while self._idle and len(self._idle) + self._using > self._most:
+            self._idle.pop(0).leave()  # to another place, or for another client
         troubles: list[str] = []
-        for endpoint in endpoints:
+        hopeless = all(self._health.state(each) == "resting" for each in places)  # then the hop's own breaker decides
+        for index, place in enumerate(places):
+            if not self._health.enter(place) and not hopeless:
+                troubles.append(f"{place.endpoint}: is given a rest")
+                continue
             try:
-                connection = await self._greeter.open(endpoint)
+                connection = await self._greeter.open(place, client)
             except HopError as error:
-                self._troubled[endpoint] = time.monotonic()
+                self._health.fails(place)
                 troubles.append(error.detail)
                 continue
-            self._troubled.pop(endpoint, None)
+            connection.others = tuple(places[index + 1 :])
             self.offers = connection.offers
             return connection
         raise HopError(HopTrouble.SITE, "; ".join(troubles))

@@ -69,6 +69,8 @@ class Offers:
     pipelining: bool = False
     starttls: bool = False
     auth_plain: bool = False
+    xclient: frozenset[str] = frozenset()
+    """The attributes it takes with XCLIENT; empty if it does not offer it."""
 
     @classmethod
     def read(cls, greeting: Reply) -> Offers:
@@ -85,4 +87,5 @@ class Offers:
             pipelining="PIPELINING" in keywords,
             starttls="STARTTLS" in keywords,
             auth_plain="PLAIN" in keywords.get("AUTH", ()),
+            xclient=frozenset(keywords.get("XCLIENT", ())),
         )

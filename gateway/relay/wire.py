@@ -102,6 +102,24 @@ class Wire(asyncio.Protocol):
         return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
 
     @property
+    def certificate(self) -> bytes | None:
+        """The peer's certificate, DER, None without TLS."""
+        shaken = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        return shaken.getpeercert(binary_form=True) if shaken is not None else None
+
+    @property
+    def tls(self) -> str | None:
+        """Protocol version and cipher, None in the clear."""
+        shaken = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        return f"{shaken.version()} {shaken.cipher()[0]}" if shaken is not None else None
+
+    @property
+    def peer(self) -> tuple[str, int] | None:
+        """IP address and port of the other side; None over a UNIX socket."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return (str(name[0]).partition("%")[0], int(name[1])) if isinstance(name, tuple) else None
+
+    @property
     def unread(self) -> int:
         """How many octets wait to be read."""
         return len(self._buffer)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from gateway.core.verdict import Judgment
     from gateway.mime.fields import Header
     from gateway.policy.model import Policy
-    from gateway.ports import NextHops, Recorder
+    from gateway.ports import NextHops, Recorder, Routes
 
 MAX_RECEIVED: Final = 50
 """Trace fields after which a message counts as looping (RFC 5321 6.3)."""
@@ -187,6 +187,11 @@ def record_rulings(recorder: Recorder, trace_id: str, shares: Sequence[Share[obj
             "recipients": len(share.indexes),
         }
         recorder.record(Event(Stage.RULED, trace_id, facts, share))
+
+
+def way_of(routes: Routes, usual: Callable[[Mailbox], str | None], hop: str | None) -> Callable[[Mailbox], str | None]:
+    """Return how recipients find their next hop: as usual, or the one that a rule names."""
+    return usual if hop is None else lambda mailbox: routes.through(hop, mailbox)
 
 
 def by_hop(envelope: Envelope, route: Callable[[Mailbox], str | None]) -> tuple[tuple[str, Envelope], ...] | None:

@@ -15,7 +15,7 @@ from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.policy.engine import rule_inbound
 from gateway.policy.model import Holds
-from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings
+from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings, way_of
 from gateway.service.boundary import results_of
 from gateway.service.carriage import UNKNOWN_HOP, knows_hop, with_fields
 from gateway.service.kept import origin_of
@@ -124,7 +124,7 @@ class Inbound:
     async def _deliver(
         self, world: World, relayed: Relayed, tagged: Message, envelope: Envelope, carriage: Carriage
     ) -> tuple[Consignment, ...] | Reply:
-        hops = by_hop(envelope, self._routes.inbound if carriage.hop is None else lambda _: carriage.hop)
+        hops = by_hop(envelope, way_of(self._routes, self._routes.inbound, carriage.hop))
         if hops is None:
             return _UNKNOWN
         if not knows_hop(self._hops, carriage):
@@ -155,5 +155,5 @@ class Inbound:
             relayed.arrival.trace_id,
             answered_for=False,
             reason=reason,
-            origin=None if kind is Kind.DELIVER else origin_of(relayed),
+            origin=origin_of(relayed),
         )

@@ -18,7 +18,7 @@ from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.policy.engine import rule_outbound
 from gateway.policy.model import Holds
-from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings, without_wish
+from gateway.service.arrivals import by_hop, facts_of, fitted, record_facts, record_rulings, way_of, without_wish
 from gateway.service.authorship import Objection, authorship_of
 from gateway.service.carriage import UNKNOWN_HOP, knows_hop, whole, with_fields, without_blind_copies
 from gateway.service.kept import origin_of, stays_held
@@ -133,7 +133,7 @@ class Outbound:
 
     def _ways(self, envelope: Envelope, carriage: Carriage) -> Ways | Reply:
         """Return the next hops with the recipients that each carries, by the routes or as the rule says."""
-        groups = by_hop(envelope, self._routes.outbound if carriage.hop is None else lambda _: carriage.hop)
+        groups = by_hop(envelope, way_of(self._routes, self._routes.outbound, carriage.hop))
         if groups is None:
             return _NO_ROUTE
         return groups if knows_hop(self._hops, carriage) else UNKNOWN_HOP
@@ -247,7 +247,7 @@ class Outbound:
             trace_id,
             answered_for=True,
             reason=reason,
-            origin=None if kind is Kind.DELIVER else origin_of(submission),
+            origin=origin_of(submission),
         )
 
     def _tell_sender(self, submission: Submission, header: Header, unable: Unable) -> Iterator[Consignment]:

@@ -25,14 +25,15 @@ from gateway.smtp.limits import (
     READ_AHEAD,
     SLOWEST,
 )
-from gateway.smtp.presence import plain_address
+from gateway.smtp.presence import is_in, plain_address
+from gateway.smtp.proxied import read_header
 from gateway.smtp.replies import DRAINING, READY_FOR_TLS, TIMEOUT, TOO_MANY_CONNECTIONS
 from gateway.smtp.tls import client_certificate
 
 if TYPE_CHECKING:
     from gateway.core.errors import InputError
     from gateway.core.received import ClientCertificate
-    from gateway.smtp.data import DataScanner, DataSink
+    from gateway.smtp.data import ChunkScanner, DataScanner, DataSink
     from gateway.smtp.surroundings import Surroundings
 
 _LOG: Final = structlog.get_logger("gateway.smtp")
@@ -51,7 +52,10 @@ class Connection(SMTP):
         self._input = LineReader(limit=READ_AHEAD, loop=self.loop)
         asyncio.StreamReaderProtocol.__init__(self, self._input, loop=self.loop)
         self.around = around
+        self.peer = ""
+        """The IP address of the host that is connected to us."""
         self.address = ""
+        """The client's; that host's own, unless it is one that may speak for others."""
         self.tls: str | None = None
         """Protocol version and cipher, None in the clear."""
         self.certificate: ClientCertificate | None = None
@@ -91,11 +95,18 @@ class Connection(SMTP):
         asyncio.StreamReaderProtocol.connection_made(self, transport)
         self._wire = cast("asyncio.Transport", transport)
         try:
-            self.address = plain_address(transport.get_extra_info("peername"))
+            self.address = self.peer = plain_address(transport.get_extra_info("peername"))
         except ValueError:  # gone before it was here
             self._wire.abort()
             return
         self._timer = self.loop.call_later(self.around.listener.command_timeout, self._tick)
+        if is_in(self.peer, self.around.listener.proxy_from):
+            self._wire.pause_reading()  # the header is read off the socket itself
+            if self.around.presence.admit_host(self):
+                self._handler_coroutine = self.loop.create_task(self._handle_proxied())
+            else:
+                self.hang_up()
+            return
         if not self.around.presence.admit(self, self.address):
             _LOG.warning("too many connections", listener=self.around.listener.name, client=self.address)
             # before a TLS handshake nothing can be said that the client would understand
@@ -208,6 +219,25 @@ class Connection(SMTP):
             self._deadline = math.inf
         self._input.unread(rest)
 
+    async def read_chunk(self, size: int, sink: DataSink | None, scanner: ChunkScanner) -> None:
+        """Read so many octets, into nothing where there is no sink; patient as `read_data`."""
+        if self._out:
+            await self.flush()  # a client may wait for its RCPT replies before it sends the octets
+        begin, left = self.loop.time(), size
+        patience = self.around.listener.command_timeout
+        try:
+            while left:
+                slowest = begin + 2 * patience + (size - left) / SLOWEST
+                self._deadline = min(self.loop.time() + patience, slowest)
+                block = await self._input.block()
+                self._input.unread(block[left:])
+                block = block[:left]
+                left -= len(block)
+                if sink is not None:
+                    sink.take(scanner.feed(block))
+        finally:
+            self._deadline = math.inf
+
     async def start_tls(self) -> None:
         """Shake hands; what was sent ahead in the clear is dropped (CVE-2011-0411). Raises `OSError`."""
         if self.around.tls is None:
@@ -252,6 +282,26 @@ class Connection(SMTP):
             self.abort()  # it does not read what we say: no use to say more
         else:
             self.hang_up(TIMEOUT)
+
+    async def _handle_proxied(self) -> None:
+        """Learn whose connection a balancer passes on, then handle it as the client's own."""
+        try:
+            address = await read_header(self._wire.get_extra_info("socket"))
+        except ConnectionError:  # how balancers look whether we are there
+            self.abort()
+            return
+        except (ValueError, OSError) as error:  # TimeoutError is an OSError
+            _LOG.warning("no PROXY header", listener=self.around.listener.name, host=self.peer, error=str(error))
+            self.abort()
+            return
+        if address is not None and not self._gone:
+            self.address = address
+        if not self.around.presence.move(self, self.address):
+            _LOG.warning("too many connections", listener=self.around.listener.name, client=self.address)
+            self.hang_up(None if self.around.implicit_tls else TOO_MANY_CONNECTIONS)
+            return
+        self._wire.resume_reading()
+        await self._handle_client()
 
     async def _handle_client(self) -> None:
         """Greet, and obey until one side has had enough."""

@@ -16,6 +16,8 @@ from gateway.smtp.replies import BARE_LINE_END, LINE_TOO_LONG, STORAGE_FULL, too
 
 if TYPE_CHECKING:
     from gateway.core.octets import Builder, Source
+    from gateway.core.reply import Reply
+    from gateway.smtp.room import Share
 
 _END: Final = b"\r\n.\r\n"
 
@@ -116,6 +118,30 @@ class DataScanner:
         return content, rest
 
 
+class ChunkScanner:
+    """Passes the octets of chunks on, never cut between CR and LF, and ends the last line if the client did not."""
+
+    __slots__ = ("_carry", "_last")
+
+    def __init__(self) -> None:
+        """Begin an empty message."""
+        self._carry = b""
+        self._last = b"\r\n"
+
+    def feed(self, block: bytes) -> bytes:
+        """Return the content that is certain by now."""
+        octets = self._carry + block
+        self._carry = b"\r" if octets.endswith(b"\r") else b""
+        content = octets[: len(octets) - len(self._carry)]
+        self._last = (self._last + content[-2:])[-2:]
+        return content
+
+    def end(self) -> bytes:
+        """Return what completes the message: an empty one, and one that ends its last line, need nothing."""
+        rest, self._carry = self._carry, b""
+        return rest or (b"" if self._last == b"\r\n" else b"\r\n")
+
+
 def _held_back(octets: bytes) -> int:
     """Return how many octets at the end may be the beginning of the end of data."""
     for length in range(len(_END) - 1, 0, -1):
@@ -135,10 +161,14 @@ class _Defect(Enum):
 class DataSink:
     """Writes content to its place until a defect is found, then counts on so that the session stays in step."""
 
-    __slots__ = ("_builder", "_defect", "_limit", "_pending", "octets")
+    __slots__ = ("_builder", "_defect", "_limit", "_pending", "_share", "octets")
 
-    def __init__(self, builder: Builder, *, limit: int) -> None:
-        """Write to `builder`; `limit` is the most octets a message may have, transparency dots not counted."""
+    def __init__(self, builder: Builder, *, limit: int, share: Share | None = None) -> None:
+        """Write to `builder`; `limit` is the most octets a message may have, transparency dots not counted.
+
+        `share` is held until the message has ended.
+        """
+        self._share = share
         self._builder: Builder | None = builder
         self._defect: _Defect | None = None
         self._limit = limit
@@ -162,11 +192,26 @@ class DataSink:
             if len(self._pending) >= BLOCK:
                 self._write(self._builder)
 
+    @property
+    def refusal(self) -> Reply | None:
+        """Why the message will not be taken; None while nothing is wrong with it."""
+        match self._defect:
+            case None:
+                return None
+            case _Defect.TOO_LARGE:
+                return too_large(self.octets, self._limit)
+            case _Defect.BARE:
+                return BARE_LINE_END
+            case _Defect.FULL:
+                return STORAGE_FULL
+
     def finish(self) -> Source:
         """Return what was written; raises `InputError` with the reply if the message is not taken."""
         if self._builder is not None and self._pending:
             self._write(self._builder)
         source = self._close()
+        if self._share is not None:
+            self._share.end()
         match self._defect:
             case None if source is not None:
                 return source

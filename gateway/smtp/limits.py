@@ -21,6 +21,8 @@ OVERLONG_LINE: Final = 1024 * 1024
 """Octets of one endless command line that are read and dropped before the connection is closed."""
 BLOCK: Final = 64 * 1024
 """Octets of a message looked at in one go; bounds how long one session keeps the loop."""
+SMALL_CHUNK: Final = 1024
+"""Octets below which a BDAT counts as a command that may be idle."""
 DRAINED_BEYOND: Final = 256 * 1024 * 1024
 """Octets beyond the size limit that are read and dropped to stay in step; then the connection is closed."""
 SLOWEST: Final = 100

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from gateway.core.reply import Reply
 
@@ -46,9 +46,29 @@ class Presence:
 
     def admit(self, guest: Guest, address: str) -> bool:
         """Count a new connection in; False if there are too many."""
-        site = _site(address)
+        site = site_of(address)
         if len(self._guests) >= self._most or self._per_client[site] >= self._most_per_client:
             return False
+        self._guests[guest] = site
+        self._per_client[site] += 1
+        return True
+
+    def admit_host(self, guest: Guest) -> bool:
+        """Count a connection in whose client is not known yet; False if there are too many in all."""
+        if len(self._guests) >= self._most:
+            return False
+        self._guests[guest] = ""
+        self._per_client[""] += 1
+        return True
+
+    def move(self, guest: Guest, address: str) -> bool:
+        """Count a connection for the client that it turned out to be; False if that one has too many."""
+        site = site_of(address)
+        if guest not in self._guests or self._guests[guest] == site:
+            return guest in self._guests
+        if self._per_client[site] >= self._most_per_client:
+            return False
+        self._forget(self._guests[guest])
         self._guests[guest] = site
         self._per_client[site] += 1
         return True
@@ -57,10 +77,13 @@ class Presence:
         """Count a connection out; harmless for one that was not admitted."""
         site = self._guests.pop(guest, None)
         if site is not None:
-            self._per_client[site] -= 1
-            if not self._per_client[site]:
-                del self._per_client[site]
+            self._forget(site)
         self._changed.set()
+
+    def _forget(self, site: str) -> None:
+        self._per_client[site] -= 1
+        if not self._per_client[site]:
+            del self._per_client[site]
 
     async def take(self, acceptance: Coroutine[object, object, Reply]) -> Reply:
         """Run an acceptance to its end as a task of its own, whatever becomes of the caller; return its reply."""
@@ -109,7 +132,13 @@ def plain_address(peername: object) -> str:
     return str((parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed)
 
 
-def _site(address: str) -> str:
+def is_in(address: str, networks: Sequence[str]) -> bool:
+    """Return whether an address is in one of the networks."""
+    return bool(networks) and any(ip_address(address) in ip_network(each) for each in networks)
+
+
+def site_of(address: str) -> str:
+    """Return whom an address is counted for: itself, or the IPv6 network that one site holds."""
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, _SITE_PREFIX), strict=False))

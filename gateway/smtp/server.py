@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.config.model import ListenerKind, TlsMode
 from gateway.core.errors import SetupError
 from gateway.smtp.presence import Presence
+from gateway.smtp.rates import Rates
 from gateway.smtp.session import Session
 from gateway.smtp.submission import SubmissionSession
 from gateway.smtp.surroundings import Surroundings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Listener
     from gateway.ports import Bodies, Clock, Intake, Passwords, Spool
+    from gateway.smtp.room import Room
 
 _BACKLOG: Final = 512
 
@@ -82,8 +84,9 @@ async def serve(  # noqa: PLR0913 - one argument per port and per fact of the ho
     clock: Clock,
     new_trace_id: Callable[[], str],
     shared: bool,
+    room: Room,
 ) -> Server:
-    """Open a listener; `shared` lets other processes of ours listen at the same port.
+    """Open a listener; `shared` lets other processes of ours listen at the same port. Listeners share one `room`.
 
     Raises `SetupError` if its address, certificate or key does not work.
     """
@@ -103,6 +106,8 @@ async def serve(  # noqa: PLR0913 - one argument per port and per fact of the ho
         new_trace_id=new_trace_id,
         presence=presence,
         tls=None if listener.tls.mode is TlsMode.NONE else ServerContext(listener.tls),
+        rates=Rates(listener.rates),
+        room=room,
     )
     session = SubmissionSession if listener.kind is ListenerKind.SUBMISSION else Session
     try:

@@ -10,20 +10,15 @@ only with the reply of the intake.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway.core.envelope import Envelope
-from gateway.core.errors import InputError, StorageFullError
-from gateway.core.message import Message
-from gateway.core.received import Arrival, Client, Relayed, Submission, Submitter
+from gateway.core.errors import InputError
+from gateway.core.received import Client
 from gateway.core.reply import Reply
 from gateway.smtp import replies
-from gateway.smtp.connection import Connection
-from gateway.smtp.data import DataScanner, DataSink, EndlessMessageError
-from gateway.smtp.grammar import MailCommand, parse_mail, parse_rcpt
+from gateway.smtp.grammar import parse_mail, parse_rcpt
 from gateway.smtp.limits import (
     COMMAND_OCTETS,
     IDLE_COMMANDS,
@@ -33,14 +28,32 @@ from gateway.smtp.limits import (
     REFUSED_RECIPIENTS,
     SURPLUS_RECIPIENTS,
 )
+from gateway.smtp.presence import is_in, site_of
+from gateway.smtp.transfer import Transaction, Transfers
+from gateway.smtp.xclient import XCLIENT_ATTRIBUTES, parse_xclient
 
 if TYPE_CHECKING:
-    from gateway.core.envelope import Recipient
     from gateway.smtp.surroundings import Surroundings
 
 _LOG: Final = structlog.get_logger("gateway.smtp")
 VERBS: Final = frozenset(
-    {"EHLO", "HELO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "VRFY", "EXPN", "HELP", "QUIT", "STARTTLS", "AUTH"}
+    {
+        "EHLO",
+        "HELO",
+        "MAIL",
+        "RCPT",
+        "DATA",
+        "RSET",
+        "NOOP",
+        "VRFY",
+        "EXPN",
+        "HELP",
+        "QUIT",
+        "STARTTLS",
+        "AUTH",
+        "BDAT",
+        "XCLIENT",
+    }
 )
 _BEFORE_TLS: Final = frozenset({"NOOP", "EHLO", "HELO", "STARTTLS", "QUIT"})  # RFC 3207 4
 _WEB: Final = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})
@@ -49,31 +62,7 @@ _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_NAME: Final = 255
 
 
-@dataclass(slots=True)
-class _Transaction:
-    """A mail transaction that has begun."""
-
-    trace_id: str
-    client: Client
-    submitter: Submitter | None
-    command: MailCommand
-    recipients: list[Recipient] = field(default_factory=list)
-    surplus: int = 0
-    """Forward-paths beyond the limit."""
-
-    def envelope(self) -> Envelope:
-        command = self.command
-        return Envelope(
-            command.reverse_path,
-            tuple(self.recipients),
-            eight_bit=command.eight_bit,
-            smtputf8=command.smtputf8,
-            ret=command.ret,
-            envid=command.envid,
-        )
-
-
-class Session(Connection):
+class Session(Transfers):
     """A client's session on a listener of any kind."""
 
     def __init__(self, around: Surroundings) -> None:
@@ -89,7 +78,7 @@ class Session(Connection):
         self.extended = False
         """True if it greeted with EHLO."""
         self.login: str | None = None
-        self._transaction: _Transaction | None = None
+        self._transaction: Transaction | None = None
 
     @property
     def busy(self) -> bool:
@@ -105,6 +94,8 @@ class Session(Connection):
             verb, argument = self._read(line)
             await getattr(self, f"smtp_{verb}")(argument)
         except InputError as error:
+            if _is_chunk(line):
+                self.hang_up(error.reply)  # the octets that follow are no commands
             self.refuse(error)
         except EOFError:
             raise
@@ -114,6 +105,8 @@ class Session(Connection):
             transaction, self._transaction = self._transaction, None
             trace_id = transaction.trace_id if transaction else None
             _LOG.exception("fault in a session", client=self.address, trace_id=trace_id)
+            if _is_chunk(line):
+                self.hang_up(replies.FAULT)
             self.say(replies.FAULT)
         if self._commands > IDLE_COMMANDS:
             self.hang_up(replies.TOO_MANY_COMMANDS)
@@ -173,9 +166,11 @@ class Session(Connection):
     def offers(self) -> list[str]:
         """Return the keywords of the greeting."""
         size = f"SIZE {self.around.max_message_size()}"
-        offered = ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"]
+        offered = ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING"]
         if self.around.starttls and self.tls is None:
             offered.append("STARTTLS")
+        if self._may_introduce:
+            offered.append(f"XCLIENT {' '.join(XCLIENT_ATTRIBUTES)}")
         return offered
 
     async def smtp_HELO(self, hostname: str) -> None:
@@ -223,12 +218,15 @@ class Session(Connection):
             raise InputError("too_large", replies.too_large(command.size, limit))
         if around.spool is not None and around.spool.below_watermark:
             raise InputError("storage_full", replies.STORAGE_FULL)
+        early = around.rates.message(site_of(self.address), self.login)
+        if early is not None:
+            raise InputError("too_fast", early)
         client = self._client(smtputf8=command.smtputf8)
         answer = await around.intake.authorize(around.listener.name, client, self.login)
         if isinstance(answer, Reply):
             raise InputError("not_authorized", answer)
         self._messages += 1
-        self._transaction = _Transaction(around.new_trace_id(), client, answer, command)
+        self._transaction = Transaction(around.new_trace_id(), client, answer, command)
         self.say(replies.SENDER_OK)
 
     def _client(self, *, smtputf8: bool) -> Client:
@@ -256,6 +254,10 @@ class Session(Connection):
                 self.hang_up(replies.TOO_MANY_MISTAKES)
             self.say(replies.TOO_MANY_RECIPIENTS)
             return
+        early = around.rates.recipient(site_of(self.address), self.login)
+        if early is not None:
+            self.say(early)
+            return
         refusal = await around.intake.recipient(around.listener.name, recipient.mailbox)
         if refusal is not None:
             self._refused += 1
@@ -266,56 +268,31 @@ class Session(Connection):
         transaction.recipients.append(recipient)
         self.say(replies.RECIPIENT_OK)
 
-    async def smtp_DATA(self, arg: str) -> None:
-        """Take the message (RFC 5321 4.1.1.4)."""
-        self._takes_nothing(arg)
-        transaction = self._transaction
-        if transaction is None:
-            raise InputError("no_mail", replies.NEED_MAIL)
-        if not transaction.recipients:
-            raise InputError("no_recipient", replies.NEED_RECIPIENT)
-        try:
-            sink = DataSink(self.around.bodies.builder(), limit=self.around.max_message_size())
-        except (OSError, StorageFullError) as error:
-            raise InputError("storage_full", replies.STORAGE_FULL) from error
-        self.say(Reply(354, None, ("end data with <CR><LF>.<CR><LF>",)))
-        await self.flush()
-        try:
-            await self.read_data(sink, DataScanner())
-        except EndlessMessageError as error:
-            self.hang_up(error.reply)  # it could go on for ever
-            return
-        self._transaction = None
-        try:
-            source = sink.finish()
-        except InputError as error:
-            _LOG.info("message refused", client=self.address, trace_id=transaction.trace_id, reason=error.reason)
-            self.say(error.reply or replies.FAULT)
-            return
-        await self._hand_in(transaction, Message.from_source(source))
-
-    async def _hand_in(self, transaction: _Transaction, message: Message) -> None:
-        """Let the intake take the message, to its end even if the client leaves (handover.md row 13)."""
-        around = self.around
-        arrival = Arrival(transaction.trace_id, around.clock.now(), transaction.client, transaction.envelope(), message)
-        submitter = transaction.submitter
-        received = Relayed(arrival) if submitter is None else Submission(arrival, submitter)
-        try:
-            reply = await around.presence.take(around.intake.accept(received))
-        except Exception:  # noqa: BLE001 - the intake's promise was broken: nothing is known, so nothing is confirmed
-            _LOG.exception("fault in the intake", client=self.address, trace_id=transaction.trace_id)
-            reply = replies.FAULT
-        if self.left:
-            _LOG.warning("client left before the reply", trace_id=transaction.trace_id, code=reply.code)
-        if reply.positive:
-            self._commands = self._mistakes = 0
-        self.say(reply)
-
     # small verbs
 
     async def smtp_AUTH(self, arg: str) -> None:
         """Nobody logs in here."""
         raise InputError("no_auth", replies.NOT_IMPLEMENTED)
+
+    @property
+    def _may_introduce(self) -> bool:
+        """True if the host that is connected may say for whom it speaks."""
+        return is_in(self.peer, self.around.listener.xclient_from)
+
+    async def smtp_XCLIENT(self, arg: str) -> None:
+        """Take a listed host's word for the address of its client, and begin anew (Postfix's XCLIENT)."""
+        if not self._may_introduce:
+            raise InputError("no_xclient", replies.NOT_ALLOWED)
+        if self._transaction is not None:
+            raise InputError("nested_xclient", replies.NESTED_MAIL)
+        address = parse_xclient(arg)
+        if address is not None and not self.around.presence.move(self, address):
+            self.hang_up(replies.TOO_MANY_CONNECTIONS)
+            return
+        self.address = address or self.address
+        self.certificate = None  # it is the host's, and proves nothing of its client
+        self.start_over()
+        self.say(Reply(220, None, (f"{self.around.hostname} ESMTP",)))
 
     async def smtp_RSET(self, arg: str) -> None:
         """Forget the transaction."""
@@ -339,7 +316,6 @@ class Session(Connection):
         """List the verbs."""
         self.say(replies.HELP)
 
-    @staticmethod
-    def _takes_nothing(argument: str) -> None:
-        if argument:
-            raise InputError("argument", replies.NO_ARGUMENT)
+
+def _is_chunk(line: bytes) -> bool:
+    return line[:4].upper() == b"BDAT"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gateway.config.model import Listener
     from gateway.ports import Bodies, Clock, Intake, Passwords, Spool
     from gateway.smtp.presence import Presence
+    from gateway.smtp.rates import Rates
+    from gateway.smtp.room import Room
     from gateway.smtp.tls import ServerContext
 
 
@@ -32,6 +34,8 @@ class Surroundings:
     new_trace_id: Callable[[], str]
     presence: Presence
     tls: ServerContext | None
+    rates: Rates
+    room: Room
 
     @property
     def implicit_tls(self) -> bool:

@@ -22,8 +22,6 @@ from gateway.spool.place import prepare_place, storage_fault
 if TYPE_CHECKING:
     from gateway.config.model import SpoolSettings
 
-MEMORY_BUDGET: Final = 64 * 1024 * 1024
-"""Octets of small bodies that may be in memory at once; beyond it they too go into files."""
 _NO_UNNAMED: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT})
 """What kernels and file systems without O_TMPFILE answer."""
 _NO_LINK: Final = frozenset({errno.EXDEV, errno.ENOENT, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
@@ -36,7 +34,7 @@ class SpoolBodies:
         """Make the spool's directory; raises `SetupError`."""
         self._directory = os.fspath(prepare_place(settings.directory).bodies)
         self._threshold = settings.memory_threshold
-        self._budget = Budget(MEMORY_BUDGET)
+        self._budget = Budget(settings.memory_budget)
 
     def builder(self) -> SpoolBuilder:
         """Return an empty place."""

@@ -2,17 +2,19 @@
 
 The order inside a group is fixed: entries come in, entries are settled, claims are given back, claims are made.
 An exchange stores its entries only where the one they replace still is: tried again, it must not bring back what was
-delivered meanwhile.
+delivered meanwhile. Where machines share the database, rows that others are changing are waited for, but those that
+somebody else is claiming are passed over.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import bindparam, case, delete, func, insert, null, select, update
 
 from gateway.core.queue import Entry, Kind
+from gateway.spool import shared
 from gateway.spool.schema import (
     BODIES,
     ENTRIES,
@@ -20,7 +22,6 @@ from gateway.spool.schema import (
     FREE_TO_GO_AGAIN,
     RECIPIENTS,
     Stored,
-    Values,
     check,
     is_large,
     recipient_rows,
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Delete
 
 _NUMBER: Final = select(ENTRIES.c.number).where(ENTRIES.c.entry_id == bindparam("entry")).scalar_subquery()
-_STATE: Final = ("kind", "next_attempt_at", "expires_at", "attempts", "dot_sent", "replies", "hop", "reason")
+_STATE: Final = (
+    *("kind", "next_attempt_at", "expires_at", "attempts", "dot_sent", "replies", "hop", "reason"),
+    "warned_at",
+)
 _MINE: Final = ENTRIES.c.claimed_by == bindparam("owner")
 _ENTRY: Final = ENTRIES.c.entry_id == bindparam("entry")
 _SETTLE: Final = (
@@ -49,12 +53,12 @@ _SETTLE_RECIPIENT: Final = (
     .where(RECIPIENTS.c.number == _NUMBER, RECIPIENTS.c.position == bindparam("place"))
     .values(state=bindparam("new_state"), reply=bindparam("new_reply"))
 )
-DELETES: Final = (
+_DELETES: Final = (
     delete(BODIES).where(BODIES.c.number == _NUMBER),
     delete(RECIPIENTS).where(RECIPIENTS.c.number == _NUMBER),
     delete(ENTRIES).where(_ENTRY),
 )
-"""Remove all rows of `entry`."""
+_DELETE_CHUNKS: Final = shared.delete_chunks(_NUMBER)
 _RELEASE: Final = update(ENTRIES).where(_ENTRY, _MINE).values(claimed_by=None)
 _QUARANTINE: Final = (
     update(ENTRIES).where(_ENTRY).values(kind=Kind.QUARANTINED.value, reason=bindparam("why"), claimed_by=None)
@@ -64,10 +68,18 @@ _DUE: Final = tuple(
     .where(free, ENTRIES.c.next_attempt_at <= bindparam("now"))
     .order_by(ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id)
     .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)  # SQLite knows no such words, and needs none: its writers take turns
     for free in (FREE_TO_DELIVER, FREE_TO_GO_AGAIN)
 )
+_DELIVER: Final = ENTRIES.c.kind == Kind.DELIVER.value
+_FREE_OF_THE_DEAD: Final = (
+    update(ENTRIES).where(_MINE).values(claimed_by=None, dot_sent=case((_DELIVER, 1), else_=ENTRIES.c.dot_sent))
+)
+"""Nobody knows whether the dead had sent a dot: the next attempt counts as one that may duplicate."""
 _CLAIM: Final = update(ENTRIES).where(_ENTRY).values(claimed_by=bindparam("owner"))
-_KNOWN: Final = select(ENTRIES.c.entry_id).where(ENTRIES.c.entry_id.in_(bindparam("ids", expanding=True)))
+_KNOWN: Final = (
+    select(ENTRIES.c.entry_id).where(ENTRIES.c.entry_id.in_(bindparam("ids", expanding=True))).with_for_update()
+)
 _LAST: Final = select(func.max(ENTRIES.c.number))
 _PART: Final = 500
 """Ids per statement."""
@@ -93,9 +105,13 @@ class Change:
     """Claim what goes through the journey again, not what is delivered."""
     replaced: str = ""
     """Id of the entry that all of `entries` stand for from now on."""
+    claiming: bool = False
+    """All of `entries` are claimed as they come in."""
 
     @classmethod
-    def storing(cls, entries: Iterable[Entry], settled: Sequence[Entry] = (), *, replaced: str = "") -> Change:
+    def storing(
+        cls, entries: Iterable[Entry], settled: Sequence[Entry] = (), *, replaced: str = "", claiming: bool = False
+    ) -> Change:
         """Return the change that stores some entries, settles others and replaces one.
 
         Raises `ValueError` or `OSError`.
@@ -108,7 +124,13 @@ class Change:
             files=tuple(entry.entry_id for entry in entries if is_large(entry.consignment.message)),
             settled=tuple(settled),
             replaced=replaced,
+            claiming=claiming,
         )
+
+    def rows(self, owner: str) -> Iterable[Stored]:
+        """Return the entries with who has claimed each."""
+        claimed_by = owner if self.claiming else None
+        return (replace(each, entry={**each.entry, "claimed_by": claimed_by}) for each in self.entries)
 
     @property
     def only_grows(self) -> bool:
@@ -126,13 +148,19 @@ class Change:
         over = tuple(entry.entry_id for entry in self.settled if _is_over(entry))
         return (*over, self.replaced) if self.replaced else over
 
+    @property
+    def over(self) -> tuple[str, ...]:
+        """Ids of the entries that whoever claimed them has done with."""
+        settled = tuple(entry.entry_id for entry in self.settled)
+        return (*settled, self.replaced) if self.replaced else settled
+
 
 def carry_out(connection: Connection, changes: Sequence[Change], *, owner: str) -> list[tuple[str, ...]]:
     """Carry out all changes and return what each claimed."""
     replaced = [change.replaced for change in changes if change.replaced]
     there = _known(connection, replaced) if replaced else set[str]()
     lasting = [change for change in changes if not change.replaced or change.replaced in there]
-    _store(connection, [entry for change in lasting for entry in change.entries])
+    _store(connection, [each for change in lasting for each in change.rows(owner)])
     _remove(connection, there)
     _settle(connection, [entry for change in changes for entry in change.settled], owner)
     damaged = [{"entry": each, "why": UNREADABLE} for change in changes for each in change.damaged]
@@ -144,9 +172,14 @@ def carry_out(connection: Connection, changes: Sequence[Change], *, owner: str) 
     return [_claim(connection, change, owner) for change in changes]
 
 
+def deletes(connection: Connection) -> tuple[Delete, ...]:
+    """Return what removes all rows of `entry`."""
+    return (_DELETE_CHUNKS, *_DELETES) if shared.is_shared(connection) else _DELETES
+
+
 def free(connection: Connection, owner: str) -> None:
-    """Free what an owner had claimed."""
-    connection.execute(update(ENTRIES).where(_MINE).values(claimed_by=None), {"owner": owner})
+    """Free what a dead owner had claimed."""
+    connection.execute(_FREE_OF_THE_DEAD, {"owner": owner})
 
 
 def owners(connection: Connection) -> Sequence[str]:
@@ -157,22 +190,34 @@ def owners(connection: Connection) -> Sequence[str]:
 
 def _store(connection: Connection, entries: Sequence[Stored]) -> None:
     """Insert the entries that are not there yet: what was committed before stays as it has become since."""
-    ids = [each.entry["entry_id"] for each in entries]
-    known = _known(connection, ids)
-    number = connection.execute(_LAST).scalar() or 0 if entries else 0
-    rows: tuple[list[Values], list[Values], list[Values]] = ([], [], [])
+    if not entries:
+        return
+    known = _known(connection, [each.entry["entry_id"] for each in entries])
+    fresh: dict[str, Stored] = {}
     for each in entries:
-        if each.entry["entry_id"] in known:
-            continue
-        known.add(each.entry["entry_id"])
-        number += 1
-        rows[0].append(each.entry | {"number": number})
-        rows[1].extend(row | {"number": number} for row in each.recipients)
-        if each.octets is not None:
-            rows[2].append({"number": number, "octets": each.octets})
-    for table, some in zip((ENTRIES, RECIPIENTS, BODIES), rows, strict=True):
-        if some:
-            connection.execute(insert(table), some)
+        if each.entry["entry_id"] not in known:
+            fresh.setdefault(each.entry["entry_id"], each)
+    numbered = _insert(connection, list(fresh.values())) if fresh else []
+    recipients = [row | {"number": number} for number, each in numbered for row in each.recipients]
+    bodies = [{"number": number, "octets": each.octets} for number, each in numbered if each.octets is not None]
+    for table, rows in ((RECIPIENTS, recipients), (BODIES, bodies)):
+        if rows:
+            connection.execute(insert(table), rows)
+
+
+def _insert(connection: Connection, entries: Sequence[Stored]) -> list[tuple[int, Stored]]:
+    """Insert the rows of entries themselves; return those that are new, with their numbers."""
+    if not shared.is_shared(connection):
+        first = (connection.execute(_LAST).scalar() or 0) + 1
+        numbered = list(enumerate(entries, first))
+        connection.execute(insert(ENTRIES), [each.entry | {"number": number} for number, each in numbered])
+        return numbered
+    numbered = list(zip(shared.take_numbers(connection, len(entries)), entries, strict=True))
+    new = shared.insert_entries(connection, [each.entry | {"number": number} for number, each in numbered])
+    numbered = [(number, each) for number, each in numbered if number in new]
+    for number, each in numbered:
+        shared.insert_chunks(connection, number, each)
+    return numbered
 
 
 def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
@@ -187,7 +232,7 @@ def _remove(connection: Connection, ids: Iterable[str]) -> None:
     """Remove the rows of some entries."""
     ended = [{"entry": each} for each in ids]
     if ended:
-        for statement in DELETES:
+        for statement in deletes(connection):
             connection.execute(statement, ended)
 
 
@@ -217,7 +262,7 @@ def _settle(connection: Connection, entries: Sequence[Entry], owner: str) -> Non
 
 
 def _claim(connection: Connection, change: Change, owner: str) -> tuple[str, ...]:
-    if change.due is None:
+    if change.due is None or not shared.may_claim(connection, owner):
         return ()
     found = connection.execute(_DUE[change.again], {"now": stamp(change.due), "most": change.limit}).scalars().all()
     if found:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pysqlite3 import dbapi2
 from sqlalchemy import URL, Connection, create_engine, event
@@ -24,6 +24,8 @@ from gateway.spool.place import Place, room, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 PRAGMAS: Final = (
     "auto_vacuum = INCREMENTAL",  # before everything else: it counts only while the file is empty
@@ -45,7 +47,11 @@ _NO_ROOM: Final = 65536
 
 
 class UncertainCommitError(ServiceError):
-    """The disk failed during COMMIT: what was committed is gone for now, but a crash could bring it back."""
+    """The disk failed, or the connection ended, during COMMIT: what seems gone could come back."""
+
+
+class OutageError(ServiceError):
+    """The database cannot be reached: the fault of no caller, and nothing was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,8 @@ class Database:
         self._schema = schema
         self._turn = threading.Lock()
         self._lock = os.open(place.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        os.close(os.open(place.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with suppress(FileExistsError):  # one that is there is not opened: closing it would drop this process's locks
+            os.close(os.open(place.database, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
         self._engine = create_engine(
             URL.create("sqlite", database=str(place.database)),
             module=dbapi2,
@@ -126,6 +133,11 @@ class Database:
             if committing and not isinstance(fault, StorageFullError):
                 raise UncertainCommitError(*fault.args) from error
             raise fault from error
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Do some work in one transaction, as `writing` does."""
+        with self.writing() as connection:
+            return work(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

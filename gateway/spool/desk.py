@@ -7,26 +7,30 @@ that somebody has claimed. What was done and its record are in one transaction. 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction
-from gateway.core.errors import ServiceError, SetupError
+from gateway.core.errors import ServiceError, SetupError, StorageFullError
+from gateway.core.message import Message
 from gateway.core.queue import Kind, RecipientState
-from gateway.spool.changes import DELETES, UNREADABLE
+from gateway.spool import acts, shared
+from gateway.spool.acts import Act
+from gateway.spool.changes import UNREADABLE, deletes
 from gateway.spool.claims import lives
 from gateway.spool.database import Database
+from gateway.spool.engine import NothingBeside
 from gateway.spool.files import BodyFiles
 from gateway.spool.migrate import SPOOL
 from gateway.spool.place import prepare_place
 from gateway.spool.reader import Reader
-from gateway.spool.schema import ACTS, ENTRIES, RECIPIENTS, moment, stamp
+from gateway.spool.schema import ENTRIES, RECIPIENTS, moment, stamp
+from gateway.spool.shared_store import open_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from gateway.config.model import SpoolSettings
     from gateway.core.address import ReversePath
     from gateway.core.queue import Entry
+    from gateway.spool.acts import By
+    from gateway.spool.engine import Beside, Engine
 
 _PAGE: Final = 500
 """Entries looked at in one reading: a long list must not keep the log from starting anew."""
@@ -58,6 +64,17 @@ class Outcome(StrEnum):
     """A running gateway is working on it at this moment."""
     UNREADABLE = "unreadable"
     """Its rows or its body are damaged: it can be removed, and not be sent."""
+    NOT_MOVING = "not_moving"
+    """It waits for an administrator: there is no next attempt."""
+    FROZEN = "frozen"
+    """It is kept back already, or until it is thawed."""
+    NOT_FROZEN = "not_frozen"
+    NOT_ROUTED = "not_routed"
+    """It has no next hop yet: it goes through the journey first, or waits for an administrator."""
+    SEVERAL_PLACES = "several_places"
+    """The hop carries each domain by itself, and this entry is for several."""
+    NOBODY_TO_TELL = "nobody_to_tell"
+    """Nobody answers for its sender, or he has no address, wants no word, or no route leads to him."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +97,8 @@ class Listed:
     claimed: bool
     trace_id: str
     octets: int
-
-
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who acts, when and why; stays on record."""
-
-    who: str
-    why: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What an administrator did."""
-
-    by: By
-    what: str
-    entry_id: str
-    kind: str
-    """What the entry was before."""
-    trace_id: str
-    reverse_path: str
-    recipients: tuple[str, ...]
-    octets: int
+    frozen_at: datetime | None = None
+    """When an administrator kept it back."""
 
 
 class Desk:
@@ -112,15 +107,21 @@ class Desk:
     def __init__(self, settings: SpoolSettings) -> None:
         """Open a spool that exists; raises `SetupError` where there is none or it cannot be opened."""
         self._settings = settings
+        self._files: Beside = NothingBeside()
+        self._database: Engine
+        if settings.database is not None:
+            self._place = prepare_place(settings.directory)
+            self._database, self._reader = open_shared(settings, self._place, make=False)
+            return
         try:
             if not (settings.directory / "spool.sqlite3").exists():
                 raise SetupError(f"{settings.directory}: holds no spool: has a gateway run with this configuration?")
             self._place = prepare_place(settings.directory)
             self._database = Database(self._place, SPOOL)
-            self._files = BodyFiles(self._place.bodies)
+            self._files = files = BodyFiles(self._place.bodies)
         except (OSError, ServiceError) as error:
             raise SetupError(f"{settings.directory}: the spool cannot be opened: {error}") from error
-        self._reader = Reader(self._database, self._files)
+        self._reader = Reader(self._database, lambda _, row: Message.from_source(files.open(row.entry_id, row.length)))
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +137,7 @@ class Desk:
             if kinds:
                 chosen = chosen.where(ENTRIES.c.kind.in_(sorted(kinds)))
             with self._database.reading() as connection:
-                page = _listed(connection, connection.execute(chosen).all())
+                page = listed(connection, connection.execute(chosen).all())
             yield from page
             if len(page) < _PAGE:
                 return
@@ -151,25 +152,30 @@ class Desk:
             .limit(limit)
         )
         with self._database.reading() as connection:
-            return _listed(connection, connection.execute(chosen).all())
+            return listed(connection, connection.execute(chosen).all())
 
     def load(self, entry_id: str) -> Entry | None:
         """Return an entry with its octets; None where it is gone or damaged."""
-        found, _ = self._reader.load((entry_id,))
-        return found[0] if found else None
+        with self._database.reading() as connection:
+            return self._load(connection, entry_id)
+
+    def _load(self, connection: Connection, entry_id: str) -> Entry | None:
+        """Return it as a transaction under way sees it: another connection could not be opened meanwhile."""
+        loaded = self._reader.load_within(connection, (entry_id,))
+        if loaded.left:
+            raise StorageFullError("there is no room to read the body into")
+        return loaded.found[0] if loaded.found else None
 
     def acts(self, *, entry_id: str | None = None) -> tuple[Act, ...]:
         """Return what was done, to one entry or to all, in its order."""
-        chosen = select(ACTS).order_by(ACTS.c.number)
-        if entry_id is not None:
-            chosen = chosen.where(ACTS.c.entry_id == entry_id)
         with self._database.reading() as connection:
-            return tuple(_act(row) for row in connection.execute(chosen))
+            return acts.read(connection, entry_id=entry_id)
 
     def may_release(self, entry_id: str) -> Outcome:
         """Return what `release` would come to, changing nothing."""
         with self._database.turn(), self._database.reading() as connection:
-            return self._refusal(connection, self._row(connection, entry_id)) or Outcome.DONE
+            row = connection.execute(select(ENTRIES).where(ENTRIES.c.entry_id == entry_id)).one_or_none()
+            return self._refusal(connection, row) or Outcome.DONE
 
     def release(self, entry_id: str, by: By) -> Outcome:
         """Let an entry go: it goes through the journey again as soon as a gateway runs, for whom it did not reach.
@@ -180,7 +186,7 @@ class Desk:
         def change(connection: Connection, row: Row[Any]) -> Outcome:
             if (refusal := self._refusal(connection, row)) is not None:
                 return refusal
-            _note(connection, row, by, "release")
+            note(connection, row, by, "release")
             expires = by.at + timedelta(seconds=self._settings.expire_after)
             failed = (RECIPIENTS.c.number == row.number, RECIPIENTS.c.state == RecipientState.FAILED.value)
             connection.execute(update(RECIPIENTS).where(*failed).values(state=RecipientState.READY.value))
@@ -194,8 +200,12 @@ class Desk:
                     attempts=0,
                     dot_sent=0,
                     claimed_by=None,
+                    frozen_at=None,
+                    warned_at=None,
+                    noticed_at=None,
                 )
             )
+            shared.tell(connection)
             return Outcome.DONE
 
         return self._change(entry_id, change)
@@ -204,10 +214,10 @@ class Desk:
         """Remove an entry for ever, whatever its kind; nobody is told."""
 
         def change(connection: Connection, row: Row[Any]) -> Outcome:
-            if self._is_claimed(row):
+            if self._is_claimed(connection, row):
                 return Outcome.UNDER_WAY
-            _note(connection, row, by, "delete")
-            for statement in DELETES:
+            note(connection, row, by, "delete")
+            for statement in deletes(connection):
                 connection.execute(statement, {"entry": entry_id})
             return Outcome.DONE
 
@@ -222,12 +232,12 @@ class Desk:
             return self._change_in_turn(entry_id, change)
 
     def _change_in_turn(self, entry_id: str, change: Callable[[Connection, Row[Any]], Outcome]) -> Outcome:
-        with self._database.writing() as connection:
-            row = self._row(connection, entry_id)
+        def work(connection: Connection) -> Outcome:
+            chosen = select(ENTRIES).where(ENTRIES.c.entry_id == entry_id).with_for_update()
+            row = connection.execute(chosen).one_or_none()
             return Outcome.GONE if row is None else change(connection, row)
 
-    def _row(self, connection: Connection, entry_id: str) -> Row[Any] | None:
-        return connection.execute(select(ENTRIES).where(ENTRIES.c.entry_id == entry_id)).one_or_none()
+        return self._database.transact(work)
 
     def _refusal(self, connection: Connection, row: Row[Any] | None) -> Outcome | None:
         """Return why an entry cannot be released."""
@@ -235,32 +245,24 @@ class Desk:
             return Outcome.GONE
         if row.kind not in KEPT:
             return Outcome.NOT_KEPT
-        if self._is_claimed(row):
+        if self._is_claimed(connection, row):
             return Outcome.UNDER_WAY
         return Outcome.UNREADABLE if row.reason == UNREADABLE or not _recipients(connection, [row]) else None
 
-    def _is_claimed(self, row: Row[Any]) -> bool:
-        return row.claimed_by is not None and lives(self._place.owners, row.claimed_by)
+    def _is_claimed(self, connection: Connection, row: Row[Any]) -> bool:
+        if row.claimed_by is None:
+            return False
+        if shared.is_shared(connection):
+            return shared.is_known(connection, row.claimed_by)
+        return lives(self._place.owners, row.claimed_by)
 
 
-def _note(connection: Connection, row: Row[Any], by: By, what: str) -> None:
-    """Put an act on record, with what it was done to."""
-    (entry,) = _listed(connection, [row])
-    left = [str(mailbox) for mailbox, state in entry.recipients if state is not RecipientState.SENT]
-    connection.execute(
-        insert(ACTS).values(
-            at=stamp(by.at),
-            who=by.who,
-            what=what,
-            why=by.why,
-            entry_id=row.entry_id,
-            kind=row.kind,
-            trace_id=row.trace_id,
-            reverse_path=str(entry.reverse_path),
-            recipients=json.dumps(left, ensure_ascii=False),
-            length=row.length,
-        )
-    )
+def note(connection: Connection, row: Row[Any], by: By, what: str, detail: str = "") -> None:
+    """Put an act on record, with what it is done to; before it is done."""
+    (entry,) = listed(connection, [row])
+    left = tuple(str(mailbox) for mailbox, state in entry.recipients if state is not RecipientState.SENT)
+    sender = str(entry.reverse_path)
+    acts.note(connection, Act(by, what, row.entry_id, row.kind, row.trace_id, sender, left, row.length, detail))
 
 
 def _recipients(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, list[tuple[Mailbox, RecipientState]]]:
@@ -273,7 +275,13 @@ def _recipients(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, l
     return found
 
 
-def _listed(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Listed, ...]:
+def addressed(connection: Connection, row: Row[Any]) -> Sequence[tuple[Mailbox, RecipientState]]:
+    """Return the recipients of one entry."""
+    return _recipients(connection, [row]).get(row.number, [])
+
+
+def listed(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Listed, ...]:
+    """Return rows as entries without their octets."""
     recipients = _recipients(connection, rows)
     return tuple(
         Listed(
@@ -292,19 +300,7 @@ def _listed(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Listed, .
             claimed=row.claimed_by is not None,
             trace_id=row.trace_id,
             octets=row.length,
+            frozen_at=None if row.frozen_at is None else moment(row.frozen_at),
         )
         for row in rows
-    )
-
-
-def _act(row: Row[Any]) -> Act:
-    return Act(
-        By(row.who, row.why, moment(row.at)),
-        row.what,
-        row.entry_id,
-        row.kind,
-        row.trace_id,
-        row.reverse_path,
-        tuple(json.loads(row.recipients)),
-        row.length,
     )

@@ -1,34 +1,82 @@
 """The way from each version of the spool's schema to the next one, in place.
 
-Mail that an older version took must never be refused, lost or changed by a newer one.
+Mail that an older version took must never be refused, lost or changed by a newer one. PostgreSQL begins with version 2.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
+from sqlalchemy.schema import CreateColumn
+
+from gateway.spool import acts, shared
 from gateway.spool.database import Schema
-from gateway.spool.schema import ACTS, ONLY_GROWS, TABLES, VERSION
+from gateway.spool.schema import ACTS, ENTRIES, ONLY_GROWS, TABLES, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, Connection
+
+_ACTS_OF_2: Final = (
+    "CREATE TABLE acts (number INTEGER NOT NULL, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, "
+    "why TEXT NOT NULL, entry_id TEXT NOT NULL, kind TEXT NOT NULL, trace_id TEXT NOT NULL, "
+    "reverse_path TEXT NOT NULL, recipients TEXT NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (number))"
+)
+_WARNED_BEFORE_3: Final = (
+    "UPDATE entries SET warned_at = next_attempt_at WHERE kind IN ('deliver', 'to_sign', 'released') "
+    "AND next_attempt_at - received_at >= 14400000000"
+)
+"""Version 2 warned in the pause that held the end of the fourth hour."""
 
 
 def _from_1(connection: Connection) -> None:
     """Version 1 knew no origin, and nobody could act on what was held."""
-    for column in ("origin_listener", "origin_login", "origin_client"):
-        connection.exec_driver_sql(f"ALTER TABLE entries ADD COLUMN {column} TEXT")
+    for column in (ENTRIES.c.origin_listener, ENTRIES.c.origin_login, ENTRIES.c.origin_client):
+        add(connection, column)
     connection.exec_driver_sql(
         "CREATE INDEX entries_again ON entries (next_attempt_at, entry_id) "
         "WHERE kind IN ('released', 'to_sign') AND claimed_by IS NULL"
     )
-    ACTS.create(connection)
+    connection.exec_driver_sql(_ACTS_OF_2)
     _close_acts(connection)
 
 
-_WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1}
+def _from_2(connection: Connection) -> None:
+    """Version 2 could not keep mail back, did not remember whom it had warned, and its acts were no chain."""
+    for column in (ENTRIES.c.frozen_at, ENTRIES.c.warned_at, ENTRIES.c.noticed_at, ACTS.c.detail, ACTS.c.previous):
+        add(connection, column)
+    connection.exec_driver_sql(_WARNED_BEFORE_3)
+    for index in sorted(ENTRIES.indexes, key=lambda each: str(each.name)):
+        if index.name in {"entries_due", "entries_again"}:
+            index.drop(connection)
+            index.create(connection)
+    with _open_acts(connection):
+        acts.chain_all(connection)
+
+
+@contextmanager
+def _open_acts(connection: Connection) -> Iterator[None]:
+    """Let rows of acts be changed within this transaction."""
+    if shared.is_shared(connection):
+        connection.exec_driver_sql("ALTER TABLE acts DISABLE TRIGGER acts_only_grow")
+        yield
+        connection.exec_driver_sql("ALTER TABLE acts ENABLE TRIGGER acts_only_grow")
+        return
+    for name in ("acts_no_update", "acts_no_delete"):
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    yield
+    _close_acts(connection)
+
+
+def add(connection: Connection, column: Column[Any]) -> None:
+    """Add a column to its table, as a table made new has it."""
+    written = CreateColumn(column).compile(dialect=connection.dialect)
+    connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {written}")
+
+
+_WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1, 2: _from_2}
 
 
 def _make(connection: Connection) -> None:
@@ -47,3 +95,5 @@ def _close_acts(connection: Connection) -> None:
 
 
 SPOOL: Final = Schema(VERSION, _make, _bring_up_to_date)
+SHARED_SPOOL: Final = Schema(VERSION, shared.make, _bring_up_to_date)
+"""The same where machines share it."""

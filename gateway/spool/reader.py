@@ -5,11 +5,12 @@ Every method blocks, and raises `ServiceError` when the disk fails.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
-from gateway.core.errors import ServiceError
+from gateway.core.errors import ServiceError, StorageFullError
 from gateway.core.message import Message
 from gateway.core.octets import MemorySource
 from gateway.spool.schema import (
@@ -23,35 +24,54 @@ from gateway.spool.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, TextClause
 
     from gateway.core.queue import Entry, Kind
-    from gateway.spool.database import Database
-    from gateway.spool.files import BodyFiles
+    from gateway.spool.engine import Engine
+
+    LargeBodies = Callable[[Connection, Row[Any]], Message]
 
 _PART: Final = 500
 """Entries per statement."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of reading entries; those that are gone are in none of these."""
+
+    found: tuple[Entry, ...]
+    damaged: tuple[str, ...]
+    left: tuple[str, ...]
+    """For the body of which there is no room now."""
+
+
 class Reader:
     """Reads one spool, from any thread."""
 
-    def __init__(self, database: Database, files: BodyFiles) -> None:
-        """Read the rows of `database` and the large bodies of `files`."""
-        self._database = database
-        self._files = files
+    def __init__(self, database: Engine, large: LargeBodies) -> None:
+        """Read the rows of `database`; `large` returns the large body of an entry's row.
 
-    def load(self, ids: Sequence[str]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
-        """Return the entries of these ids in their order, without those that are gone, and the ids of damaged ones."""
+        It raises `OSError` or `StorageFullError`, and `ValueError`, `LookupError` or `FileNotFoundError` for damage.
+        """
+        self._database = database
+        self._large = large
+
+    def load(self, ids: Sequence[str]) -> Loaded:
+        """Return the entries of these ids in their order."""
+        with self._database.reading() as connection:
+            return self.load_within(connection, ids)
+
+    def load_within(self, connection: Connection, ids: Sequence[str]) -> Loaded:
+        """Return them as a transaction under way sees them."""
         found: dict[str, Entry] = {}
         damaged: list[str] = []
-        with self._database.reading() as connection:
-            for start in range(0, len(ids), _PART):
-                self._load_part(connection, ids[start : start + _PART], found, damaged)
-        return tuple(found[each] for each in ids if each in found), tuple(damaged)
+        left: list[str] = []
+        for start in range(0, len(ids), _PART):
+            self._load_part(connection, ids[start : start + _PART], found, damaged, left)
+        return Loaded(tuple(found[each] for each in ids if each in found), tuple(damaged), tuple(left))
 
     def of_kind(self, kind: Kind, limit: int) -> tuple[Entry, ...]:
         """Return readable entries of a kind, the oldest first."""
@@ -63,7 +83,7 @@ class Reader:
         )
         with self._database.reading() as connection:
             ids = connection.execute(chosen).scalars().all()
-        return self.load(ids)[0]
+        return self.load(ids).found
 
     def next_due(self) -> datetime | None:
         """Return when the earliest unclaimed DELIVER entry is due."""
@@ -95,7 +115,12 @@ class Reader:
         return frozenset(found)
 
     def _load_part(
-        self, connection: Connection, ids: Sequence[str], found: dict[str, Entry], damaged: list[str]
+        self,
+        connection: Connection,
+        ids: Sequence[str],
+        found: dict[str, Entry],
+        damaged: list[str],
+        left: list[str],
     ) -> None:
         recipients: dict[int, list[Row[Any]]] = {}
         rows = connection.execute(select(ENTRIES).where(ENTRIES.c.entry_id.in_(ids))).all()
@@ -107,14 +132,16 @@ class Reader:
         bodies = {each.number: each.octets for each in octets}
         for row in rows:
             try:
-                message = self._message(row, bodies)
+                message = self._message(connection, row, bodies)
                 found[row.entry_id] = read_entry(row, recipients.get(row.number, []), message)
+            except StorageFullError:
+                left.append(row.entry_id)
             except (ValueError, TypeError, LookupError, FileNotFoundError):
                 damaged.append(row.entry_id)
             except OSError as error:
                 raise ServiceError(f"a body of the spool cannot be read: {error.strerror}") from error
 
-    def _message(self, row: Row[Any], bodies: Mapping[int, bytes]) -> Message:
+    def _message(self, connection: Connection, row: Row[Any], bodies: Mapping[int, bytes]) -> Message:
         if row.in_file:
-            return Message.from_source(self._files.open(row.entry_id, row.length))
+            return self._large(connection, row)
         return Message.from_source(MemorySource(bytes(bodies[row.number])))

@@ -1,7 +1,7 @@
 """The tables of the spool, and entries as their rows: what is read back equals what was stored, field for field.
 
-The schema has a number (`PRAGMA user_version`); whoever changes a table raises it and writes the way from the one
-before. Times are whole microseconds since 1970, UTC.
+One schema for SQLite and PostgreSQL; what only the latter needs is in `shared`. It has a number; whoever changes a
+table raises it and writes the way from the one before (`migrate`). Times are whole microseconds since 1970, UTC.
 Rows are found by the number of their entry, given in order: by their random ids, each would dirty a page of its own.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction, Envelope, Notify, Recipient, Ret
@@ -23,53 +23,60 @@ from gateway.core.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Row
+    from sqlalchemy import Row, TextClause
 
     from gateway.core.message import Message
 
-VERSION: Final = 2
+VERSION: Final = 3
 IN_ROW: Final = 256 * 1024
-"""Octets up to which a body lies in a row; larger ones are files (`handover.md` 3)."""
+"""Octets up to which a body lies in a row; larger ones are files or chunks of this size (`handover.md` 3)."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ENTRY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_WHOLE: Final = BigInteger().with_variant(Integer(), "sqlite")
+_ID: Final = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ordered by octets: parts of ids are looked for as ranges."""
 
 TABLES: Final = MetaData()
 ENTRIES: Final = Table(
     "entries",
     TABLES,
-    Column("number", Integer, primary_key=True),
-    Column("entry_id", Text, nullable=False, unique=True),
+    Column("number", _WHOLE, primary_key=True),
+    Column("entry_id", _ID, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("claimed_by", Text),
-    Column("next_attempt_at", Integer, nullable=False),
-    Column("received_at", Integer, nullable=False),
-    Column("expires_at", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("dot_sent", Integer, nullable=False),
-    Column("replies", Integer, nullable=False),  # how many the entry has: none yet is not the same as none read
+    Column("next_attempt_at", _WHOLE, nullable=False),
+    Column("received_at", _WHOLE, nullable=False),
+    Column("expires_at", _WHOLE, nullable=False),
+    Column("attempts", _WHOLE, nullable=False),
+    Column("dot_sent", _WHOLE, nullable=False),
+    Column("replies", _WHOLE, nullable=False),  # how many the entry has: none yet is not the same as none read
     Column("hop", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("direction", Text, nullable=False),
     Column("trace_id", Text, nullable=False),
-    Column("answered_for", Integer, nullable=False),
+    Column("answered_for", _WHOLE, nullable=False),
     Column("reverse_local", Text),  # both null: the null reverse-path
     Column("reverse_domain", Text),
-    Column("eight_bit", Integer, nullable=False),
-    Column("smtputf8", Integer, nullable=False),
+    Column("eight_bit", _WHOLE, nullable=False),
+    Column("smtputf8", _WHOLE, nullable=False),
     Column("ret", Text),
     Column("envid", Text),
-    Column("length", Integer, nullable=False),
-    Column("in_file", Integer, nullable=False),
+    Column("length", _WHOLE, nullable=False),
+    Column("in_file", _WHOLE, nullable=False),
     Column("origin_listener", Text),  # all three null: not known
     Column("origin_login", Text),
     Column("origin_client", Text),
+    Column("frozen_at", _WHOLE),  # null: not kept back by an administrator; only `desk` and `orders` change it
+    Column("warned_at", _WHOLE),  # null: its sender was not due to be told that it is late
+    Column("noticed_at", _WHOLE),  # null: nobody was told yet that kept mail is about to end; only `orders` changes it
 )
 RECIPIENTS: Final = Table(
     "recipients",
     TABLES,
-    Column("number", Integer, primary_key=True),
-    Column("position", Integer, primary_key=True),
+    Column("number", _WHOLE, primary_key=True),
+    Column("position", _WHOLE, primary_key=True),
     Column("local", Text, nullable=False),
     Column("domain", Text, nullable=False),
     Column("notify", Text),  # null: not given; empty: NEVER
@@ -81,23 +88,25 @@ RECIPIENTS: Final = Table(
 BODIES: Final = Table(
     "bodies",
     TABLES,
-    Column("number", Integer, primary_key=True),
+    Column("number", _WHOLE, primary_key=True, autoincrement=False),
     Column("octets", LargeBinary, nullable=False),
 )
 ACTS: Final = Table(
     "acts",
     TABLES,
-    Column("number", Integer, primary_key=True),
-    Column("at", Integer, nullable=False),
+    Column("number", _WHOLE, primary_key=True),
+    Column("at", _WHOLE, nullable=False),
     Column("who", Text, nullable=False),
     Column("what", Text, nullable=False),
     Column("why", Text, nullable=False),
-    Column("entry_id", Text, nullable=False),
+    Column("entry_id", _ID, nullable=False),
     Column("kind", Text, nullable=False),
     Column("trace_id", Text, nullable=False),
     Column("reverse_path", Text, nullable=False),
     Column("recipients", Text, nullable=False),  # JSON, those it still was for
-    Column("length", Integer, nullable=False),
+    Column("length", _WHOLE, nullable=False),
+    Column("detail", Text),  # null: nothing more to say
+    Column("previous", Text),  # SHA-256 of the row before, null in the first (`acts`)
 )
 """What administrators did, and to what."""
 ONLY_GROWS: Final = tuple(
@@ -106,13 +115,20 @@ ONLY_GROWS: Final = tuple(
     for word in ("UPDATE", "DELETE")
 )
 """Goes with the table `acts`: nobody who uses SQL changes or removes a row by mistake."""
-FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL")
-"""Literal, so that SQLite can tell that the partial index answers it."""
-FREE_TO_GO_AGAIN: Final = text("kind IN ('released', 'to_sign') AND claimed_by IS NULL")
+FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL AND frozen_at IS NULL")
+"""Literal, so that the database can tell that the partial index answers it."""
+FREE_TO_GO_AGAIN: Final = text("kind IN ('released', 'to_sign') AND claimed_by IS NULL AND frozen_at IS NULL")
 """The same for what goes through the journey again."""
-Index("entries_due", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, sqlite_where=FREE_TO_DELIVER)
-Index("entries_claimed", ENTRIES.c.claimed_by, sqlite_where=text("claimed_by IS NOT NULL"))
-Index("entries_again", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, sqlite_where=FREE_TO_GO_AGAIN)
+_CLAIMED: Final = text("claimed_by IS NOT NULL")
+
+
+def _index(name: str, *columns: Column[Any], where: TextClause) -> None:
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_index("entries_due", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, where=FREE_TO_DELIVER)
+_index("entries_claimed", ENTRIES.c.claimed_by, where=_CLAIMED)
+_index("entries_again", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, where=FREE_TO_GO_AGAIN)
 
 Values = dict[str, Any]
 """The columns of one row by name."""
@@ -125,13 +141,16 @@ class Stored:
     entry: Values
     recipients: tuple[Values, ...]
     octets: bytes | None
-    """The body, None where it is in a file."""
+    """The body, None where it is large."""
+    large: Message | None
+    """The body where it is large."""
 
     @classmethod
     def of(cls, entry: Entry) -> Stored:
         """Return the rows of an entry; raises `OSError` if its body cannot be read."""
         message = entry.consignment.message
-        return cls(entry_row(entry), recipient_rows(entry), None if is_large(message) else message.octets())
+        octets, large = (None, message) if is_large(message) else (message.octets(), None)
+        return cls(entry_row(entry), recipient_rows(entry), octets, large)
 
 
 def stamp(moment: datetime) -> int:
@@ -145,7 +164,7 @@ def moment(stamped: int) -> datetime:
 
 
 def is_large(message: Message) -> bool:
-    """Return whether a message goes into a file of its own."""
+    """Return whether a message is too large for a row."""
     return len(message) > IN_ROW
 
 
@@ -169,6 +188,7 @@ def state_row(entry: Entry) -> Values:
         "replies": len(entry.last_replies),
         "hop": entry.consignment.hop,
         "reason": entry.consignment.reason,
+        "warned_at": None if entry.warned_at is None else stamp(entry.warned_at),
     }
 
 
@@ -252,6 +272,7 @@ def read_entry(row: Row[Any], recipients: Sequence[Row[Any]], message: Message) 
         row.attempts,
         bool(row.dot_sent),
         tuple(_reply(each.reply) for each in recipients[: row.replies]),
+        None if row.warned_at is None else moment(row.warned_at),
     )
 
 

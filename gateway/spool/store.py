@@ -1,7 +1,7 @@
-"""The spool on SQLite: implements `ports.Spool` (`handover.md` 3, RFC 5321 4.5.4.1).
+"""The spool: implements `ports.Spool` on any database, and the one on SQLite (`handover.md` 3, RFC 5321 4.5.4.1).
 
-When `commit` returns, the entries survive a crash: their rows are in the synced log, a large body is a synced file
-whose name is synced too. Octets of a body are written before the row that tells of them and removed after it.
+When `commit` returns, the entries survive a crash: on SQLite their rows are in the synced log, a large body is a synced
+file whose name is synced too. Octets of a body are written before the row that tells of them and removed after it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ import asyncio
 import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
 from gateway.core.errors import ServiceError, SetupError, StorageFullError
+from gateway.core.message import Message
 from gateway.spool.changes import Change, free, owners
 from gateway.spool.claims import Owner
 from gateway.spool.database import Database, UncertainCommitError
 from gateway.spool.files import BodyFiles
+from gateway.spool.holding import Held
 from gateway.spool.migrate import SPOOL
 from gateway.spool.place import prepare_place, room
 from gateway.spool.reader import Reader
 from gateway.spool.reserve import Reserve
-from gateway.spool.schema import is_large
+from gateway.spool.strays import Strays
 from gateway.spool.writer import Writer
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
     from gateway.config.model import SpoolSettings
     from gateway.core.queue import Entry, Kind
+    from gateway.spool.engine import Beside, Claimant, Engine, KeptRoom
+    from gateway.spool.place import Place
+    from gateway.spool.schema import Stored
 
 T = TypeVar("T")
 
@@ -46,41 +52,39 @@ SHRINKING: Final = 2048
 """Pages given back at a time: others wait as long as that takes."""
 
 
-class SqliteSpool:
-    """The durable store of one machine; any number of processes may open it."""
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What a spool is made of."""
 
-    def __init__(self, settings: SpoolSettings) -> None:
-        """Open the spool, making it if there is none, and free what dead processes had claimed.
+    place: Place
+    database: Engine
+    files: Beside
+    reserve: KeptRoom
+    reader: Reader
+    owner: Claimant
+    held: Held
+    upkeep: Callable[[], None]
 
-        Raises `SetupError` if it cannot be used.
-        """
-        self._place = prepare_place(settings.directory)
-        self._min_free = settings.min_free
+
+class SqlSpool:
+    """A durable store, whatever its database; any number of processes may open it."""
+
+    def __init__(self, rooms: Rooms, *, min_free: int) -> None:
+        """Begin to work; `min_free` octets must stay free on the file system of the place."""
+        self._place, self._min_free = rooms.place, min_free
+        self._database, self._files, self._reserve = rooms.database, rooms.files, rooms.reserve
+        self._reader, self._owner, self._held = rooms.reader, rooms.owner, rooms.held
         self._room_known_until = 0.0
         self._below = True
-        try:
-            self._database = Database(self._place, SPOOL)
-            self._files = BodyFiles(self._place.bodies)
-            self._reserve = Reserve(self._place.reserve)
-            self._reader = Reader(self._database, self._files)
-            with self._database.turn():
-                self._owner = Owner(self._place.owners)
-                try:
-                    self._free_claims()
-                except StorageFullError:  # start all the same: delivering is what makes room
-                    self._reserve.spend()
-                    self._free_claims()
-        except (OSError, ServiceError) as error:
-            raise SetupError(f"{self._place.directory}: the spool cannot be opened: {error}") from error
         self._helpers = ThreadPoolExecutor(HELPERS, thread_name_prefix="spool")
-        self._returning: set[asyncio.Future[tuple[str, ...]]] = set()
-        self._writer = Writer(
-            self._database,
-            self._files,
-            self._reserve,
-            owner=self._owner.token,
-            upkeep=lambda: self.tidy(time.time()),
-        )
+        self._returning: set[asyncio.Future[None]] = set()
+        self._strays = Strays(self._database, self._owner, self._held)
+
+        def upkeep() -> None:
+            rooms.upkeep()
+            self._strays.free()
+
+        self._writer = Writer(self._database, self._files, self._reserve, owner=self._owner, upkeep=upkeep)
         self._closed = False
 
     async def close(self) -> None:
@@ -104,6 +108,12 @@ class SqliteSpool:
         and `ValueError` for an entry that must not be written down.
         """
         await self._store(entries, ())
+
+    async def commit_claimed(self, entries: Sequence[Entry]) -> None:
+        """Store as `commit` does, and claim: whoever sends their dots, or hears these answered, has them alone."""
+        token = self._owner.token
+        await self._store(entries, (), claiming=True)
+        self._held.take((each.entry_id for each in entries), token)
 
     async def settle(self, entry: Entry, notices: Sequence[Entry] = ()) -> None:
         """Replace an entry's state by `entry`'s and store notices, in one transaction; raises as `commit` does.
@@ -144,7 +154,7 @@ class SqliteSpool:
 
     async def release_claim(self, entry_id: str) -> None:
         """Give a claimed entry back unchanged."""
-        await self._writer.submit(Change(released=(entry_id,)))
+        await self._release((entry_id,))
 
     async def next_due(self) -> datetime | None:
         """Return when the earliest unclaimed DELIVER entry is due."""
@@ -162,9 +172,23 @@ class SqliteSpool:
         """Return entries of a kind, the oldest first, without claiming any: for an administrator to look at."""
         return await self._in_helper(lambda: self._reader.of_kind(kind, limit))
 
+    def holds(self, entry_id: str) -> bool:
+        """Return whether an entry that was claimed here is still ours: if not, nothing more is sent of it."""
+        return self._held.has(entry_id)
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called, in this event loop, when others say that something is due."""
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody sleeps there any more
+                loop.call_soon_threadsafe(wake)
+
+        self._owner.watch(tell)
+
     @property
     def below_watermark(self) -> bool:
-        """True while the disk has too little room, or cannot be asked: MAIL is answered 452 4.3.1."""
+        """True while there is too little room, or nobody knows, or no database: MAIL is answered 452 4.3.1."""
         now = time.monotonic()
         if now >= self._room_known_until:
             self._room_known_until = now + ROOM_SECONDS
@@ -173,47 +197,17 @@ class SqliteSpool:
             except OSError as error:
                 _LOG.error("the room on the spool's disk is unknown", error=str(error))
                 self._below = True
-        return self._below
+        return self._below or not self._owner.reachable
 
-    def tidy(self, now: float) -> None:
-        """Free claims of the dead, remove files without a row, give room back; blocks. Called about once a minute.
-
-        `now` is in seconds since 1970, as the file system counts.
-        """
-        with self._database.turn():
-            self._free_claims()
-        self._remove_unknown(self._files.waste(now))
-        with self._database.turn():
-            self._database.shrink(keep=SPARE_PAGES, most=SHRINKING)
-
-    def _free_claims(self) -> None:
-        """Free what dead owners had claimed; inside the turn."""
-        with self._database.reading() as connection:
-            dead = [each for each in owners(connection) if not self._owner.lives(each)]
-        if dead:
-            with self._database.writing() as connection:
-                for each in dead:
-                    free(connection, each)
-        self._owner.bury()
-
-    def _remove_unknown(self, names: Sequence[str]) -> None:
-        """Remove body files that have no row; in the turn, so that no row can come meanwhile."""
-        if names:
-            with self._database.turn():
-                known = self._reader.known(names)
-                for name in names:
-                    if name not in known:
-                        self._files.remove(name)
-
-    async def _store(self, entries: Sequence[Entry], settled: Sequence[Entry], *, replaced: str = "") -> None:
+    async def _store(
+        self, entries: Sequence[Entry], settled: Sequence[Entry], *, replaced: str = "", claiming: bool = False
+    ) -> None:
         try:
-            change = Change.storing(entries, settled, replaced=replaced)
+            change = Change.storing(entries, settled, replaced=replaced, claiming=claiming)
         except OSError as error:
             raise ServiceError(f"a body cannot be read: {error.strerror}") from error
         try:
-            if change.files:
-                await self._in_helper(lambda: self._keep_files(entries))
-            await self._writer.submit(change)
+            await self._write(change)
         except UncertainCommitError:
             raise  # a crash now could bring the rows back: their files wait for `tidy`
         except ServiceError:
@@ -221,35 +215,62 @@ class SqliteSpool:
                 if change.files:
                     await self._in_helper(lambda: self._remove_unknown(change.files))
             raise
+        self._held.let_go(change.over)
+        if entries:
+            self._owner.came()
 
-    def _keep_files(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            if is_large(entry.consignment.message):
-                self._files.keep(entry.entry_id, entry.consignment.message)
+    async def _write(self, change: Change) -> None:
+        if change.files:
+            await self._in_helper(lambda: self._keep_files(change.entries))
+        await self._writer.submit(change)
+
+    def _remove_unknown(self, names: Sequence[str]) -> None:
+        """Remove large bodies that have no row; in the turn, so that no row can come meanwhile."""
+        if names:
+            with self._database.turn():
+                known = self._reader.known(names)
+                for name in names:
+                    if name not in known:
+                        self._files.remove(name)
+
+    def _keep_files(self, entries: Iterable[Stored]) -> None:
+        for each in entries:
+            if each.large is not None:
+                self._files.keep(each.entry["entry_id"], each.large)
 
     async def _claim(self, change: Change) -> tuple[Entry, ...]:
+        token = self._owner.token
         claimed = await self._writer.submit(change)
         if not claimed:
             return ()
+        self._held.take(claimed, token)
         try:
-            found, damaged = await self._in_helper(lambda: self._reader.load(claimed))
+            loaded = await self._in_helper(lambda: self._reader.load(claimed))
         except ServiceError:
-            await self._writer.submit(Change(released=claimed))
+            await self._release(claimed)
             raise
-        if damaged:
-            _LOG.error("entries of the spool cannot be read and are quarantined", entries=damaged)
-            await self._writer.submit(Change(damaged=damaged))
-        return found
+        if loaded.damaged:
+            _LOG.error("entries of the spool cannot be read and are quarantined", entries=loaded.damaged)
+            await self._writer.submit(Change(damaged=loaded.damaged))
+        if loaded.left:
+            await self._release(loaded.left)
+            if not loaded.found:
+                raise StorageFullError("there is no room to send large mail from")
+        return loaded.found
+
+    async def _release(self, ids: tuple[str, ...]) -> None:
+        self._held.let_go(ids)
+        await self._writer.submit(Change(released=ids))
 
     def _give_back(self, claiming: asyncio.Future[tuple[Entry, ...]]) -> None:
         """Release what was claimed for somebody who is gone."""
         if not claiming.cancelled() and claiming.exception() is None and not self._closed:
             ids = tuple(entry.entry_id for entry in claiming.result())
-            returning = asyncio.ensure_future(self._writer.submit(Change(released=ids)))
+            returning = asyncio.ensure_future(self._release(ids))
             self._returning.add(returning)
             returning.add_done_callback(self._returned)
 
-    def _returned(self, returning: asyncio.Future[tuple[str, ...]]) -> None:
+    def _returned(self, returning: asyncio.Future[None]) -> None:
         self._returning.discard(returning)
         if not returning.cancelled() and (error := returning.exception()) is not None:
             _LOG.error("claims could not be given back", error=str(error))
@@ -258,3 +279,60 @@ class SqliteSpool:
         if self._closed:
             raise ServiceError("the spool is closed")
         return await asyncio.get_running_loop().run_in_executor(self._helpers, work)
+
+
+class SqliteSpool(SqlSpool):
+    """The durable store of one machine: a file in its directory."""
+
+    def __init__(self, settings: SpoolSettings) -> None:
+        """Open the spool, making it if there is none, and free what dead processes had claimed.
+
+        Raises `SetupError` if it cannot be used.
+        """
+        place = prepare_place(settings.directory)
+        try:
+            self._sqlite = Database(place, SPOOL)
+            self._bodies = BodyFiles(place.bodies)
+            reserve = Reserve(place.reserve)
+            with self._sqlite.turn():
+                self._mine = Owner(place.owners)
+                try:
+                    self._free_claims()
+                except StorageFullError:  # start all the same: delivering is what makes room
+                    reserve.spend()
+                    self._free_claims()
+        except (OSError, ServiceError) as error:
+            raise SetupError(f"{place.directory}: the spool cannot be opened: {error}") from error
+        reader = Reader(self._sqlite, lambda _, row: Message.from_source(self._bodies.open(row.entry_id, row.length)))
+        rooms = Rooms(
+            place,
+            self._sqlite,
+            self._bodies,
+            reserve,
+            reader,
+            self._mine,
+            Held(self._mine),
+            upkeep=lambda: self.tidy(time.time()),
+        )
+        super().__init__(rooms, min_free=settings.min_free)
+
+    def tidy(self, now: float) -> None:
+        """Free claims of the dead, remove files without a row, give room back; blocks. Called about once a minute.
+
+        `now` is in seconds since 1970, as the file system counts.
+        """
+        with self._sqlite.turn():
+            self._free_claims()
+        self._remove_unknown(self._bodies.waste(now))
+        with self._sqlite.turn():
+            self._sqlite.shrink(keep=SPARE_PAGES, most=SHRINKING)
+
+    def _free_claims(self) -> None:
+        """Free what dead owners had claimed; inside the turn."""
+        with self._sqlite.reading() as connection:
+            dead = [each for each in owners(connection) if not self._mine.lives(each)]
+        if dead:
+            with self._sqlite.writing() as connection:
+                for each in dead:
+                    free(connection, each)
+        self._mine.bury()

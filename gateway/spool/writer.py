@@ -17,13 +17,14 @@ import structlog
 
 from gateway.core.errors import GatewayError, ServiceError, StorageFullError
 from gateway.spool.changes import Change, carry_out
-from gateway.spool.database import Database, UncertainCommitError
+from gateway.spool.database import OutageError, UncertainCommitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.spool.files import BodyFiles
-    from gateway.spool.reserve import Reserve
+    from sqlalchemy import Connection
+
+    from gateway.spool.engine import Beside, Claimant, Engine, KeptRoom
 
 _LOG: Final = structlog.get_logger("gateway.spool")
 GATHERING: Final = 0.0003
@@ -48,7 +49,7 @@ class Writer:
     """Takes changes from any event loop of this process."""
 
     def __init__(
-        self, database: Database, files: BodyFiles, reserve: Reserve, *, owner: str, upkeep: Callable[[], None]
+        self, database: Engine, files: Beside, reserve: KeptRoom, *, owner: Claimant, upkeep: Callable[[], None]
     ) -> None:
         """Start; `upkeep` is called now and then between groups."""
         self._database = database
@@ -72,6 +73,13 @@ class Writer:
         asked = _Asked(change, loop, loop.create_future())
         self._asked.put(asked)
         return await asked.answer
+
+    def carry_out(self, change: Change) -> None:
+        """Carry a change out now, by itself, in the caller's thread; raises as `submit` does, and blocks."""
+        with self._database.turn():
+            (outcome,) = self._carry_out([change])
+        if isinstance(outcome, ServiceError):
+            raise outcome
 
     def close(self) -> None:
         """Finish everything that was asked for, and end; blocks."""
@@ -125,8 +133,8 @@ class Writer:
     def _carry_out(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         try:
             return self._transact(changes)
-        except UncertainCommitError as error:  # the disk's fault, not one caller's
-            return [UncertainCommitError(*error.args) for _ in changes]
+        except (UncertainCommitError, OutageError) as error:  # the disk's fault, not one caller's
+            return [type(error)(*error.args) for _ in changes]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is one caller's as long as others can go on
             if len(changes) == 1:
                 finishing = isinstance(error, StorageFullError) and not changes[0].only_grows
@@ -136,11 +144,15 @@ class Writer:
     def _transact(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         if any(change.only_grows for change in changes) and not self._reserve.hold():
             raise StorageFullError("there is no room to finish the mail that is here")
-        with self._database.writing() as connection:
-            claimed = carry_out(connection, changes, owner=self._owner)
+
+        def work(connection: Connection) -> Sequence[Outcome]:
+            claimed = carry_out(connection, changes, owner=self._owner.token)
             # inside the turn, in which alone files are removed: the row never outlives its file
             if not all(self._files.has(each) for change in changes for each in change.files):
                 raise ServiceError("the body of an entry is gone")
+            return claimed
+
+        claimed = self._database.transact(work)
         for change in changes:
             for ended in change.ended:
                 self._files.remove(ended)

@@ -3,80 +3,23 @@
 from __future__ import annotations
 
 import random
-import re
-import smtplib
-import threading
 import time
-from collections import Counter
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from support.dovecot import dovecot
 from support.gateway_process import OURS, Gateway, House, build_house, gateway
-from support.letters import ASCII, LAN
+from support.load import Load, number_of
 from support.peers import free_port, short_directory, wait_for
 from support.postfix import postfix
-from support.splitter import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.dovecot import Dovecot
     from support.postfix import Postfix
 
 TO: Final = "tai@hopthu.example"
-SENDERS: Final = 4
 ROUNDS: Final = 2
-LARGE: Final = 7
-"""Every so manieth message is larger than what lies in memory or in a row."""
-
-
-class Load:
-    """Clients that send numbered messages without a pause and note which were answered 250."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._lock = threading.Lock()
-        self._number = 0
-        self._stop = threading.Event()
-        self.acknowledged: set[int] = set()
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
-        for each in threads:
-            each.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            for each in threads:
-                each.join()
-
-    def _send(self) -> None:
-        while not self._stop.is_set():
-            with (
-                suppress(OSError, smtplib.SMTPException),
-                smtplib.SMTP("127.0.0.1", self._port, timeout=20) as client,
-            ):
-                client.ehlo()
-                while not self._stop.wait(0.01):
-                    self._one(client)
-            self._stop.wait(0.05)
-
-    def _one(self, client: smtplib.SMTP) -> None:
-        with self._lock:
-            self._number += 1
-            number = self._number
-        letter = ASCII.replace(b"Da co", f"so {number} Da co".encode())
-        if number % LARGE == 0:
-            letter += b"Dong dai cho du lon.\r\n" * 20_000
-        client.mail(LAN)
-        client.rcpt(TO)
-        if client.data(letter)[0] == 250:
-            with self._lock:
-                self.acknowledged.add(number)
 
 
 def house_in(directory: Path, mail: Dovecot, hop: int) -> House:
@@ -92,14 +35,9 @@ def house_in(directory: Path, mail: Dovecot, hop: int) -> House:
     )
 
 
-def numbers_of(mail: Dovecot) -> Counter[int]:
-    """Return how often each message arrived; each must be whole and signed."""
-    found: Counter[int] = Counter()
-    for each in mail.present(TO):
-        match = re.search(rb"so (\d+) Da co", cut(each).body)
-        assert match is not None
-        found[int(match[1])] += 1
-    return found
+def numbers_of(mail: Dovecot) -> set[int]:
+    """Return which messages arrived; each must be whole and signed."""
+    return {number_of(each) for each in mail.present(TO)}
 
 
 def test_every_acknowledged_message_arrives() -> None:
@@ -108,7 +46,7 @@ def test_every_acknowledged_message_arrives() -> None:
     with dovecot() as mail, short_directory("gw-") as directory:
         house = house_in(directory, mail, hop)
         routes = {"hopthu.example": f"lmtp:inet:127.0.0.1:{mail.lmtp_port}"}
-        load = Load(house.port("internal"))
+        load = Load([house.port("internal")], TO)
         with gateway(house) as running:
             with load.running():
                 for _ in range(ROUNDS):
@@ -120,7 +58,7 @@ def test_every_acknowledged_message_arrives() -> None:
                     running.start()
                     killed_and_started(running, moment(0.2, 0.8))
             with postfix(routes, port=hop) as mta:
-                wait_for(lambda: load.acknowledged <= numbers_of(mail).keys(), "what was acknowledged", seconds=40)
+                wait_for(lambda: load.acknowledged <= numbers_of(mail), "what was acknowledged", seconds=40)
                 emptied(mta)
         assert len(load.acknowledged) > 50
 

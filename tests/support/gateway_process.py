@@ -206,6 +206,8 @@ class Gateway:
 
     house: House
     process: subprocess.Popen[bytes] | None = None
+    before: tuple[str, ...] = ()
+    """What runs it, in some other world than ours."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -215,7 +217,8 @@ class Gateway:
 
     def start(self) -> None:
         """Start it and wait until it listens everywhere."""
-        self.process = self._stack.enter_context(child(run_command(self.house.config), output=self.output))
+        command = (*self.before, *run_command(self.house.config))
+        self.process = self._stack.enter_context(child(command, output=self.output))
         wait_until_up(self.process, "the gateway", tuple(self.house.ports.values()), self.output)
 
     def stop(self) -> int:

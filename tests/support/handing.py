@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.core.envelope import Envelope
     from gateway.core.events import Event, Stage
     from gateway.core.message import Message
+    from gateway.core.queue import Origin
     from gateway.core.reply import Reply
 
 T = TypeVar("T")
@@ -180,6 +181,9 @@ class Process:
     def outbound(self, mailbox: Mailbox) -> str | None:
         return None if mailbox.domain == "nowhere.example" else "out"
 
+    def through(self, hop: str, mailbox: Mailbox) -> str:
+        return hop
+
 
 class MemorySpool:
     """Implements `ports.Spool` over the world's disk; claims die with the process."""
@@ -201,6 +205,13 @@ class MemorySpool:
         if fault is not None:
             raise fault
         self._process.step("committed")
+
+    async def commit_claimed(self, entries: Sequence[Entry]) -> None:
+        self.claims |= {each.entry_id for each in entries}
+        await self.commit(entries)
+
+    def holds(self, entry_id: str) -> bool:
+        return entry_id in self.claims
 
     async def settle(self, entry: Entry, notices: Sequence[Entry] = ()) -> None:
         self._process.step("settle")
@@ -260,7 +271,7 @@ class ScriptedHop:
     def per_recipient(self) -> bool:
         return self.process.world.lmtp
 
-    async def begin(self) -> ScriptedTransaction:
+    async def begin(self, client: Origin | None = None) -> ScriptedTransaction:
         world = self.process.world
         self.process.step(f"begin {self.name}")
         world.attempts.append((LOOP.moment, self.name))

@@ -7,7 +7,7 @@
         hop.messages        -> [Taken(lines=("MAIL FROM:<...>", "RCPT TO:<...>", ...), octets=b"...")]
 
 `answers` maps a stage to an answer and may be changed at any time. Stages: BANNER, EHLO (the first line; LHLO too),
-HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, DOT, RSET, QUIT. An answer is
+HELO, STARTTLS, AUTH, XCLIENT, MAIL, RCPT, DATA, DOT, RSET, QUIT. An answer is
 
 - a text such as "452 4.3.1 full" (several lines: join them with a line feed, as "451-one" and "451 two");
 - `Hang(then=...)`: silent until `hop.release()`, then that answer (or nothing, if it is empty);
@@ -17,7 +17,8 @@ HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, DOT, RSET, QUIT. An answer is
 - `in_turn(first, second, ..., last)`: one after the other, the last one for ever;
 - any function from the command line (DOT: "" in SMTP, the forward-path in LMTP) to one of these.
 
-An answer to DOT that is positive puts the message into `messages`. `dots` counts every end of data that arrived,
+An answer to DOT that is positive puts the message into `messages`, the octets of one that was not answered (nor ever
+will be) go into `unanswered`. `dots` counts every end of data that arrived,
 accepted or not. `drop_in_data = N` closes the connection once N octets of content were read. `commands` holds
 every command line of every connection, `connections` their number, `open` how many are open now, `seen(verb)`
 how often a command came. `content_started` is set when the first DATA was answered 354, `dot_seen` at the first dot.
@@ -56,6 +57,7 @@ DEFAULTS: Final = {
     "DATA": "354 go ahead",
     "DOT": "250 2.0.0 queued",
     "RSET": "250 2.0.0 reset",
+    "XCLIENT": "220 fake.example ESMTP",
     "NOOP": "250 2.0.0 ok",
     "QUIT": "221 2.0.0 bye",
 }
@@ -170,6 +172,7 @@ class FakeHop:
         self.path = unix
         self.port = 0
         self.messages: list[Taken] = []
+        self.unanswered: list[bytes] = []
         self.commands: list[str] = []
         self.violations: list[str] = []
         self.connections = 0
@@ -270,7 +273,7 @@ class _Session:
                 case "RSET":
                     self._lines, self._accepted = [], []
                     await self._answer("RSET")
-                case "HELO" | "AUTH" | "NOOP":
+                case "HELO" | "AUTH" | "NOOP" | "XCLIENT":
                     await self._answer(verb, line)
                 case "QUIT":
                     await self._answer("QUIT")
@@ -335,9 +338,14 @@ class _Session:
         self._hop.dots += 1
         self._hop.dot_seen.set()
         lines, self._lines = tuple(self._lines), []
-        taken = False
+        taken = answered = False
         for path in self._accepted if self._hop.lmtp else [""]:
-            reply = await self._answer("DOT", path)
+            try:
+                reply = await self._answer("DOT", path)
+                answered = bool(reply)
+            finally:
+                if not answered:
+                    self._hop.unanswered.append(octets)
             if reply.startswith("2") and not taken:
                 taken = True
                 self._hop.messages.append(Taken(lines, octets))

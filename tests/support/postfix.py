@@ -155,17 +155,19 @@ def postfix(  # noqa: PLR0913 - one argument per setting that a test changes
     size: int = 64 * 2**20,
     header_checks: Path | None = None,
     past_checks: int | None = None,
+    more: str = "",
 ) -> Iterator[Postfix]:
     """Run an instance until the context ends; with `tls` (certificate and key, PEM) it offers STARTTLS.
 
-    `header_checks` is a table, kind regexp, for all mail but that which comes by the port `past_checks`.
+    `header_checks` is a table, kind regexp, for all mail but that which comes by the port `past_checks`; `more` are
+    further lines of main.cf.
     """
     need("postfix", "postqueue", root=True)
     with short_directory("pf-") as directory:
         chosen = port or free_port()
         mta = Postfix(directory, chosen)
         _lay_out(directory)
-        _configure(mta, routes, hostname=hostname, refused=refused or {}, tls=tls, size=size)
+        _configure(mta, routes, hostname=hostname, refused=refused or {}, tls=tls, size=size, more=more)
         if header_checks is not None:
             _amend(directory / "etc/main.cf", f"header_checks = regexp:{header_checks}\n")
         if past_checks is not None:
@@ -205,6 +207,7 @@ def _configure(
     refused: Mapping[str, str],
     tls: tuple[Path, Path] | None,
     size: int,
+    more: str,
 ) -> None:
     def inline(pairs: Mapping[str, str]) -> str:
         return ", ".join(f"{{ {key} = {value} }}" for key, value in pairs.items())
@@ -221,7 +224,7 @@ def _configure(
     )
     if tls is not None:
         text += f"smtpd_tls_cert_file = {tls[0]}\nsmtpd_tls_key_file = {tls[1]}\n"
-    for name, content in (("main.cf", text), ("master.cf", _MASTER.format(port=mta.port))):
+    for name, content in (("main.cf", text + more), ("master.cf", _MASTER.format(port=mta.port))):
         file = mta.directory / "etc" / name
         file.write_text(content)
         os.utime(file, (_LONG_AGO, _LONG_AGO))

@@ -133,7 +133,7 @@ class KnownHop:
     async def known_limits(self) -> Limits | None:
         return self.limits
 
-    async def begin(self) -> object:
+    async def begin(self, client: object = None) -> object:
         raise AssertionError("nothing is handed over here")
 
 
@@ -155,6 +155,9 @@ class DomainRoutes:
 
     def outbound(self, mailbox: Mailbox) -> str | None:
         return None if mailbox.domain == "unroutable.example" else "out"
+
+    def through(self, hop: str, mailbox: Mailbox) -> str:
+        return hop
 
 
 class CredentialKey:

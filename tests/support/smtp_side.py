@@ -20,6 +20,7 @@ from gateway.core.errors import StorageFullError
 from gateway.core.octets import MemoryBuilder
 from gateway.core.received import Submitter
 from gateway.core.reply import Reply
+from gateway.smtp.room import Room
 from gateway.smtp.server import Server, serve
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class House:
     bodies: Bodies = field(default_factory=Bodies)
     disk: Disk = field(default_factory=Disk)
     limit: int = 1_000_000
+    room: Room = field(default_factory=lambda: Room(2**26))
     ids: int = 0
 
     def new_id(self) -> str:
@@ -214,6 +216,7 @@ class House:
             clock=FixedClock(),
             new_trace_id=self.new_id,
             shared=False,
+            room=self.room,
         )
 
     @asynccontextmanager

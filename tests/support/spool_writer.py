@@ -13,16 +13,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.core.errors import ServiceError
 from gateway.core.message import Message
 from gateway.spool import database
 from gateway.spool.bodies import SpoolBodies
-from gateway.spool.store import SqliteSpool
+from support.grounds import opened
 from support.spooled import LARGE, entry, fill, octets, sent, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.core.queue import Entry
+    from gateway.spool.store import SqlSpool
 
 SESSIONS = 4
 
@@ -45,19 +47,22 @@ def store_next(name: str, numbers: Iterator[int], bodies: SpoolBodies) -> Entry 
     return None if number is None else entry(message(number, bodies), entry_id=f"{name}-{number:06}-end")
 
 
-async def session(spool: SqliteSpool, name: str, numbers: Iterator[int], bodies: SpoolBodies) -> None:
+async def session(spool: SqlSpool, name: str, numbers: Iterator[int], bodies: SpoolBodies) -> None:
     """Store one after the other; every seventh is delivered and gone."""
     while (each := store_next(name, numbers, bodies)) is not None:
-        await spool.commit([each])
-        os.write(1, f"kept {each.entry_id}\n".encode())
-        if int(each.entry_id.split("-")[1]) % 7 == 0:
-            await spool.settle(sent(each))
-            os.write(1, f"gone {each.entry_id}\n".encode())
+        try:
+            await spool.commit([each])
+            os.write(1, f"kept {each.entry_id}\n".encode())
+            if int(each.entry_id.split("-")[1]) % 7 == 0:
+                await spool.settle(sent(each))
+                os.write(1, f"gone {each.entry_id}\n".encode())
+        except ServiceError:  # was not acknowledged: whoever sent it has it still
+            os.write(1, f"refused {each.entry_id}\n".encode())
 
 
 async def main(directory: Path, name: str, count: int) -> None:
     """Store with several sessions at once."""
-    spool, bodies = SqliteSpool(settings(directory)), SpoolBodies(settings(directory))
+    spool, bodies = opened(directory), SpoolBodies(settings(directory))
     numbers = iter(range(1, count + 1)) if count else itertools.count(1)
     await asyncio.gather(*(session(spool, name, numbers, bodies) for _ in range(SESSIONS)))
     await spool.close()

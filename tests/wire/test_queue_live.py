@@ -19,7 +19,8 @@ from gateway.config.model import SpoolSettings
 from gateway.spool.desk import Desk
 from support.gateway_process import HOSTNAME, LOGIN, NEIGHBOR, OURS, Gateway, build_house, gateway, root_pem
 from support.letters import LAN
-from support.peers import short_directory, wait_for
+from support.peers import free_port, short_directory, wait_for
+from support.postfix import postfix
 from support.splitter import cut
 from support.swaks import Sent, swaks
 from support.verifiers import openssl_verify
@@ -253,3 +254,65 @@ def _held_for(office: Office) -> str:
     wait_for(lambda: [each["reason"][:9] for each in office.listed("--kind", "held")] == ["suspended"], "it to be held")
     (found,) = office.listed()
     return str(found["reason"])
+
+
+def test_frozen_retried_rerouted_returned(office: Office) -> None:
+    """Mail for a hop that is away: kept back, hurried, sent another way, or returned to its sender in words."""
+    gone = office.directory / "outside"
+    gone.rename(office.directory / "elsewhere")  # the way out is closed
+    gone.write_text("not a directory")
+    for name in ("giu", "gui-lai", "tra-lai", "di-vong"):
+        assert office.send(letter("Xin chao", to=f"{name}@hopthu.example"), f"{name}@hopthu.example").accepted
+    ids = {each["to"][0]["mailbox"].partition("@")[0]: each["id"] for each in office.listed()}
+    office.queue("freeze", ids["giu"], "--reason", "cho xac minh")
+    office.queue("bounce", ids["tra-lai"], "--reason", "sai dia chi")
+    report = office.arrives(f"mailboxes/{OURS}/{LAN.partition('@')[0]}")
+    assert b"Final-Recipient: rfc822; tra-lai@hopthu.example" in report
+    text = base64.b64decode(report.partition(b"base64\r\n\r\n")[2].partition(b"--=_")[0]).decode()
+    assert "quản trị thư trả lại thư này: sai dia chi." in text
+    office.queue("reroute", ids["di-vong"], "--hop", "kho")
+    office.arrives("mailboxes/hopthu.example/di-vong")
+    gone.unlink()
+    (office.directory / "elsewhere").rename(gone)
+    office.queue("flush", "--reason", "đường truyền đã thông")
+    office.arrives("outside/hopthu.example/gui-lai")
+    assert [each["id"] for each in office.listed()] == [ids["giu"]], "frozen mail is not hurried"
+    office.gate.kill()
+    office.gate.start()
+    time.sleep(2.5)
+    assert [each["id"] for each in office.listed()] == [ids["giu"]], "nor by a new start"
+    office.queue("thaw", ids["giu"])
+    office.arrives("outside/hopthu.example/giu")
+    acts = office.queue("audit")
+    assert "5 việc / acts, nguyên vẹn / whole" in acts
+
+
+@pytest.mark.parametrize("sender", [NEIGHBOR, ""])
+def test_inbound_mail_that_cannot_be_delivered(sender: str) -> None:
+    """What came from outside and fails later is kept as undeliverable; nothing goes to whoever it claims to be from."""
+    port = free_port()
+    with short_directory("gw-") as directory:
+        house = build_house(
+            directory,
+            hops=[
+                {"name": "kho", "protocol": "smtp", "addresses": [f"127.0.0.1:{port}"], "tls": "none"},
+                {"name": "ngoai", "protocol": "maildir", "directory": "outside"},
+            ],
+            local_domains=[{"domain": OURS, "hop": "kho", "recipients": "any"}],
+            outbound=[{"domain": "*", "hop": "ngoai"}],
+            spool={"retry_first": 0.2, "retry_most": 0.5, "warn_after": 0.3},
+        )
+        (directory / "outside").mkdir()
+        with gateway(house) as running:
+            desk = Office(running)
+            sent = swaks(house.port("inbound"), sender or "<>", BOX, letter("Xin chao", NEIGHBOR, BOX))
+            assert sent.accepted, sent.transcript
+            time.sleep(1.5)  # late by far
+            with postfix({OURS: "discard:"}, port=port, refused={BOX: "550 5.1.1 no such user"}):
+                running.wait_for_event("quarantined", seconds=15)
+            (kept,) = desk.listed()
+            assert (kept["kind"], kept["from"]) == ("quarantined", sender)
+            assert kept["reason"].startswith("undeliverable 550 5.1.1")
+            assert "nobody can be told" in desk.queue("bounce", kept["id"], "--reason", "x", code=1)
+            assert not running.events("notified")
+            assert list((directory / "outside").iterdir()) == []

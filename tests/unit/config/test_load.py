@@ -168,6 +168,16 @@ def test_numbers_and_texts_are_not_mixed_up() -> None:
             ("directory: mail}", "directory: mail, addresses: ['x:1']}"),
             "a maildir hop needs directory, and no addresses",
         ),
+        (("protocol: maildir, directory: mail}", "protocol: smtp, addresses: mx}"), "is this gateway, not 'box'"),
+        (
+            ("protocol: maildir, directory: mail}", "protocol: smtp, addresses: [{address: 'a:1', weight: 2}]}"),
+            "write the priority too",
+        ),
+        (
+            ("protocol: maildir, directory: mail}", "protocol: smtp, addresses: [{adress: 'a:1'}]}"),
+            "unknown key 'adress', did you mean 'address'?",
+        ),
+        (('address: "127.0.0.1:25"', 'address: "127.0.0.1:25", proxy_from: ["0.0.0.0/0"]'), "claim any address"),
         (("protocol: maildir", "protocol: smtp"), "an smtp or lmtp hop needs addresses, and no directory"),
         (("kind: inbound,", "kind: internal,"), "a listener of kind internal needs sources"),
         (

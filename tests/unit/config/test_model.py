@@ -7,21 +7,11 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from gateway.config.base import AuthorPattern, Destination, Domain, Endpoint, Name, Network, SecretReference, Socket
+from gateway.config.hops import Hop
 from gateway.config.keys import KeyFile
-from gateway.config.model import (
-    AuthorPattern,
-    Destination,
-    Domain,
-    Endpoint,
-    Hop,
-    Listener,
-    LocalDomain,
-    Name,
-    Network,
-    SecretReference,
-    ServerTls,
-    Socket,
-)
+from gateway.config.listeners import Listener, ServerTls
+from gateway.config.model import LocalDomain
 
 
 def accepts(kind: Any, value: str) -> str | None:

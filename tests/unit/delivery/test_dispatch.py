@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.core.address import Mailbox
 from gateway.core.errors import ServiceError
 from gateway.core.events import Stage
 from gateway.core.queue import Kind, RecipientState
@@ -300,3 +301,21 @@ def test_what_no_longer_fits_fails() -> None:
     assert not world.delivered
     assert process.stages()[:2] == [Stage.FAILED, Stage.NOTIFIED]
     assert process.events[0].facts["code"] == 552
+
+
+def test_one_agency_does_not_block_another_at_the_same_hop() -> None:
+    """Behind three hundred letters of one domain at a slow hop, a letter of another has its turn within seconds."""
+    world = World({"out": [Script(delay=0.5)] * 500})
+    for n in range(300):
+        put(world, name=f"e{n}", first=n)
+    put(world, name="other", first=400)
+    other = world.disk["other"]
+    envelope = replace(other.consignment.envelope, reverse_path=Mailbox("van-thu", "so-khac.example"))
+    world.disk["other"] = replace(
+        other,
+        consignment=replace(other.consignment, envelope=envelope),
+        next_attempt_at=START + timedelta(seconds=0.1),
+    )
+    dispatched(world, 4)
+    assert world.delivered["r400@noi-b.example"] == 1
+    assert sum(world.delivered.values()) < 20

@@ -20,9 +20,9 @@ import structlog
 from gateway.core.envelope import Notify
 from gateway.core.errors import ServiceError, StorageFullError
 from gateway.core.queue import Kind, RecipientState
-from gateway.delivery import handover, passage, settle
+from gateway.delivery import dispatch, handover, passage, settle
 from support.consigning import consignment
-from support.handing import START, Limits, Process, Script, World
+from support.handing import START, Limits, MemorySpool, Process, Script, World
 from support.simulated import LOOP
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ CODES = (250, 450, 550)
 SLOW, NEVER = 100.0, 5000.0
 LONGEST = 20_000.0
 """Simulated seconds after which a case must have come to its end."""
+
+
+@pytest.fixture(autouse=True)
+def _sound_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let dispatch sleep until somebody wakes it: to look every two seconds of simulated days only takes time."""
+    monkeypatch.setattr(dispatch, "LONGEST_SLEEP", 60.0)
 
 
 @pytest.fixture(autouse=True)
@@ -311,8 +317,10 @@ def _commits_late(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _forgets_the_dot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """I3 broken: no lease, so that dispatch tries while the dot is unanswered."""
-    monkeypatch.setattr(handover.Handover, "_leased", lambda _, entry: replace(entry, dot_sent=True))
+    """I3 broken: no claim, so that dispatch tries while the dot is unanswered."""
+    real = handover.Handover._commit
+    monkeypatch.setattr(handover.Handover, "_commit_claimed", lambda self, entry: real(self, (entry,)))
+    monkeypatch.setattr(MemorySpool, "holds", lambda *_: True)
 
 
 def _forgets_answers(monkeypatch: pytest.MonkeyPatch) -> None:

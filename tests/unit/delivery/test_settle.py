@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from email import message_from_bytes
+from email.policy import default
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,8 +17,9 @@ from gateway.core.envelope import Notify
 from gateway.core.events import Stage
 from gateway.core.queue import Entry, Kind, RecipientState
 from gateway.core.reply import Reply
-from gateway.delivery.schedule import WARN_AFTER, interval
-from gateway.delivery.settle import Attempt, Moment, Settled, Terms, new_entry, settle
+from gateway.delivery.returning import kept_too_long, returned
+from gateway.delivery.schedule import interval
+from gateway.delivery.settle import Attempt, Moment, Settled, Terms, given_back, new_entry, settle
 from gateway.mime.report import Action
 from support.consigning import SENDER, consignment
 from support.handing import SETTINGS, START, answer
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 READY, SENT, FAILED = RecipientState.READY, RecipientState.SENT, RecipientState.FAILED
 TERMS = Terms(SETTINGS, "gw.example", lambda mailbox: None if mailbox.domain == "nowhere.example" else "home")
 MINUTE = dt.timedelta(minutes=1)
+WARN_AFTER = dt.timedelta(seconds=SETTINGS.warn_after)
 
 
 def entry(count: int = 1, **wishes: Any) -> Entry:
@@ -225,3 +229,82 @@ def test_not_asking_is_no_attempt() -> None:
     assert after.attempts == 7
     assert after.next_attempt_at - START == dt.timedelta(seconds=60)
     assert not Reply.of(250, None, "x").permanent
+
+
+def test_a_mailbox_is_the_end_of_the_way() -> None:
+    """What an LMTP server or a Maildir takes is delivered; what a relay takes that cannot report is relayed."""
+    wish = frozenset({Notify.SUCCESS})
+    assert actions(tried(entry(notify=wish), {0: 250}, final=True)) == ["delivered"]
+    assert actions(tried(entry(notify=wish), {0: 250})) == ["relayed"]
+    assert actions(tried(entry(), {0: 250}, final=True)) == []
+
+
+def test_warned_once_whatever_an_administrator_does() -> None:
+    """Hurried mail is warned of once, as late as it should be; mail that was kept back, at its first failure."""
+    before = entry()
+    early = tried(before, {}, after=MINUTE)
+    assert actions(early) == []
+    late = tried(early.entry, {}, after=WARN_AFTER - MINUTE)
+    assert actions(late) == ["delayed"]
+    hurried = replace(late.entry, next_attempt_at=START + WARN_AFTER - MINUTE)
+    assert actions(tried(hurried, {}, after=WARN_AFTER - MINUTE)) == []
+    thawed = replace(early.entry, next_attempt_at=START + dt.timedelta(days=3))
+    assert actions(tried(thawed, {}, after=dt.timedelta(days=3))) == ["delayed"]
+
+
+def test_when_to_warn_is_a_setting() -> None:
+    """`spool.warn_after` says when; mail that is given up before is not warned of."""
+    soon = replace(TERMS, settings=SETTINGS.model_copy(update={"warn_after": 30.0}))
+    settled = settle(entry(), Attempt({}, "refused"), Moment(START, 0.0, "n1"), soon)
+    assert actions(settled) == ["delayed"]
+    never = replace(TERMS, settings=SETTINGS.model_copy(update={"warn_after": SETTINGS.expire_after + 1}))
+    now, at = entry(), START
+    said: list[str] = []
+    while now.open_indexes:
+        settled = settle(now, Attempt({}, "refused"), Moment(at, 0.5, "n1"), never)
+        said += actions(settled)
+        now, at = settled.entry, settled.entry.next_attempt_at
+    assert said == ["failed"]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_given_back(kind: Kind) -> None:
+    """An entry of any kind can be ended with a notice: our reason in both languages, for whom it has not reached."""
+    before = replace(entry(3, kind=kind), states=(SENT, READY, READY))
+    settled = given_back(before, returned("sai địa chỉ / thật"), Moment(START, 0.0, "n1"), TERMS)
+    assert settled is not None
+    assert actions(settled) == ["failed", "failed"]
+    (notice,) = settled.notices
+    text = notice.consignment.message.octets()
+    assert b"Final-Recipient: rfc822; r0@" not in text
+    assert b"Status: 5.7.1" in text
+    assert b"Diagnostic-Code" not in text, "no other server said anything"
+    words = message_from_bytes(text, policy=default).get_payload(0).get_content()  # type: ignore[union-attr]
+    assert "quản trị thư trả lại thư này: sai địa chỉ/thật" in words
+    assert "the mail administrator returns this message: sai địa chỉ/thật" in words
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"answered_for": False},
+        {"sender": NULL_PATH},
+        {"notify": frozenset[Notify]()},
+        {"notify": frozenset({Notify.SUCCESS, Notify.DELAY})},
+        {"sender": Mailbox.parse("x@nowhere.example")},
+    ],
+)
+@pytest.mark.parametrize("kind", [Kind.DELIVER, Kind.HELD, Kind.QUARANTINED])
+def test_nobody_to_give_back_to(wishes: dict[str, Any], kind: Kind) -> None:
+    """Never to a sender nobody answers for, nor to one who wants no word: then nothing ends."""
+    assert given_back(entry(kind=kind, **wishes), kept_too_long(30), Moment(START, 0.0, "n1"), TERMS) is None
+
+
+def test_undeliverable_mail_is_given_back_when_there_is_a_way_again() -> None:
+    """What failed and could not be reported for want of a route is reported when it is returned later."""
+    kept = tried(entry(2, sender=Mailbox.parse("x@nowhere.example")), {0: 550, 1: 250}).entry
+    assert kept.consignment.kind is Kind.QUARANTINED
+    now_there = replace(TERMS, route=lambda _: "home")
+    settled = given_back(kept, returned("x"), Moment(START, 0.0, "n1"), now_there)
+    assert settled is not None
+    assert actions(settled) == ["failed"]

@@ -21,6 +21,7 @@ from gateway.core.address import Mailbox
 from gateway.core.envelope import Recipient, Ret
 from gateway.core.message import Message
 from gateway.core.reply import Reply
+from gateway.delivery.returning import kept_too_long, returned
 from gateway.mime.report import MOST_HEADER, MOST_RETURNED, Action, Outcome, Report, delivery_report
 
 if TYPE_CHECKING:
@@ -78,6 +79,23 @@ GOLDEN = {
         Outcome(to("lớn@tỉnh.example"), Action.FAILED, "5.3.4", Reply(552, "5.3.4", ("too large",))),
     ),
     "eight-bit": report(message=EIGHT_BIT, ret=Ret.FULL),
+    "delivered": report(replace(RELAYED, action=Action.DELIVERED)),
+    "international": report(
+        Outcome(
+            replace(to("nhận@tỉnh.example"), orcpt="utf-8;nhận@tỉnh.example"),
+            Action.FAILED,
+            "5.1.1",
+            Reply(550, "5.1.1", ("no such user",)),
+            "out",
+        ),
+        to=Mailbox.parse("lân@sở.example"),
+    ),
+    "returned": report(replace(UNKNOWN, status="5.7.1", reply=returned("Sai người nhận"), remote="")),
+    "kept-too-long": report(replace(UNKNOWN, status="5.4.7", reply=kept_too_long(30), remote=""), ret=Ret.FULL),
+    "expired": report(
+        replace(UNKNOWN, status="4.4.7", reply=Reply(451, "4.7.1", ("greylisted, try again",))),
+        now=ARRIVED + dt.timedelta(days=5),
+    ),
 }
 
 

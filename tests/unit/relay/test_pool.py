@@ -10,7 +10,6 @@ import pytest
 from gateway.config.model import Hop, Settings
 from gateway.core.errors import SetupError
 from gateway.ports import HopError, HopTrouble
-from gateway.relay import pool as rules
 from gateway.relay.breaker import FIRST_PAUSE, LONGEST_PAUSE, TROUBLES, Breaker
 from gateway.relay.hop import Hops
 from support.hops import Drop, FakeHop, Hang, in_turn
@@ -29,7 +28,7 @@ async def test_one_connection_carries_many_messages_but_not_for_ever(hop_to: Hop
     """It is kept between messages, without RSET, and left with QUIT after the last one it may carry."""
     async with FakeHop() as fake:
         hop = hop_to(fake)
-        for _ in range(rules.MOST_SERVED):
+        for _ in range(100):
             await deliver(hop)
         assert (fake.connections, fake.seen("RSET")) == (1, 0)
         await until(lambda: fake.seen("QUIT") == 1)
@@ -42,10 +41,10 @@ async def test_a_connection_that_lay_too_long_is_left(hop_to: HopTo) -> None:
     async with FakeHop() as fake:
         hop = hop_to(fake)
         await deliver(hop)
-        hop._pool._idle[0].idle_since -= rules.IDLE_SECONDS + 1
+        hop._pool._idle[0].idle_since -= 30 + 1
         await deliver(hop)
         assert fake.connections == 2
-        hop._pool._idle[0].idle_since -= rules.IDLE_SECONDS + 1
+        hop._pool._idle[0].idle_since -= 30 + 1
         hop._pool._reap()
         await until(lambda: fake.seen("QUIT") == 2 and fake.open == 0)
 

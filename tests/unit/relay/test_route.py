@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.config.model import LocalDomain, OutboundRoute, RecipientCheck, Settings
+from gateway.config.model import Hop, HopProtocol, LocalDomain, OutboundRoute, RecipientCheck, Settings
 from gateway.core.address import Mailbox
 from gateway.relay.route import Routes
 
@@ -10,6 +10,7 @@ from gateway.relay.route import Routes
 def routes(*outbound: tuple[str, str]) -> Routes:
     """Return routes made of (domain, hop) pairs."""
     settings = Settings.model_construct(
+        hops=(Hop(name="direct", protocol=HopProtocol.SMTP, addresses="mx"),),  # type: ignore[arg-type]
         local_domains=(LocalDomain(domain="songlam.example", hop="inside", recipients=RecipientCheck.ANY),),
         outbound=tuple(OutboundRoute(domain=domain, hop=hop) for domain, hop in outbound),
     )
@@ -35,3 +36,14 @@ def test_inbound_is_for_our_domains_only() -> None:
     some = routes(("*", "c"))
     assert some.inbound(Mailbox.parse("u@SONGLAM.example")) == "inside"
     assert some.inbound(Mailbox.parse("u@x.songlam.example")) is None
+
+
+def test_a_direct_hop_has_a_name_for_each_domain() -> None:
+    """Mail for two domains never shares a place in the queue, however the domain is written (RFC 5321 5.1)."""
+    some = routes(("*", "direct"))
+    names = {
+        some.outbound(Mailbox.parse(each)) for each in ("u@đồng.example", "v@XN--ng-pma6851a.example", "u@b.example")
+    }
+    assert names == {"direct@xn--ng-pma6851a.example", "direct@b.example"}
+    assert some.through("direct", Mailbox.parse("u@b.example")) == "direct@b.example"
+    assert some.through("inside", Mailbox.parse("u@b.example")) == "inside"

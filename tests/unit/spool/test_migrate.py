@@ -1,7 +1,8 @@
 """A spool of an older version is opened as it is, and everything in it is delivered.
 
 `vectors/spool/v1.sqlite3` was written by the code of version 1 (commit e9cb48d) from `support.spooled`: `rich()`,
-`bare()`, a usual entry, one held and one quarantined.
+`bare()`, a usual entry, one held and one quarantined. `v2.sqlite3` (commit d7e7635) has the same, one entry whose
+sender was warned, one that was released, and the record of that and of a removal.
 """
 
 from __future__ import annotations
@@ -9,29 +10,42 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from pysqlite3 import dbapi2
 
 from gateway.core.errors import SetupError
 from gateway.core.queue import Kind
-from gateway.spool.desk import By, Desk
+from gateway.spool.acts import By
+from gateway.spool.desk import Desk
+from gateway.spool.orders import Orders
 from gateway.spool.schema import VERSION
 from gateway.spool.store import SqliteSpool
+from support.grounds import DATABASE_ERRORS, SHARED
 from support.spooled import NOW, bare, entry, octets, plain, rich, sent, settings
 
-OLD: Final = Path(__file__).parents[2] / "vectors/spool/v1.sqlite3"
+if TYPE_CHECKING:
+    from support.grounds import Ground
+
+OLD: Final = Path(__file__).parents[2] / "vectors/spool"
 LATER: Final = NOW + timedelta(days=30)
 USUAL: Final = (
     "From: Lan <lan.hoang@soyte.songlam.example>\r\nSubject: =?utf-8?q?C=C3=B4ng_v=C4=83n?=\r\n\r\nNội dung.\r\n"
 )
 
 
+@pytest.fixture(params=["v1", "v2"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return a directory with a spool of an older version."""
+    shutil.copy(OLD / f"{request.param}.sqlite3", tmp_path / "spool.sqlite3")
+    return tmp_path
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Return a directory with a spool of version 1."""
-    shutil.copy(OLD, tmp_path / "spool.sqlite3")
+def second(tmp_path: Path) -> Path:
+    """Return a directory with a spool of version 2."""
+    shutil.copy(OLD / "v2.sqlite3", tmp_path / "spool.sqlite3")
     return tmp_path
 
 
@@ -62,7 +76,9 @@ async def test_everything_is_there_and_is_delivered(place: Path) -> None:
     assert usual.consignment.origin is None
     for each in due.values():
         await spool.settle(sent(each))
-    assert await spool.count() == {"held": 1, "quarantined": 1}
+    counted = {**await spool.count()}
+    counted.pop("released", None)
+    assert counted == {"held": 1, "quarantined": 1}
     await spool.close()
 
 
@@ -72,17 +88,18 @@ async def test_what_was_held_can_be_released(place: Path) -> None:
     with Desk(settings(place)) as desk:
         desk.release("held1", By("lan", "duyệt", NOW))
     spool = SqliteSpool(settings(place))
-    (found,) = await spool.due_again(NOW, 10)
+    (found,) = [each for each in await spool.due_again(NOW, 10) if each.entry_id == "held1"]
     await spool.close()
-    assert (found.entry_id, found.consignment.kind) == ("held1", Kind.RELEASED)
+    assert found.consignment.kind is Kind.RELEASED
     assert found.consignment.message.octets() == USUAL.encode()
 
 
 async def test_new_mail_goes_in_beside_it(place: Path) -> None:
     """The migrated tables take what the new version writes."""
     spool = SqliteSpool(settings(place))
+    before = dict(await spool.count())
     await spool.commit([entry(octets(10))])
-    assert await spool.count() == {"deliver": 4, "held": 1, "quarantined": 1}
+    assert await spool.count() == {**before, "deliver": before["deliver"] + 1}
     await spool.close()
 
 
@@ -119,3 +136,72 @@ async def test_a_newer_version_is_refused(place: Path) -> None:
         SqliteSpool(settings(place))
     with pytest.raises(SetupError, match="newer version"):
         Desk(settings(place))
+
+
+async def test_acts_of_version_2_become_a_chain(second: Path) -> None:
+    """What was done stays as it was written, is proven from now on, and can be changed no more than before."""
+    await opened(second)
+    with Orders(settings(second)) as desk:
+        released, removed = desk.acts()
+        assert (released.by, released.what, released.entry_id) == (By("lan", "đã duyệt", NOW), "release", "held2")
+        assert (removed.by.who, removed.what, removed.entry_id) == ("minh (sudo: lan)", "delete", "held3")
+        known = desk.prove()
+        assert (known.acts, known.broken) == (2, ())
+        desk.delete("held1", By("lan", "", NOW))
+        proof = desk.prove(known.digest)
+    assert (proof.acts, proof.broken, proof.contains) == (3, (), True)
+    assert asked(second, "SELECT number, previous IS NULL FROM acts") == [(1, 1), (2, 0), (3, 0)]
+    with pytest.raises(dbapi2.DatabaseError, match="stays on record"):
+        asked(second, "UPDATE acts SET previous = NULL")
+
+
+async def test_nobody_is_warned_twice_for_an_upgrade(second: Path) -> None:
+    """Version 2 did not remember whom it had warned: it is told by the age that a pause had reached."""
+    spool = SqliteSpool(settings(second))
+    warned = {each.entry_id for each in await spool.due(LATER, 10) if each.warned_at is not None}
+    await spool.close()
+    assert warned == {"late1"}
+
+
+BACK_TO_2: Final = (
+    "ALTER TABLE acts DISABLE TRIGGER acts_only_grow",
+    "DROP INDEX entries_due",
+    "DROP INDEX entries_again",
+    *(f"ALTER TABLE entries DROP COLUMN {name}" for name in ("frozen_at", "warned_at", "noticed_at")),
+    *(f"ALTER TABLE acts DROP COLUMN {name}" for name in ("detail", "previous")),
+    "CREATE INDEX entries_due ON entries (next_attempt_at, entry_id) WHERE kind = 'deliver' AND claimed_by IS NULL",
+    "CREATE INDEX entries_again ON entries (next_attempt_at, entry_id) WHERE kind = 'released' AND claimed_by IS NULL",
+    "ALTER TABLE acts ENABLE TRIGGER acts_only_grow",
+    "UPDATE spool_version SET version = 2",
+)
+"""What version 3 added to a shared spool, taken away again."""
+
+
+@SHARED
+async def test_a_shared_spool_of_version_2(ground: Ground) -> None:
+    """The same way is taken in PostgreSQL: columns, indexes, the chain, and the record that only grows."""
+    spool = ground.open()
+    await spool.commit([entry(kind=Kind.HELD, entry_id=each) for each in "xy"])
+    await spool.close()
+    with Orders(ground.settings()) as desk:
+        desk.release("x", By("lan", "duyệt", NOW))
+        desk.delete("y", By("lan", "", NOW))
+    shape = (
+        "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+        (
+            "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+            "WHERE table_schema = 'public' ORDER BY 1, 2"
+        ),
+    )
+    new = [ground.ask(each) for each in shape]
+    for statement in BACK_TO_2:
+        ground.ask(statement)
+    assert [ground.ask(each) for each in shape] != new
+    with Orders(ground.settings()) as desk:
+        proof = desk.prove()
+        assert (proof.acts, proof.broken) == (2, ())
+    assert [ground.ask(each) for each in shape] == new
+    assert ground.ask("SELECT version FROM spool_version") == [(VERSION,)]
+    assert ground.ask("SELECT number, previous IS NULL FROM acts ORDER BY number") == [(1, True), (2, False)]
+    with pytest.raises(DATABASE_ERRORS, match="stays on record"):
+        ground.ask("UPDATE acts SET previous = NULL")

@@ -1,0 +1,114 @@
+"""Real Postfix as next hop that is told the client, and swaks as a host that tells us: XCLIENT and PROXY."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.config.hops import Hop
+from gateway.core.queue import Origin
+from gateway.relay.hop import smtp_hop
+from gateway.relay.survey import survey
+from support.hops import FakeHop, tls_identity
+from support.peers import wait_for
+from support.postfix import postfix
+from support.smtp_side import House, listener
+from support.swaks import swaks
+from support.way_out import OURS, carry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from gateway.relay.hop import SmtpHop
+
+LAN = Origin("submission", "hoang.lan", "203.0.113.9")
+MAI = Origin("inbound", "", "2001:db8::7")
+LETTER = b"From: lan@soyte.songlam.example\r\nSubject: x\r\n\r\nxin ch\xc3\xa0o\r\n.dot\r\n"
+
+
+@asynccontextmanager
+async def towards(port: int, **more: Any) -> AsyncIterator[SmtpHop]:
+    """Build a hop."""
+    settings = {"name": "out", "protocol": "smtp", "addresses": [f"127.0.0.1:{port}"], "tls": "none", **more}
+    hop = smtp_hop(Hop.model_validate(settings), OURS)
+    try:
+        yield hop
+    finally:
+        await hop.close()
+
+
+@pytest.mark.parametrize(
+    ("forward", "setting", "connections"),
+    [
+        ("xclient", "smtpd_authorized_xclient_hosts = 127.0.0.0/8\n", 1),
+        ("proxy", "smtpd_upstream_proxy_protocol = haproxy\n", 2),
+    ],
+)
+async def test_postfix_is_told_the_client(forward: str, setting: str, connections: int) -> None:
+    """Its log, and with it every rule it has, speaks of our client and not of us."""
+    async with FakeHop() as behind:
+        with postfix(
+            {"hopthu.example": f"smtp:[127.0.0.1]:{behind.port}"},
+            more=setting + "mynetworks = 0.0.0.0/0 [::]/0\ninet_protocols = all\n",
+        ) as mta:
+            async with towards(mta.port, forward_client=forward) as hop:
+                for client in (LAN, LAN, MAI):
+                    assert (await carry(await hop.begin(client)))[0].code == 250
+                await asyncio.to_thread(
+                    wait_for, lambda: mta.log().count("client=") >= 3, "three messages in Postfix's log", seconds=10
+                )
+            log = mta.log()
+            assert log.count("client=unknown[203.0.113.9]") == 2
+            assert log.count("client=unknown[2001:db8::7]") == 1
+            assert log.count(": connect from ") >= connections
+
+
+async def test_postfix_shows_what_it_offers(tmp_path: Path) -> None:
+    """Limits, TLS and the fingerprints to pin, from a real server; a dead address beside it is named."""
+    _, certificate = tls_identity(tmp_path, "mta.example")
+    with postfix(
+        {"hopthu.example": "discard:"}, tls=(certificate, certificate.with_suffix(".key")), size=12_345_678
+    ) as mta:
+        hop = Hop.model_validate(
+            {"name": "out", "protocol": "smtp", "addresses": [f"127.0.0.1:{mta.port}", "127.0.0.1:1"], "tls": "encrypt"}
+        )
+        good, dead = await survey([hop], OURS, domain=None)
+        assert good.trouble is None
+        assert good.offers is not None
+        assert (good.offers.size, good.offers.pipelining) == (12_345_678, True)
+        assert (good.tls or "").startswith("TLSv1.3")
+        assert dead.trouble is not None
+        assert good.certificate is not None
+        async with towards(mta.port, tls="encrypt", tls_pins=[good.certificate.spki]) as pinned:
+            await (await pinned.begin()).abandon()
+
+
+async def test_swaks_speaks_for_a_client() -> None:
+    """XCLIENT as another implementation writes it."""
+    house = House(settings=listener(xclient_from=["127.0.0.1"]))
+    async with house.serving() as server:
+        options = ("--xclient-addr", "203.0.113.9", "--xclient-name", "[UNAVAILABLE]", "--xclient-helo", "x.example")
+        sent = await asyncio.to_thread(swaks, server.port, "lan@so.example", "mai@hop.example", LETTER, options=options)
+        assert sent.accepted, sent.transcript
+    assert house.intake.taken[0].arrival.client.address == "203.0.113.9"
+    assert house.intake.octets == [LETTER]
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_swaks_comes_through_a_balancer(version: str) -> None:
+    """PROXY headers as another implementation writes them."""
+    house = House(settings=listener(proxy_from=["127.0.0.1"]))
+    async with house.serving() as server:
+        options = (
+            *("--proxy-version", version, "--proxy-family", "AF_INET" if version == "2" else "TCP4"),
+            *("--proxy-source", "203.0.113.9", "--proxy-source-port", "40000"),
+            *("--proxy-dest", "192.0.2.1", "--proxy-dest-port", "25"),
+            *(("--proxy-protocol", "STREAM", "--proxy-command", "PROXY") if version == "2" else ()),
+        )
+        sent = await asyncio.to_thread(swaks, server.port, "lan@so.example", "mai@hop.example", LETTER, options=options)
+        assert sent.accepted, sent.transcript
+    assert house.intake.taken[0].arrival.client.address == "203.0.113.9"
