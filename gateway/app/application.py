@@ -109,16 +109,7 @@ class Application:
         self._routes = Routes(settings)
         self._checks = RecipientChecks(settings.local_domains, self._hops)
         self._passwords = _passwords(settings, self._parts.logins)
-        self._dispatcher = Dispatcher(
-            spool=self._spool,
-            recorder=recorder,
-            settings=settings.spool,
-            hostname=settings.hostname,
-            hops=self._hops,
-            routes=self._routes,
-            clock=clock,
-            new_id=new_token,
-        )
+        self._dispatcher = self._dispatching(recorder)
         self._handover = Handover(
             hops=self._hops,
             spool=self._spool,
@@ -153,6 +144,19 @@ class Application:
         self._reloading = asyncio.Lock()
         self._servers: list[Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _dispatching(self, recorder: Recorder) -> Dispatcher:
+        """Return what delivers out of the spool."""
+        return Dispatcher(
+            spool=self._spool,
+            recorder=recorder,
+            settings=self._settings.spool,
+            hostname=self._settings.hostname,
+            hops=self._hops,
+            routes=self._routes,
+            clock=self._clock,
+            new_id=new_token,
+        )
 
     def _looking_after(self, recorder: Recorder) -> tuple[Again, Keeping]:
         """Return what takes kept mail through the journey again, and what ends it."""
