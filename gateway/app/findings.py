@@ -85,9 +85,7 @@ async def _hops(settings: Settings, hops: Hops) -> tuple[str, ...]:
     asked = [each for each in settings.hops if not each.direct]
     answers = await asyncio.gather(*(hops.by_name(each.name).known_limits() for each in asked))
     return tuple(
-        f"hop {each.name}: cannot be reached now"
-        for each, limits in zip(asked, answers, strict=True)
-        if limits is None
+        f"hop {each.name}: cannot be reached now" for each, limits in zip(asked, answers, strict=True) if limits is None
     )
 
 
