@@ -104,10 +104,10 @@ class Writer:
 
     def _serve(self, first: _Asked) -> bool:
         """Carry out one group; returns False if it was the last."""
-        time.sleep(GATHERING)
         group, more = [first], True
         outcomes: Sequence[Outcome]
         try:
+            time.sleep(GATHERING)
             with self._database.turn():
                 more = self._gather(group)
                 outcomes = self._carry_out([asked.change for asked in group])

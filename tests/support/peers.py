@@ -22,7 +22,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-PACKAGES: Final = "postfix dovecot-imapd dovecot-lmtpd dovecot-sieve swaks libnet-ssleay-perl"
+PACKAGES: Final = "postfix dovecot-imapd dovecot-lmtpd dovecot-sieve swaks libnet-ssleay-perl strace e2fsprogs"
 POLL: Final = 0.02
 """Seconds between two looks at something that is awaited."""
 _WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
