@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.demo.authority import Credential
 
 _PASSPHRASE: Final = "only-for-tests"
+_TRIES: Final = 4
 _JARS: Final = ":".join(f"/usr/share/java/{each}.jar" for each in ("bcmail", "bcpkix", "bcprov", "bcutil"))
 _JAVA: Final = Path(__file__).with_name("BouncyCastlePeer.java")
 _TIMEOUT: Final = 60
@@ -157,13 +158,17 @@ class Gpgsm:
         file = _written(
             place, part=part, key=credential.key_pem(), leaf=pem(credential.certificate), chain=chain, root=self._root
         )
-        _must(
-            *("openssl", "pkcs12", "-export", "-legacy", "-in", file["leaf"], "-inkey", file["key"]),
-            *("-certfile", file["chain"], "-passout", f"pass:{_PASSPHRASE}", "-out", str(place / "p12")),
-        )
         loopback = ("gpgsm", "--batch", "--pinentry-mode", "loopback", "--passphrase-fd", "0")
         secret = f"{_PASSPHRASE}\n".encode()
-        _must(*loopback, "--disable-dirmngr", "--import", str(place / "p12"), env=self._env, given=secret)
+        for left in reversed(range(_TRIES)):  # one salt in some hundreds makes a file that gpgsm cannot take apart
+            _must(
+                *("openssl", "pkcs12", "-export", "-legacy", "-in", file["leaf"], "-inkey", file["key"]),
+                *("-certfile", file["chain"], "-passout", f"pass:{_PASSPHRASE}", "-out", str(place / "p12")),
+            )
+            run = _run if left else _must
+            found = run(*loopback, "--disable-dirmngr", "--import", str(place / "p12"), env=self._env, given=secret)
+            if not isinstance(found, subprocess.CompletedProcess) or found.returncode == 0:
+                break
         fingerprint = _must("openssl", "x509", "-in", file["leaf"], "-noout", "-fingerprint", "-sha1").decode()
         _must(
             *(*loopback, "--disable-crl-checks", "--disable-dirmngr", "--include-certs", "-2"),
