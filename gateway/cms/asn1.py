@@ -8,6 +8,7 @@ is small, time linear in the size. A single object identifier with a huge arc is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.errors import InputError
@@ -27,6 +28,13 @@ _OCTET_STRING: Final = 0x04
 _CONSTRUCTED_OCTET_STRING: Final = 0x24
 _CONSTRUCTED_STRINGS: Final = frozenset({0x23, 0x2C, 0x32, 0x33, 0x34, 0x36, 0x37, 0x38, 0x3A, 0x3B, 0x3C, 0x3E})
 _END_OF_CONTENTS: Final = b"\0\0"
+_SEQUENCE: Final = 0x30
+_BAG: Final = 0xA0
+"""certificates [0] of a SignedData."""
+_IN_BAG: Final = 4
+"""Elements around a certificate: ContentInfo, [0], SignedData, certificates."""
+_MAX_KNOWN: Final = 8 * 1024
+"""Octets of a certificate that is remembered."""
 
 
 class CmsError(InputError):
@@ -108,6 +116,9 @@ class _Walk:
                 if count > self._most:
                     raise CmsError("cms_too_complex")
                 tag, content, end = head(octets, position, frame.bound)
+                if end is not None and len(self._frames) == _IN_BAG and self._is_known(frame, tag, position, end):
+                    position = end
+                    continue
                 if (tag & 0x20 and end != content) or tag == _CONSTRUCTED_OCTET_STRING:
                     frame = self._open(frame, tag, position, content, end)
                     position = content
@@ -115,6 +126,15 @@ class _Walk:
                 position = self._primitive(frame, tag, position, content, end or content)
             if not self._frames:
                 return position
+
+    def _is_known(self, bag: _Frame, tag: int, start: int, end: int) -> bool:
+        """Return whether a certificate in the bag is known to be definite throughout, octet for octet.
+
+        Signers write again and again, and most elements of a message are inside their certificates.
+        """
+        if tag != _SEQUENCE or self._octets[bag.start] != _BAG or end - start > _MAX_KNOWN:
+            return False
+        return _is_definite(self._octets[start:end])
 
     def result(self) -> bytes:
         """Return the octets with all edits made."""
@@ -176,6 +196,15 @@ class _Walk:
             parent.growth -= 2
         parent.changed = True
         return parent
+
+
+@lru_cache(maxsize=2048)
+def _is_definite(element: bytes) -> bool:
+    """Return whether an element has definite lengths only and breaks no bound; raises nothing."""
+    try:
+        return definite(element, limit=_MAX_KNOWN) is element
+    except CmsError:
+        return False
 
 
 def _tag_end(octets: bytes, start: int) -> int:

@@ -9,6 +9,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -323,6 +324,7 @@ def _attributes(octets: bytes, node: Node) -> Iterator[tuple[str, list[bytes]]]:
         yield _dotted(octets[oid.start : oid.end]), [octets[one.start : one.end] for one in values]
 
 
+@lru_cache(maxsize=512)
 def _dotted(oid: bytes) -> str:
     return str(core.ObjectIdentifier.load(oid, strict=True).dotted)
 

@@ -11,6 +11,7 @@ import hashlib
 import re
 import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 E = TypeVar("E")
 
 MAX_OCTETS: Final = 64 * 1024
+_MAX_KEPT: Final = 8 * 1024
+"""Octets of a certificate that is read once and kept: the same signers write again and again."""
 _MAX_NAMES: Final = 100
 _SMTP_UTF8: Final = "1.3.6.1.5.5.7.8.9"
 _EMAIL_PROTECTION: Final = "1.3.6.1.5.5.7.3.4"
@@ -76,6 +79,10 @@ class Certificate:
         """Return the certificate in these DER octets; raises `CertificateError`."""
         if len(der) > MAX_OCTETS:
             raise CertificateError("certificate_too_large")
+        return _kept(der) if len(der) <= _MAX_KEPT else cls._read(der)
+
+    @classmethod
+    def _read(cls, der: bytes) -> Certificate:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # old government roots have serials and names that newer rules frown on
@@ -294,3 +301,9 @@ def _mailboxes(texts: Iterable[str]) -> tuple[str, ...]:
         with contextlib.suppress(ValueError):
             found.setdefault(str(Mailbox.parse(text)))
     return tuple(found)
+
+
+@lru_cache(maxsize=2048)
+def _kept(der: bytes) -> Certificate:
+    """Read a certificate, once; a value like any other, it is shared by all that hold the same octets."""
+    return Certificate._read(der)  # noqa: SLF001 - part of the class, outside for its memory

@@ -175,6 +175,23 @@ def test_any_mixture_of_lengths_becomes_definite(pair: tuple[bytes, bytes]) -> N
     assert definite(ber, limit=LIMIT) == der
 
 
+def in_bag(element: bytes, bag: int = 0xA0) -> bytes:
+    """Return a ContentInfo in which the element stands where a SignedData has its certificates."""
+    inner = tlv(0x30, b"\x02\x01\x01", tlv(0x31), tlv(0x30), tlv(bag, element), tlv(0x31))
+    return tlv(0x30, b"\x06\x01\x01", tlv(0xA0, inner))
+
+
+@given(elements(3))
+def test_certificates_seen_before_are_read_as_the_first_time(pair: tuple[bytes, bytes]) -> None:
+    """What is remembered of a certificate's octets changes nothing: not the result, and not what is refused."""
+    for ber, der in ((tlv(0x30, pair[0]), tlv(0x30, pair[1])), pair):
+        assert [definite(in_bag(ber), limit=LIMIT) for _ in range(3)] == [in_bag(der)] * 3
+    broken = tlv(0x30, pair[0], b"\x06\x41" + b"\x81" * 65)
+    for _ in range(3):
+        with pytest.raises(CmsError, match="oversized_value"):
+            definite(in_bag(broken), limit=LIMIT)
+
+
 def test_children_and_head() -> None:
     """Offsets are those of the octets given; an element that leaves its range is malformed."""
     octets = tlv(0x30, tlv(0x02, b"\x01"), tlv(0x04, b"abc"))
