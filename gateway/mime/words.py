@@ -77,15 +77,14 @@ def encode_text(text: str) -> bytes:
     """
     if text.isascii() and text.isprintable() and "=?" not in text:
         return text.encode("ascii")
-    words: list[bytes] = []
-    block = b""
-    for character in text:
-        octets = character.encode("utf-8", "replace")
-        if len(block) + len(octets) > _MAX_WORD_OCTETS:
-            words.append(block)
-            block = b""
-        block += octets
-    words.append(block)
+    octets, words, start = text.encode("utf-8", "replace"), [], 0
+    while len(octets) - start > _MAX_WORD_OCTETS:
+        stop = start + _MAX_WORD_OCTETS
+        while octets[stop] & 0xC0 == 0x80:  # noqa: PLR2004 - inside a character (RFC 2047 5: a word holds whole ones)
+            stop -= 1
+        words.append(octets[start:stop])
+        start = stop
+    words.append(octets[start:])
     return b" ".join(b"=?utf-8?B?" + b64encode(each) + b"?=" for each in words)
 
 
