@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help demo test setup check unit fuzz clean packages-demo packages-test
+.PHONY: help demo test setup check unit coverage fuzz clean packages-demo packages-test
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -19,7 +19,7 @@ demo: setup ## a throw-away province, five messages through the real gateway, th
 	@$(RUN)gateway demo
 
 test: packages-test setup check ## style, types, layers, and every test with real peers
-	$(RUN)pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered -q
+	$(RUN)pytest -n 2 --dist loadfile -q
 
 setup: packages-demo $(VENV)/.locked ## the Python environment from the lock file
 
@@ -31,6 +31,9 @@ check: setup ## style, types and layers only
 
 unit: setup ## the tests that need no peers
 	$(RUN)pytest -q tests/unit tests/property tests/policies tests/architecture
+
+coverage: packages-test setup ## the same tests, and which lines and branches they reach
+	$(RUN)pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered -q
 
 fuzz: packages-test setup ## an hour of fuzzing, and property tests with a hundred times the examples
 	GATEWAY_FUZZ_SECONDS=3000 GATEWAY_FUZZ_SEED=0 GATEWAY_EXAMPLES=100 $(RUN)pytest -q tests/fuzz tests/property
