@@ -201,6 +201,9 @@ class Application:
 
     async def start(self) -> None:
         """Dispatch what the spool holds, then listen; raises `SetupError` if an address cannot be listened on."""
+        with contextlib.suppress(OSError):  # `gateway policy apply` will not find us; mail flows
+            if not self._presence.claim():
+                self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
         await self._judging.start()
         await self._refresh_sizes()
         self._spool.watch(self._look_for_work)
@@ -227,9 +230,6 @@ class Application:
                 )
             )
             self._log.info("listening", listener=listener.name, address=listener.address, kind=listener.kind.value)
-        with contextlib.suppress(OSError):  # `gateway policy apply` will not find us; mail flows
-            if not self._presence.claim():
-                self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
         self._say_state()
 
     def _look_for_work(self) -> None:

@@ -45,7 +45,7 @@ def entry(message: Message | bytes = b"From: a\r\n\r\nx\r\n", *, kind: Kind = Ki
     envelope = Envelope(sender, recipients)
     consignment = Consignment(kind, "hop", envelope, body, Direction.OUTBOUND, "trace", answered_for=True)
     fresh = Entry(
-        f"entry{next(_COUNTER)}",
+        f"entry{next(_COUNTER):06}",
         consignment,
         (RecipientState.READY, RecipientState.READY),
         received_at=NOW,

@@ -124,9 +124,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", sorted(HOSTILE))
 def test_hostile_structures_end_soon(kind: str) -> None:
-    """A megabyte made to be slow is read or refused in 50 ms of a quiet machine; a busy one has four times as long."""
+    """A megabyte made to be slow is read or refused in 50 ms of a quiet machine; a busy one has ten times as long."""
     for read in (lambda octets: definite(octets, limit=LIMIT), open_signed):
-        with soon(0.2), contextlib.suppress(CmsError):
+        with soon(0.5), contextlib.suppress(CmsError):
             read(HOSTILE[kind])
 
 
