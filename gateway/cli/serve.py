@@ -77,7 +77,7 @@ async def _serve(application: Application, tether: Tether | None) -> int:
         await application.stop()
         return 2
     gc.collect()
-    gc.freeze()  # what is here stays; searching it for garbage takes tens of milliseconds, charged to whoever's turn it is
+    gc.freeze()  # what is here stays; searching it for garbage takes tens of milliseconds, whoever's turn it is
     if tether is not None:
         tether.watch(stopping.set)
     tell(READY)
