@@ -22,7 +22,7 @@ from gateway.mime.fields import read_header
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.service.impersonation import suspected
 from gateway.smime.identity import Lenience, Who, identified
-from gateway.smime.signers import Trust
+from gateway.smime.trust import Trust
 from gateway.smime.verify import verify_against
 from gateway.tagging import strip
 from gateway.trust.anchors import read_trust

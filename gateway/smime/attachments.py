@@ -19,13 +19,13 @@ from gateway.mime.attached import names_of
 from gateway.mime.transfer import decode_body
 from gateway.pki.family import Use
 from gateway.pki.needs import Needs, joined
-from gateway.pki.needs import needs_of as path_needs
-from gateway.pki.path import Purpose, validate
+from gateway.pki.path import Purpose
 from gateway.smime.beside import attached
 from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES
 from gateway.smime.pdf import MARK, signed_pdf
-from gateway.smime.signers import certificate_of, fault_of, shown
+from gateway.smime.signers import fault_of, shown
 from gateway.smime.timestamps import stamp_of
+from gateway.smime.trust import answer_for, certificate_of, needs_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from gateway.mime.entity import Entity
     from gateway.pki.certificate import Certificate
     from gateway.pki.path import PathAnswer
-    from gateway.smime.signers import Trust
     from gateway.smime.structure import Structure
+    from gateway.smime.trust import Trust
 
 MOST: Final = 8
 """Files looked into, and signatures told, in one message."""
@@ -117,7 +117,9 @@ def attachment_needs(files: Sequence[Attached], trust: Trust) -> Needs:
     """Return what would have to be fetched before more can be said of signatures that fit."""
     if not trust.anchors.anchors:
         return Needs()
-    return joined(_needs(certificate, data, trust) for certificate, data in islice(_fitting(files, trust), MOST))
+    return joined(
+        needs_for(certificate, data, trust, at=trust.at) for certificate, data in islice(_fitting(files, trust), MOST)
+    )
 
 
 def _fitting(files: Sequence[Attached], trust: Trust) -> Iterator[tuple[Certificate, SignedData]]:
@@ -127,18 +129,6 @@ def _fitting(files: Sequence[Attached], trust: Trust) -> Iterator[tuple[Certific
             for signer, certificate in _signers(opened, trust):
                 if certificate is not None and _fault(signer, opened, certificate) is None:
                     yield certificate, opened.data
-
-
-def _needs(certificate: Certificate, data: SignedData, trust: Trust) -> Needs:
-    return path_needs(
-        certificate,
-        trust=trust.anchors,
-        untrusted=(*data.certificates, *trust.untrusted),
-        crls=trust.crls,
-        ocsps=trust.ocsps,
-        at=trust.at,
-        revocation=trust.revocation,
-    )
 
 
 def _files(message: Message, root: Entity) -> Iterator[Attached]:
@@ -281,25 +271,11 @@ def _path(
     """Return the answer about the path, and the time of the timestamp that it rests on."""
     if not trust.anchors.anchors:
         return None, None
-    answer = _ask(certificate, data, trust, None)
+    answer = answer_for(certificate, data, trust, purpose=Purpose.ANY)
     if answer.reason != "expired":
         return answer, None
     stamp = stamp_of(signer, data, trust)
     if stamp is None or stamp.at is None or stamp.at < certificate.not_before:
         return answer, None
-    then = _ask(certificate, data, trust, stamp.at)
+    then = answer_for(certificate, data, trust, purpose=Purpose.ANY, then=stamp.at)
     return (then, stamp.at) if then.state is ChainState.VALID else (answer, None)
-
-
-def _ask(certificate: Certificate, data: SignedData, trust: Trust, then: datetime | None) -> PathAnswer:
-    return validate(
-        certificate,
-        trust=trust.anchors,
-        untrusted=(*data.certificates, *trust.untrusted),
-        crls=(*trust.crls, *data.crls),
-        ocsps=trust.ocsps,
-        at=then or trust.at,
-        purpose=Purpose.ANY,
-        revocation=trust.revocation,
-        known_at=None if then is None else trust.at,
-    )

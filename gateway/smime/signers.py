@@ -5,17 +5,16 @@ What signers are judged against is all here: no clock, nothing fetched, and no s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.cms.asn1 import CmsError, head
 from gateway.cms.verify import check_signer
 from gateway.core.verdict import ChainState, Indeterminate, Invalid, NotTrusted, SignatureState, Signer, Unreadable
-from gateway.pki.lists import made_at
-from gateway.pki.path import PathAnswer, Purpose, Revocation, TrustAnchors, validate
+from gateway.pki.path import PathAnswer, Purpose
 from gateway.smime.argument import Finding, FindingKind
 from gateway.smime.timestamps import Stamp, stamp_of
+from gateway.smime.trust import answer_for, certificate_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.cms.verify import SignedData, SignerInfo
     from gateway.core.message import Message
     from gateway.pki.certificate import Certificate
+    from gateway.smime.trust import PathOf, Trust
 
 _FAULTS: Final[dict[str, tuple[FindingKind, SignatureState]]] = {
     "weak_digest": (NotTrusted, SignatureState.INVALID),
@@ -36,27 +36,6 @@ _FAMILY: Final = frozenset(
 )
 """Reasons of a path that its family of anchors gives, not RFC 5280."""
 _SET: Final = 0x31
-_MOST_UNTRUSTED: Final = 40
-"""Most certificates outside the message that are tried as its signers' own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """What signers are judged against: everything that is not in the message."""
-
-    anchors: TrustAnchors
-    untrusted: tuple[Certificate, ...]
-    crls: tuple[bytes, ...]
-    at: datetime
-    revocation: Revocation
-    ocsps: tuple[bytes, ...] = ()
-    """Answers of responders (DER)."""
-    path_of: PathOf | None = None
-    """Who answers condition 12 instead of `path_answer`: one that remembers its answers."""
-
-
-PathOf = Callable[["Certificate", "SignedData"], "PathAnswer"]
-"""Answers for a signer's certificate, and the SignedData it signed: more certificates and revocation lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +52,6 @@ class Judged:
     sha1: bool = False
     """True if the value fits, over SHA-1."""
     stamp: Stamp | None = None
-
-
-def certificate_of(signer: SignerInfo, data: SignedData, trust: Trust) -> Certificate | None:
-    """Return the certificate that the signer identifier names, from the message or from what is at hand."""
-    return signer.certificate((*data.certificates, *trust.anchors.intermediates, *trust.untrusted[:_MOST_UNTRUSTED]))
 
 
 def judge_signer(signer: SignerInfo, data: SignedData, content: Message, digest: bytes, trust: Trust) -> Judged:
@@ -147,39 +121,8 @@ def _answer_by(trust: Trust) -> PathOf:
 def path_answer(
     certificate: Certificate, data: SignedData, trust: Trust, *, then: datetime | None = None
 ) -> PathAnswer:
-    """Return what path validation says of a signer's certificate, beside what came with its signature.
-
-    `then` (aware) is an earlier time to ask about, by what is known at the time of the trust. Revocation lists that
-    came along and are too old to clear anybody are heard all the same: whom they name was revoked.
-    """
-    answer = _validated(certificate, data, trust, data.crls, then)
-    late = {each for each in data.crls if _too_old(each, trust.anchors, then or trust.at)}
-    if answer.state is ChainState.VALID and late:
-        return _validated(certificate, data, trust, tuple(each for each in data.crls if each not in late), then)
-    return answer
-
-
-def _too_old(crl: bytes, anchors: TrustAnchors, at: datetime) -> bool:
-    if anchors.attached_age is None:
-        return False
-    made = made_at(crl)
-    return made is None or at - made > anchors.attached_age
-
-
-def _validated(
-    certificate: Certificate, data: SignedData, trust: Trust, attached: tuple[bytes, ...], then: datetime | None
-) -> PathAnswer:
-    return validate(
-        certificate,
-        trust=trust.anchors,
-        untrusted=(*data.certificates, *trust.untrusted),
-        crls=(*trust.crls, *attached),  # their number is bounded: what came along hides nothing
-        ocsps=trust.ocsps,
-        at=then or trust.at,
-        purpose=Purpose.EMAIL,
-        revocation=trust.revocation,
-        known_at=None if then is None else trust.at,
-    )
+    """Return what path validation says of a signer's certificate (see `smime.trust.answer_for`)."""
+    return answer_for(certificate, data, trust, purpose=Purpose.EMAIL, then=then)
 
 
 def shown(signer: SignerInfo, certificate: Certificate, answer: PathAnswer | None, stamped: datetime | None) -> Signer:

@@ -9,24 +9,19 @@ anchors must be one that is believed about time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gateway.cms.timestamp import Token, read_token
 from gateway.core.verdict import ChainState
 from gateway.pki.fitness import Purpose, unfit
 from gateway.pki.needs import Needs
-from gateway.pki.needs import needs_of as path_needs
-from gateway.pki.path import validate
+from gateway.smime.trust import answer_for, candidates_in, needs_for
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.cms.verify import SignedData, SignerInfo
-    from gateway.pki.certificate import Certificate
-    from gateway.smime.signers import Trust
-
-_MOST_UNTRUSTED: Final = 40
-"""Most certificates outside the message that are tried as the authority's own."""
+    from gateway.smime.trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +41,7 @@ def stamp_of(signer: SignerInfo, data: SignedData, trust: Trust) -> Stamp | None
     token = _token(signer, data, trust)
     if token is None or not token.certificate.not_before <= token.at <= trust.at:
         return Stamp(None)
-    answer = validate(
-        token.certificate,
-        trust=trust.anchors,
-        untrusted=_bag(token, trust),
-        crls=(*trust.crls, *token.data.crls),
-        ocsps=trust.ocsps,
-        at=trust.at,
-        purpose=Purpose.TIMESTAMPS,
-        revocation=trust.revocation,
-    )
+    answer = answer_for(token.certificate, token.data, trust, purpose=Purpose.TIMESTAMPS)
     return Stamp(token.at if answer.state is ChainState.VALID else None)
 
 
@@ -64,15 +50,7 @@ def stamp_needs(signer: SignerInfo, data: SignedData, trust: Trust) -> Needs:
     token = _token(signer, data, trust)
     if token is None or unfit(token.certificate, Purpose.TIMESTAMPS) is not None:
         return Needs()
-    return path_needs(
-        token.certificate,
-        trust=trust.anchors,
-        untrusted=_bag(token, trust),
-        crls=trust.crls,  # as with signers: what came along is no reason not to ask
-        ocsps=trust.ocsps,
-        at=trust.at,
-        revocation=trust.revocation,
-    )
+    return needs_for(token.certificate, token.data, trust, at=trust.at)
 
 
 def _token(signer: SignerInfo, data: SignedData, trust: Trust) -> Token | None:
@@ -80,11 +58,6 @@ def _token(signer: SignerInfo, data: SignedData, trust: Trust) -> Token | None:
     if len(signer.timestamps) != 1:
         return None
     try:
-        candidates = (*data.certificates, *trust.anchors.intermediates, *trust.untrusted[:_MOST_UNTRUSTED])
-        return read_token(signer.timestamps[0], value=signer.signature, candidates=candidates)
+        return read_token(signer.timestamps[0], value=signer.signature, candidates=candidates_in(data, trust))
     except Exception:  # noqa: BLE001 - anybody can attach anything: it must not even cost the message its verdict
         return None
-
-
-def _bag(token: Token, trust: Trust) -> tuple[Certificate, ...]:
-    return (*token.data.certificates, *trust.untrusted)

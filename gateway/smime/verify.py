@@ -24,14 +24,14 @@ from gateway.core.verdict import (
 from gateway.mime.entity import parse
 from gateway.mime.fields import AuthorDefect, author_of, read_header
 from gateway.pki.needs import Needs, joined
-from gateway.pki.needs import needs_of as path_needs
 from gateway.smime.argument import Finding, gravest, verdict_of
 from gateway.smime.attachments import Attached, attached_files, attachment_needs, attachment_signatures
 from gateway.smime.authors import author_findings, changed_headers, header_findings, headers_signed, named
 from gateway.smime.remarks import in_order, remarks
-from gateway.smime.signers import Judged, PathOf, Trust, certificate_of, fault_of, judge_signer, path_answer
+from gateway.smime.signers import Judged, fault_of, judge_signer, path_answer
 from gateway.smime.structure import Structure, examine
 from gateway.smime.timestamps import stamp_needs
+from gateway.smime.trust import PathOf, Trust, certificate_of, needs_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,7 +125,7 @@ def needs_of(opened: Opened, trust: Trust) -> Needs:
     """
     if not trust.anchors.anchors:
         return Needs()
-    found = [_path_needs(certificate, data, trust, trust.at) for _, certificate, data in _fitting(opened, trust)]
+    found = [needs_for(certificate, data, trust, at=trust.at) for _, certificate, data in _fitting(opened, trust)]
     return joined((*found, needs_beside(opened, trust)))
 
 
@@ -143,7 +143,7 @@ def _stamp_needs(opened: Opened, trust: Trust) -> Needs:
         if signer.timestamps:
             found.append(stamp_needs(signer, data, trust))
             if certificate.not_after < trust.at:
-                found.append(_path_needs(certificate, data, trust, certificate.not_after))
+                found.append(needs_for(certificate, data, trust, at=certificate.not_after))
     return joined(found)
 
 
@@ -151,18 +151,6 @@ def has_timestamps(opened: Opened) -> bool:
     """Return whether a signature came with a timestamp, good or bad."""
     every = (each.data.signers for each in opened.structure.signatures if each.data is not None)
     return any(signer.timestamps for signers in every for signer in signers)
-
-
-def _path_needs(certificate: Certificate, data: SignedData, trust: Trust, at: datetime) -> Needs:
-    return path_needs(
-        certificate,
-        trust=trust.anchors,
-        untrusted=(*data.certificates, *trust.untrusted),
-        crls=trust.crls,  # a signer who was revoked since sends a list from before, still in date
-        ocsps=trust.ocsps,
-        at=at,
-        revocation=trust.revocation,
-    )
 
 
 def _fitting(opened: Opened, trust: Trust) -> Iterator[tuple[SignerInfo, Certificate, SignedData]]:

@@ -14,7 +14,7 @@ from gateway.pki.certificate import Certificate
 from gateway.pki.family import ANY_FAMILY, Family
 from gateway.pki.path import PathAnswer, Purpose, Revocation, TrustAnchors, validate
 from gateway.smime.argument import ARGUMENT, Held, steps
-from gateway.smime.signers import Trust
+from gateway.smime.trust import Trust
 from gateway.smime.verify import judge, open_message, unreadable
 from support.forger import Forger, signed_data
 from support.letters import (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -17,7 +17,7 @@ from gateway.demo.authority import Credential, make_key
 from gateway.pki.certificate import Certificate
 from gateway.pki.family import Family, Use
 from gateway.pki.path import Revocation, TrustAnchors
-from gateway.smime.signers import Trust
+from gateway.smime.trust import Trust
 from gateway.smime.verify import judge, needs_of, open_message
 from support.forger import Forger, oid, sequence, signed_data
 from support.letters import NOW, authority, binh, clear, lan, mail, multipart, opaque_entity, text_part
@@ -25,9 +25,6 @@ from support.pace import soon
 from support.signed_files import file_part, pdf
 from support.stamping import stamp_over, stamped, stamper, value_of
 from support.tree import DAY, root, usage
-
-if TYPE_CHECKING:
-    import datetime as dt
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "pdf"
 FILE = b"Cong van so 12.\r\n"
@@ -306,3 +303,15 @@ def test_file_that_cannot_be_decoded() -> None:
     """It is told as unreadable, and costs nothing else."""
     broken = file_part("a.pdf", signed_pdf()).replace(b"\r\n\r\n", b"\r\n\r\n=", 1)
     assert told(found(broken)) == [("a.pdf", "pdf", "unreadable", "malformed_base64")]
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(3, ("valid", "valid")), (5, ("indeterminate", "no_revocation_data"))])
+def test_a_list_that_came_along_clears_nobody_for_long(hours: int, expected: tuple[str, str]) -> None:
+    """The rule for letters is the rule for files: a thief would bring the list from before the key was revoked."""
+    top = root()
+    signer = top.issue("Lan", extensions=[usage("digital_signature")])
+    made = top.revocation_list(start=NOW - dt.timedelta(hours=hours))
+    cms = Forger(Credential(signer.key, signer.certificate.der, ())).cms(FILE, content=tlv(0x04, FILE), crls=(made,))
+    anchors = TrustAnchors((top.certificate,), (), (), attached_age=dt.timedelta(hours=4))
+    judgment = found(file_part("cv.p7m", cms), given=Trust(anchors, (), (), NOW, Revocation.HARD))
+    assert told(judgment) == [("cv.p7m", "cms", *expected)]

@@ -16,7 +16,7 @@ from gateway.core.verdict import row_of
 from gateway.demo.authority import Credential, make_key
 from gateway.pki.family import Family, Use
 from gateway.pki.path import Revocation, TrustAnchors
-from gateway.smime.signers import Trust
+from gateway.smime.trust import Trust
 from gateway.smime.verify import judge, needs_of, open_message
 from support.forger import SIGNING_CERTIFICATE_V2, Forger, attribute, sequence
 from support.letters import LAN, NOW, clear_entity, mail, text_part
