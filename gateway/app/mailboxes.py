@@ -25,9 +25,8 @@ from gateway.mailbox.watch import Watch
 from gateway.pki.path import Revocation
 from gateway.revocation.fetching import Revocation as RevocationData
 from gateway.service.arrivals import open_arrival
-from gateway.service.impersonation import suspected
-from gateway.service.recognition import recognized
-from gateway.smime.identity import Who, identified
+from gateway.service.verdicts import known
+from gateway.smime.identity import Who
 from gateway.spool.sightings import SqliteSightings
 from gateway.tagging.forged import stripped
 from gateway.trust.anchors import read_trust
@@ -61,10 +60,8 @@ class FullJudge:
             opened = open_arrival(stripped(message, authserv_id=self._authserv_id).message)
         except InputError:  # over the limits: the judgment says so already
             return judgment
-        judgment = identified(judgment, opened.header, self._who)
-        judgment = await recognized(judgment, opened.header, at=at, sightings=self._sightings)
         # our own tag on mail that was passed on inside, or delivered without a seal, is no imitation
-        return suspected(judgment, opened.message, opened.entity, self._who.registry)
+        return await known(judgment, opened.message, opened, self._who, at=at, sightings=self._sightings)
 
 
 class MailboxWatch:

@@ -84,10 +84,7 @@ def _owners(entry: Listed) -> list[str]:
 
 
 def _is(name: str, key: str) -> bool:
-    try:
-        return Mailbox.parse(name).key == key
-    except ValueError:
-        return False
+    return Mailbox.key_in(name) == key
 
 
 def _subject(desk: Orders, entry: Listed) -> str:

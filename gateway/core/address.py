@@ -65,6 +65,14 @@ class Mailbox:
             raise ValueError("mailbox too long")
         return cls(local, domain)
 
+    @classmethod
+    def key_in(cls, text: str) -> str | None:
+        """Return the `key` of the mailbox in `text`, None where it is none: a text that names nobody equals nobody."""
+        try:
+            return cls.parse(text).key
+        except ValueError:
+            return None
+
     @property
     def key(self) -> str:
         """The form in which two mailboxes are compared and stored in tables."""

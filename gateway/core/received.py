@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
     from gateway.core.queue import Kind
+
+
+_SITE: Final = 64
+"""Bits of the IPv6 network that one site holds: it can choose the rest freely (RFC 6177)."""
+
+
+def site_of(address: str) -> str:
+    """Return whom an IP address is counted for: itself, or the IPv6 network that one site holds."""
+    parsed = ip_address(address)
+    return str(ip_network((parsed, _SITE), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,10 +157,7 @@ class Verified(_Verdict):
 
 
 def _names(address: str, author: Mailbox) -> bool:
-    try:
-        return Mailbox.parse(address).key == author.key
-    except ValueError:
-        return False
+    return Mailbox.key_in(address) == author.key
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from gateway.core.address import NullPath, domain_key
 from gateway.core.boundary import NOTHING_SAID, BoundaryResults
+from gateway.core.received import site_of
 from gateway.tagging.results import boundary
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from gateway.config.inbound import BoundarySettings
     from gateway.core.received import Arrival, Client
     from gateway.mime.fields import Header
-
-_SITE: Final = 64
-"""Bits of an IPv6 address that one customer of a provider cannot choose (RFC 6177)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,7 @@ def results_of(server: Boundary | None, client: Client, header: Header) -> Bound
 
 def source_of(arrival: Arrival, boundary: Boundary | None) -> str:
     """Return who shares with others fairly: the client; behind the server in front of us, the sender's domain there."""
-    address = _address(arrival.client)
-    client = str(ip_network((address, _SITE), strict=False)) if isinstance(address, IPv6Address) else str(address)
+    client = site_of(str(_address(arrival.client)))
     if boundary is None or not boundary.sent(arrival.client):
         return client
     path = arrival.envelope.reverse_path

@@ -112,12 +112,6 @@ def _author(judgment: Judgment) -> str | None:
     author = judgment.author
     if author is None or judgment.chain is not ChainState.VALID:
         return None
-    named = (any(_key(each) == author.key for each in signer.addresses) for signer in judgment.verdict.signers)
-    return author.key if all(named) else None
-
-
-def _key(address: str) -> str | None:
-    try:
-        return Mailbox.parse(address).key
-    except ValueError:
-        return None
+    signers = judgment.verdict.signers
+    named = all(any(Mailbox.key_in(each) == author.key for each in signer.addresses) for signer in signers)
+    return author.key if named else None

@@ -16,12 +16,29 @@ from gateway.service.recognition import recognized
 from gateway.smime.identity import identified
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gateway.core.events import Fact
+    from gateway.core.message import Message
     from gateway.core.received import Relayed
     from gateway.core.verdict import Judgment
     from gateway.ports import Clock, Judge, Recorder, Sightings
     from gateway.service.arrivals import Opened
     from gateway.service.intake import World
+    from gateway.smime.identity import Who
+
+
+async def known(
+    judgment: Judgment, seen: Message, opened: Opened, who: Who, *, at: datetime, sightings: Sightings
+) -> Judgment:
+    """Return a judgment with what the registry, the memory and the look of a message add, in this order.
+
+    The memory must hear of a lesser state, not make one more of it. `seen` is what is looked at for words of imitation,
+    `opened` the message without forged marks, `at` the aware time of receipt.
+    """
+    found = identified(judgment, opened.header, who)
+    found = await recognized(found, opened.header, at=at, sightings=sightings)
+    return suspected(found, seen, opened.entity, who.registry)
 
 
 class Verdicts:
@@ -38,11 +55,9 @@ class Verdicts:
         """Return the judgment of an arrival as it came; `opened` is the same message without forged marks."""
         arrival = relayed.arrival
         judgment = await self._judged(relayed, source_of(arrival, world.boundary))
-        judgment = identified(judgment, opened.header, world.who)
-        judgment = await recognized(judgment, opened.header, at=arrival.at, sightings=self._sightings)
         # mail that we could not deliver was kept with our own marks: they are no imitation when it goes again
         seen = arrival.message if relayed.again is None else opened.message
-        judgment = suspected(judgment, seen, opened.entity, world.who.registry)
+        judgment = await known(judgment, seen, opened, world.who, at=arrival.at, sightings=self._sightings)
         self._record(arrival.trace_id, judgment)
         return judgment
 

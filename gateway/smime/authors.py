@@ -73,20 +73,13 @@ def names(certificate: Certificate, author: Mailbox) -> bool:
 
     A subjectAltName with addresses outdates the subject (RFC 8550 3); compared as `Mailbox.key` does.
     """
-    return any(_key(each) == author.key for each in certificate.san_addresses or certificate.legacy_addresses)
+    return any(Mailbox.key_in(each) == author.key for each in certificate.san_addresses or certificate.legacy_addresses)
 
 
 def named(signer: Signer, author: Mailbox) -> Signer:
     """Return the signer with its matching address in the form that compares equal (IDN, case)."""
 
     def plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(author.key if _key(each) == author.key else each for each in addresses)
+        return tuple(author.key if Mailbox.key_in(each) == author.key else each for each in addresses)
 
     return replace(signer, addresses=plain(signer.addresses), san_addresses=plain(signer.san_addresses))
-
-
-def _key(address: str) -> str | None:
-    try:
-        return Mailbox.parse(address).key
-    except ValueError:
-        return None

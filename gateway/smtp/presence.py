@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.core.received import site_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from gateway.core.reply import Reply
-
-_SITE_PREFIX: Final = 64
-"""Bits of an IPv6 address that one site holds; it can choose the rest freely."""
 
 
 class Guest(Protocol):
@@ -135,11 +134,3 @@ def plain_address(peername: object) -> str:
 def is_in(address: str, networks: Sequence[str]) -> bool:
     """Return whether an address is in one of the networks."""
     return bool(networks) and any(ip_address(address) in ip_network(each) for each in networks)
-
-
-def site_of(address: str) -> str:
-    """Return whom an address is counted for: itself, or the IPv6 network that one site holds."""
-    parsed = ip_address(address)
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, _SITE_PREFIX), strict=False))
-    return address

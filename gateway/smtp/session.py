@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.core.errors import InputError
-from gateway.core.received import Client
+from gateway.core.received import Client, site_of
 from gateway.core.reply import Reply
 from gateway.smtp import replies
 from gateway.smtp.grammar import parse_mail, parse_rcpt
@@ -28,7 +28,7 @@ from gateway.smtp.limits import (
     REFUSED_RECIPIENTS,
     SURPLUS_RECIPIENTS,
 )
-from gateway.smtp.presence import is_in, site_of
+from gateway.smtp.presence import is_in
 from gateway.smtp.transfer import Transaction, Transfers
 from gateway.smtp.xclient import XCLIENT_ATTRIBUTES, parse_xclient
 
