@@ -163,7 +163,10 @@ class Dispatcher:
             self._log.exception("fault: the entry stays", entry=entry.entry_id)
             await self._set_aside(entry)
         finally:
-            self._lane(entry).leave(_domain(entry))
+            lane = self._lane(entry)
+            lane.leave(_domain(entry))
+            if lane.empty:  # with direct sending each domain that was ever written to is a hop
+                del self._lanes[entry.consignment.hop]
 
     def _record(self, settled: Settled) -> None:
         """Record what is stored; a recorder that breaks its promise must not bring a settled entry back."""

@@ -39,6 +39,11 @@ class Lane:
         share = max(WAITING // len(self._inside.keys() | {domain}), 1)
         return inside >= ACTIVE + 2 * WAITING or self._inside[domain] >= share
 
+    @property
+    def empty(self) -> bool:
+        """True if no entry is inside: nothing of it has to be remembered."""
+        return not self._inside
+
     async def has_room(self, domain: str) -> bool:
         """Return whether an entry of a domain fits in, waiting for it while patience with this hop lasts."""
         loop = asyncio.get_running_loop()

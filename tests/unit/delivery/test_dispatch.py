@@ -117,6 +117,16 @@ def test_a_burst_for_a_fast_hop_is_not_put_off() -> None:
     assert len(world.attempts) == 200
 
 
+def test_hops_that_have_nothing_left_are_forgotten() -> None:
+    """With direct sending each domain that was ever written to is a hop: what is kept of one must end with its mail."""
+    world = World()
+    for n in range(30):
+        put(world, hop=f"hop{n % 3}", name=f"e{n}", first=n)
+    process = dispatched(world, 2)
+    assert not world.disk
+    assert process.dispatcher._lanes == {}
+
+
 def test_a_slow_hop_does_not_block_the_others() -> None:
     """A hop that needs half a second each keeps the others waiting for a second at most, not for its whole backlog."""
     world = World({"slow": [Script(delay=0.5)] * 500})
