@@ -13,9 +13,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway.cli.call import complain, printable, stop
+from gateway.cli.call import printable, stop
 from gateway.cli.judged import (
-    NO_ANCHORS,
     AnswerFiles,
     Config,
     ListFiles,
@@ -24,12 +23,11 @@ from gateway.cli.judged import (
     TrustFiles,
     UntrustedFiles,
     judged,
-    read_world,
+    world_of_call,
 )
 from gateway.cli.report import as_object, signer_lines, texts
 from gateway.cli.screen import STATES, paragraph
 from gateway.cli.verify import write
-from gateway.core.errors import SetupError
 from gateway.core.verdict import Verified, VerifiedLesser, row_of
 from gateway.smime.argument import Held, Step, steps
 from gateway.smime.verify import path_answer
@@ -95,14 +93,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument per option
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, in both languages.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Print the argument about a message: each condition, whether it holds, and why; exits 0 only if it is verified."""
-    try:
-        world = read_world(
-            trust or (), untrusted or (), crls or (), ocsp or (), at=at, revocation=revocation, config=config
-        )
-    except SetupError as error:
-        stop(2, *error.mistakes)
-    if not world.trust.anchors.anchors:
-        complain(NO_ANCHORS)
+    world = world_of_call(trust, untrusted, crls, ocsp, at=at, revocation=revocation, config=config)
     try:
         found = explained(file, world)
     except OSError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.agencies.registry import Registry
-from gateway.cli.call import complain, moment
+from gateway.cli.call import complain, moment, stop
 from gateway.cli.files import read_message
 from gateway.config.trust import read_certificates, read_crls, read_untrusted
 from gateway.core.errors import InputError, Mistakes, SetupError
@@ -40,7 +40,7 @@ AnswerFiles = Annotated[list[Path] | None, typer.Option("--ocsp", help="Answers 
 Moment = Annotated[str | None, typer.Option("--at", help="ISO 8601 time to judge at; UTC without offset.")]
 Mode = Annotated[Revocation | None, typer.Option("--revocation", help="Default: hard.")]
 Config = Annotated[Path | None, typer.Option("--config", help="Add trust and agencies of a gateway.")]
-NO_ANCHORS: Final = "no --trust and no --config: nothing can be verified"
+_NO_ANCHORS: Final = "no --trust and no --config: nothing can be verified"
 _NOBODY: Final = "invalid"
 
 
@@ -54,7 +54,29 @@ class World:
     """Ours, so that the tags of mail that we delivered are not taken for its sender's words."""
 
 
-def read_world(
+def world_of_call(
+    trust: list[Path] | None,
+    untrusted: list[Path] | None,
+    crls: list[Path] | None,
+    ocsps: list[Path] | None,
+    *,
+    at: str | None,
+    revocation: Revocation | None,
+    config: Path | None,
+) -> World:
+    """Return what a call's options name; ends the command where they are wrong, and warns where nothing is trusted."""
+    try:
+        world = _read_world(
+            trust or (), untrusted or (), crls or (), ocsps or (), at=at, revocation=revocation, config=config
+        )
+    except SetupError as error:
+        stop(2, *error.mistakes)
+    if not world.trust.anchors.anchors:
+        complain(_NO_ANCHORS)
+    return world
+
+
+def _read_world(
     trust: Sequence[Path],
     untrusted: Sequence[Path],
     crls: Sequence[Path],

@@ -14,7 +14,6 @@ import typer
 from gateway.cli.call import complain, stop
 from gateway.cli.files import STANDARD_INPUT
 from gateway.cli.judged import (
-    NO_ANCHORS,
     AnswerFiles,
     Config,
     ListFiles,
@@ -23,10 +22,9 @@ from gateway.cli.judged import (
     TrustFiles,
     UntrustedFiles,
     judged,
-    read_world,
+    world_of_call,
 )
 from gateway.cli.report import as_object, print_report
-from gateway.core.errors import SetupError
 from gateway.core.verdict import ChainState, Judgment, SignatureState, Unreadable, Verified
 
 
@@ -42,14 +40,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one argument per option
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line and file.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Say who signed, and what may be believed; exits 0 only if every file is verified."""
-    try:
-        world = read_world(
-            trust or (), untrusted or (), crls or (), ocsp or (), at=at, revocation=revocation, config=config
-        )
-    except SetupError as error:
-        stop(2, *error.mistakes)
-    if not world.trust.anchors.anchors:
-        complain(NO_ANCHORS)
+    world = world_of_call(trust, untrusted, crls, ocsp, at=at, revocation=revocation, config=config)
     if files.count(STANDARD_INPUT) > 1:
         stop(2, "standard input can be read once only")
     all_verified, unread = True, False
