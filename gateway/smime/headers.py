@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from gateway.mime.fields import AuthorDefect, author_of, decode_text
+from gateway.smime.beside import WRAPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +42,9 @@ _DISPUTES: Final = frozenset(
 """Defects by which readers come to different parts."""
 _COMPOSITE: Final = re.compile(rb"\b(?:message|multipart)[ \t]*/", re.IGNORECASE)
 """A second type in the place of parameters."""
-_ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
-_WRAPS: Final = frozenset({"message/rfc822", "message/global", "message/news", "message/partial"})
+ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
+"""Types of whose parts a reader shows one: what it shows stands alone (RFC 2046 5.1.4, RFC 2387)."""
+_WRAPS: Final = WRAPS | {"message/partial"}
 """Types whose body begins with a header that some reader shows in place of the outer one (RFC 2046 5.2)."""
 
 
@@ -168,7 +170,7 @@ def is_disputed(entity: Entity) -> bool:
 
 def _shown(entity: Entity) -> Iterator[Entity]:
     """Yield the parts that a reader may show as the message itself, or as its text."""
-    alone = len(entity.children) == 1 or entity.media_type in _ONE_IS_SHOWN
+    alone = len(entity.children) == 1 or entity.media_type in ONE_IS_SHOWN
     for index, child in enumerate(entity.children):
         signed = entity.media_type == "multipart/signed" and index == 0
         if alone or signed or not child.media_type.startswith("message/"):

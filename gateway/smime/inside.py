@@ -17,7 +17,7 @@ from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
 from gateway.smime.beside import WRAPS, attached
 from gateway.smime.classify import CMS_TYPES, Form, begins_with_armor, form_of, seems_sealed, walk
-from gateway.smime.headers import is_disputed
+from gateway.smime.headers import ONE_IS_SHOWN, is_disputed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _SEALED: Final = frozenset(
     {Form.ENCRYPTED, Form.PGP_ENCRYPTED, Form.OTHER_ENCRYPTED, Form.COMPRESSED},
 )
-_ONE_IS_SHOWN: Final = frozenset({"multipart/alternative", "multipart/related"})
 _ELSEWHERE: Final = frozenset({"message/external-body", "message/partial"})
 _MOST_BESIDE: Final = 4
 """Most opaque signatures beside other parts that are looked into: of one layer, and inside one another."""
@@ -72,7 +71,7 @@ def shown_parts(entity: Entity) -> Iterator[Entity]:
     while waiting:
         current = waiting.pop()
         yield current
-        alone = len(current.children) == 1 or current.media_type in _ONE_IS_SHOWN
+        alone = len(current.children) == 1 or current.media_type in ONE_IS_SHOWN
         if current.media_type.startswith("multipart/"):
             waiting.extend(
                 child
