@@ -144,6 +144,8 @@ class Supervisor:
 
     def _said(self, worker: _Worker, state: State) -> None:
         worker.state = state
+        if self._loads and not self._awaited:
+            self._say_state()  # nobody asked it: it was started again, and may have read other files than the others
         self._awaited.discard(worker)
         self._spoken.set()
 

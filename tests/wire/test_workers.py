@@ -143,6 +143,15 @@ def apply(gate: Gateway) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
 
 
+def test_a_worker_that_reads_other_rules_is_told_of(gate: Gateway) -> None:
+    """Files that were changed without `apply`: whoever is started again has the new rules, and the state says so."""
+    (gate.house.directory / "policies/10-test.yaml").write_text(CLOSED, encoding="utf-8")
+    os.kill(min(workers(gate)), signal.SIGKILL)
+    wait_for(lambda: "do not all have the same policy" in str(state(gate.house)), "the word about it")
+    assert apply(gate).returncode == 0
+    assert (state(gate.house) or {})["mistakes"] == []
+
+
 def test_workers_do_not_outlive_their_supervisor(gate: Gateway) -> None:
     """Nobody could tell them of a reload or an end: they drain and end by themselves."""
     left = workers(gate)
