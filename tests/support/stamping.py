@@ -35,9 +35,11 @@ def stamper(above: Node, **changes: object) -> Node:
     return above.issue("Dấu thời gian", **{**usual, **changes})  # type: ignore[arg-type]
 
 
-def imprint(value: bytes, digest: str = "sha256") -> bytes:
-    """Return a MessageImprint."""
+def imprint(value: bytes, digest: str = "sha256", *, size: int | None = None) -> bytes:
+    """Return a MessageImprint, its digest cut or filled up to `size` octets."""
     hashed = hashlib.new(digest, value, usedforsecurity=False).digest()
+    if size is not None:
+        hashed = hashed[:size].ljust(size, b"\0")
     return sequence(algorithm(DIGESTS[digest], b"\x05\x00"), tlv(0x04, hashed))
 
 
