@@ -56,6 +56,13 @@ def _from_2(connection: Connection) -> None:
         acts.chain_all(connection)
 
 
+def _from_3(connection: Connection) -> None:
+    """Version 3 shared mail, and nothing that administrators change; one machine's file has nobody to share with."""
+    if shared.is_shared(connection):
+        add(connection, shared.OWNERS.c.said)
+        shared.make_gazette(connection)
+
+
 @contextmanager
 def _open_acts(connection: Connection) -> Iterator[None]:
     """Let rows of acts be changed within this transaction."""
@@ -76,7 +83,7 @@ def add(connection: Connection, column: Column[Any]) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {written}")
 
 
-_WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1, 2: _from_2}
+_WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1, 2: _from_2, 3: _from_3}
 
 
 def _make(connection: Connection) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.core.message import Message
 
-VERSION: Final = 3
+VERSION: Final = 4
 IN_ROW: Final = 256 * 1024
 """Octets up to which a body lies in a row; larger ones are files or chunks of this size (`handover.md` 3)."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

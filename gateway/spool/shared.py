@@ -50,8 +50,21 @@ OWNERS: Final = Table(
     Column("token", Text, primary_key=True),
     Column("node", Text, nullable=False),
     Column("seen_at", DateTime(timezone=True), nullable=False),
+    Column("said", Text),  # null: nothing; JSON, what the process follows (`gazette`)
 )
 """Who may hold claims, and when each last said that it lives, by the database's clock."""
+GAZETTE: Final = Table(
+    "gazette",
+    SHARED,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("node", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+)
+"""What administrators changed for all machines (`gazette`)."""
 COMMITS: Final = Table(
     "commits",
     SHARED,
@@ -62,12 +75,18 @@ COMMITS: Final = Table(
 VERSIONS: Final = Table("spool_version", SHARED, Column("version", Integer, nullable=False))
 DUE: Final = "gateway_due"
 """Name under which processes tell each other that there is work."""
+NEWS: Final = "gateway_news"
+"""Name under which they tell each other that an administrator changed something."""
 _REFUSE: Final = (
     "CREATE FUNCTION acts_only_grow() RETURNS trigger LANGUAGE plpgsql AS "
     "$$ BEGIN RAISE EXCEPTION 'what was done stays on record'; END $$"
 )
 _ONLY_GROWS: Final = (
     "CREATE TRIGGER acts_only_grow BEFORE UPDATE OR DELETE OR TRUNCATE ON acts "
+    "FOR EACH STATEMENT EXECUTE FUNCTION acts_only_grow()"
+)
+_GAZETTE_ONLY_GROWS: Final = (
+    "CREATE TRIGGER gazette_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON gazette "
     "FOR EACH STATEMENT EXECUTE FUNCTION acts_only_grow()"
 )
 _NUMBERS: Final = text("SELECT nextval('entries_number_seq') FROM generate_series(1, :count)")
@@ -78,10 +97,16 @@ def make(connection: Connection) -> None:
     """Make all tables in an empty database."""
     TABLES.create_all(connection, checkfirst=False)
     SHARED.create_all(connection, checkfirst=False)
-    for statement in (_REFUSE, _ONLY_GROWS):
+    for statement in (_REFUSE, _ONLY_GROWS, _GAZETTE_ONLY_GROWS):
         connection.exec_driver_sql(statement)
     for table in ("bodies", "chunks"):  # mail does not get smaller by another compression, only slower
         connection.exec_driver_sql(f"ALTER TABLE {table} ALTER COLUMN octets SET STORAGE EXTERNAL")
+
+
+def make_gazette(connection: Connection) -> None:
+    """Make the table in a database that has all others."""
+    GAZETTE.create(connection)
+    connection.exec_driver_sql(_GAZETTE_ONLY_GROWS)
 
 
 def is_shared(connection: Connection) -> bool:

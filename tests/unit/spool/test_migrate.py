@@ -172,9 +172,11 @@ BACK_TO_2: Final = (
     "CREATE INDEX entries_due ON entries (next_attempt_at, entry_id) WHERE kind = 'deliver' AND claimed_by IS NULL",
     "CREATE INDEX entries_again ON entries (next_attempt_at, entry_id) WHERE kind = 'released' AND claimed_by IS NULL",
     "ALTER TABLE acts ENABLE TRIGGER acts_only_grow",
+    "DROP TABLE gazette",
+    "ALTER TABLE owners DROP COLUMN said",
     "UPDATE spool_version SET version = 2",
 )
-"""What version 3 added to a shared spool, taken away again."""
+"""What versions 3 and 4 added to a shared spool, taken away again."""
 
 
 @SHARED

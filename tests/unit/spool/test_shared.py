@@ -56,6 +56,8 @@ BACK_TO_2 = (
     "CREATE INDEX entries_due ON entries (next_attempt_at, entry_id) WHERE kind = 'deliver' AND claimed_by IS NULL",
     "CREATE INDEX entries_again ON entries (next_attempt_at) WHERE kind IN ('released', 'to_sign')",
     "INSERT INTO acts SELECT n, 0, 'lan', 'delete', '', 'x', 'held', '', '', '[]', 0 FROM generate_series(1, 2) n",
+    "DROP TABLE gazette",
+    "ALTER TABLE owners DROP COLUMN said",
     "UPDATE spool_version SET version = 2",
 )
 
