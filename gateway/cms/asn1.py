@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from gateway.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 MAX_DEPTH: Final = 48
 MAX_ELEMENTS: Final = 50_000
@@ -27,6 +29,14 @@ _BOUNDED: Final = {0x02: 2048, 0x06: 64}
 _OCTET_STRING: Final = 0x04
 _CONSTRUCTED_OCTET_STRING: Final = 0x24
 _CONSTRUCTED_STRINGS: Final = frozenset({0x23, 0x2C, 0x32, 0x33, 0x34, 0x36, 0x37, 0x38, 0x3A, 0x3B, 0x3C, 0x3E})
+_LONG_TAG: Final = 0x1F
+_PLAIN: Final = tuple(
+    -1
+    if tag & _LONG_TAG == _LONG_TAG or tag in {_CONSTRUCTED_OCTET_STRING, *_CONSTRUCTED_STRINGS}
+    else _BOUNDED.get(tag, 2**40)
+    for tag in range(256)
+)
+"""By first identifier octet, the most octets of an element that needs no second look."""
 _END_OF_CONTENTS: Final = b"\0\0"
 _SEQUENCE: Final = 0x30
 _BAG: Final = 0xA0
@@ -35,6 +45,8 @@ _IN_BAG: Final = 4
 """Elements around a certificate: ContentInfo, [0], SignedData, certificates."""
 _MAX_KNOWN: Final = 8 * 1024
 """Octets of a certificate that is remembered."""
+_OCTETS_AN_ELEMENT: Final = 16
+"""Of those, about: it stands for so many elements, whatever is in it."""
 
 
 class CmsError(InputError):
@@ -54,11 +66,30 @@ def children(octets: bytes, content: int, end: int) -> Iterator[Node]:
     """Yield the elements in [content, end) of octets that went through `definite`; raises `CmsError`."""
     position = content
     while position < end:
-        tag, inner, stop = head(octets, position, end)
-        if stop is None:
+        stop: int | None
+        tag, inner = octets[position], position + 2
+        if tag & _LONG_TAG != _LONG_TAG and inner <= end and octets[position + 1] < 0x80:  # noqa: PLR2004 - as below
+            stop = inner + octets[position + 1]  # what most are
+        else:
+            tag, inner, stop = head(octets, position, end)
+        if stop is None or stop > end:
             raise CmsError("malformed_cms")
         yield Node(tag, position, inner, stop)
         position = stop
+
+
+def remembered(most: int, *, octets: int) -> Callable[[Callable[[bytes], T]], Callable[[bytes], T]]:
+    """Return a decorator that remembers what a function says of octets, of few enough: `most` answers at a time.
+
+    For what depends on these octets alone and never changes: signers write again and again, each with the same
+    certificates, names and algorithms. What is raised is not remembered.
+    """
+
+    def decorated(function: Callable[[bytes], T]) -> Callable[[bytes], T]:
+        known = lru_cache(maxsize=most)(function)
+        return lambda element: known(element) if len(element) <= octets else function(element)
+
+    return decorated
 
 
 def definite(octets: bytes, *, limit: int) -> bytes:
@@ -68,10 +99,58 @@ def definite(octets: bytes, *, limit: int) -> bytes:
     """
     if len(octets) > limit:
         raise CmsError("cms_too_large")
+    if _is_plain(octets):
+        return octets
     walk = _Walk(octets)
     if walk.run() != len(octets):
         raise CmsError("trailing_octets")
     return walk.result()
+
+
+def _is_plain(octets: bytes) -> bool:
+    """Return True for one element of definite lengths throughout, within every bound: nothing in it is to be changed.
+
+    Most are, and this is quick. Whatever else there is goes through `_Walk`, which says what is wrong with it.
+    """
+    position, bound, count, bag = 0, len(octets), 0, -1
+    most = MAX_ELEMENTS + bound // _OCTETS_A_PIECE
+    ends: list[int] = []
+    """Of the elements around the one that `bound` is the end of."""
+    while position + 2 <= bound and count < most:
+        tag, length, content = octets[position], octets[position + 1], position + 2
+        if length >= 0x80:  # noqa: PLR2004 - X.690 8.1.3.5
+            content += length & 0x7F
+            length = int.from_bytes(octets[position + 2 : content], "big") if 0x80 < length <= 0x85 else bound  # noqa: PLR2004 - as in `head`
+        end = content + length
+        if end > bound or length > _PLAIN[tag]:
+            return False
+        count += 1
+        if tag & 0x20 and length:
+            if bound != bag or length > _MAX_KNOWN or len(ends) != _IN_BAG:
+                if len(ends) > MAX_DEPTH:
+                    return False
+                ends.append(bound)
+                position, bound = content, end
+                bag = end if tag == _BAG and len(ends) == _IN_BAG else bag
+                continue
+            if not _is_definite(octets[position:end]):
+                return False
+            count += length // _OCTETS_AN_ELEMENT
+        position = end
+        while ends and position == bound:
+            bound = ends.pop()
+        if not ends:
+            return position == len(octets)
+    return False
+
+
+@remembered(2048, octets=2 * _MAX_KNOWN)
+def _is_definite(element: bytes) -> bool:
+    """Return whether a certificate has definite lengths only and breaks no bound.
+
+    Most elements of a message are inside its certificates.
+    """
+    return _is_plain(element)
 
 
 @dataclass(slots=True)
@@ -116,9 +195,6 @@ class _Walk:
                 if count > self._most:
                     raise CmsError("cms_too_complex")
                 tag, content, end = head(octets, position, frame.bound)
-                if end is not None and len(self._frames) == _IN_BAG and self._is_known(frame, tag, position, end):
-                    position = end
-                    continue
                 if (tag & 0x20 and end != content) or tag == _CONSTRUCTED_OCTET_STRING:
                     frame = self._open(frame, tag, position, content, end)
                     position = content
@@ -126,15 +202,6 @@ class _Walk:
                 position = self._primitive(frame, tag, position, content, end or content)
             if not self._frames:
                 return position
-
-    def _is_known(self, bag: _Frame, tag: int, start: int, end: int) -> bool:
-        """Return whether a certificate in the bag is known to be definite throughout, octet for octet.
-
-        Signers write again and again, and most elements of a message are inside their certificates.
-        """
-        if tag != _SEQUENCE or self._octets[bag.start] != _BAG or end - start > _MAX_KNOWN:
-            return False
-        return _is_definite(self._octets[start:end])
 
     def result(self) -> bytes:
         """Return the octets with all edits made."""
@@ -196,15 +263,6 @@ class _Walk:
             parent.growth -= 2
         parent.changed = True
         return parent
-
-
-@lru_cache(maxsize=2048)
-def _is_definite(element: bytes) -> bool:
-    """Return whether an element has definite lengths only and breaks no bound; raises nothing."""
-    try:
-        return definite(element, limit=_MAX_KNOWN) is element
-    except CmsError:
-        return False
 
 
 def _tag_end(octets: bytes, start: int) -> int:

@@ -6,18 +6,18 @@ What is wrong with a signer becomes its `fault`, so that the other signers are s
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from asn1crypto import algos, cms, core, tsp, x509
+from asn1crypto import algos, cms, core, tsp
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from gateway.cms.algorithms import DIGESTS
-from gateway.cms.asn1 import CmsError, Node, children, head, sorted_set
+from gateway.cms.asn1 import CmsError, Node, children, head, remembered, sorted_set
 from gateway.pki.graph import issuer_key, name_key
 from gateway.pki.strength import key_text
 
@@ -71,6 +71,7 @@ _SIGNING_CERTIFICATE: Final = "1.2.840.113549.1.9.16.2.12"
 _SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
 _SINGLE: Final = (_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME, _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2)
 """Attributes that have one value (RFC 5652 11, RFC 5035 4)."""
+_UTC_TIME: Final = re.compile(rb"\x17\x0d[0-9]{12}Z")
 _TIMESTAMP: Final = "1.2.840.113549.1.9.16.2.14"
 _MAX_OCTETS: Final = 64 * 1024
 """Of one SignerInfo without its unsigned attributes."""
@@ -92,7 +93,8 @@ class SignerInfo:
     claimed_signing_time: datetime | None
     signature: bytes = field(repr=False)
     fault: str | None
-    issuer: x509.Name | None = field(repr=False)
+    issuer: str | bytes | None = field(repr=False)
+    """In the form in which names are compared."""
     serial_number: int | None
     key_id: bytes | None
     message_digest: bytes | None = field(repr=False)
@@ -112,9 +114,7 @@ class SignerInfo:
                 if each.subject_key_id == self.key_id:
                     return each
             elif (
-                self.issuer is not None
-                and each.serial_number == self.serial_number
-                and issuer_key(each) == name_key(self.issuer.dump())
+                self.issuer is not None and each.serial_number == self.serial_number and issuer_key(each) == self.issuer
             ):
                 return each
         return None
@@ -200,12 +200,13 @@ _SHAPES: Final = ([0x02, 0x30, 0x30, 0x30, 0x04], [0x02, 0x80, 0x30, 0x30, 0x04]
 """version, sid (issuerAndSerialNumber or [0] subjectKeyIdentifier), two algorithms, signature."""
 
 
-def _identifier(sid: bytes) -> tuple[x509.Name | None, int | None, bytes | None]:
-    """Return issuer and serial number, or the key identifier."""
+@remembered(2048, octets=1024)
+def _identifier(sid: bytes) -> tuple[str | bytes | None, int | None, bytes | None]:
+    """Return issuer, in the form in which names are compared, and serial number; or the key identifier."""
     if sid[0] == 0x80:  # noqa: PLR2004 - [0]
         return None, None, sid[2:] if sid[1] < 0x80 else b""  # noqa: PLR2004 - X.690 8.1.3.4; longer ones fit nothing
     named = cms.IssuerAndSerialNumber.load(sid, strict=True)
-    return named["issuer"], int(named["serial_number"].native), None
+    return name_key(named["issuer"].dump()), int(named["serial_number"].native), None
 
 
 def digest_name(identifier: bytes) -> str:
@@ -213,6 +214,7 @@ def digest_name(identifier: bytes) -> str:
     return _DIGEST_OIDS.get(_algorithm(identifier), "")
 
 
+@remembered(128, octets=64)
 def _algorithm(identifier: bytes) -> str:
     """Return the dotted OID of an AlgorithmIdentifier, "" where it has parameters that the algorithm has not.
 
@@ -222,8 +224,8 @@ def _algorithm(identifier: bytes) -> str:
     name, *parameters = (identifier[each.start : each.end] for each in children(identifier, content, end or content))
     if name[0] != 0x06:  # noqa: PLR2004 - OBJECT IDENTIFIER
         raise CmsError("malformed_cms")
-    dotted = _dotted(name)
-    return dotted if dotted == _PSS or parameters in ([], [b"\x05\x00"]) else ""
+    oid = dotted(name)
+    return oid if oid == _PSS or parameters in ([], [b"\x05\x00"]) else ""
 
 
 def _check_algorithms(family: str, *, digest: str, signature_digest: str, faults: list[str]) -> None:
@@ -275,38 +277,64 @@ class _Attributes:
         if not values.get(_CONTENT_TYPE) or not values.get(_MESSAGE_DIGEST):
             faults.append("attributes_missing")
             return
-        if _dotted(values[_CONTENT_TYPE][0]) != content_type:
+        if dotted(values[_CONTENT_TYPE][0]) != content_type:
             faults.append("content_type_mismatch")
-        self.message_digest = bytes(core.OctetString.load(values[_MESSAGE_DIGEST][0], strict=True))
+        self.message_digest = _octet_string(values[_MESSAGE_DIGEST][0])
         self._signing_time(values.get(_SIGNING_TIME, []), faults)
         self._certificates(values, faults)
 
     def _signing_time(self, given: list[bytes], faults: list[str]) -> None:
         if not given:
             return
-        moment = cms.Time.load(given[0], strict=True).native
-        if not isinstance(moment, datetime):
+        self.claimed_signing_time = _moment(given[0])
+        if self.claimed_signing_time is None:
             faults.append("malformed_signing_time")
-        else:
-            self.claimed_signing_time = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def _certificates(self, values: dict[str, list[bytes]], faults: list[str]) -> None:
         """Take the first certificate of signingCertificate and its second version: the signer's (RFC 5035 4)."""
         found: list[tuple[str, bytes]] = []
-        for oid, kind in (
-            (_SIGNING_CERTIFICATE_V2, tsp.SigningCertificateV2),
-            (_SIGNING_CERTIFICATE, tsp.SigningCertificate),
-        ):
+        for oid, first in ((_SIGNING_CERTIFICATE_V2, _first_v2), (_SIGNING_CERTIFICATE, _first_v1)):
             for each in values.get(oid, ())[:1]:
-                certs = kind.load(each, strict=True)["certs"]
-                if len(certs) == 0:
+                named = first(each)
+                if named is None:
                     faults.append("malformed_signing_certificate")
-                    continue
-                name = "sha1"
-                if oid == _SIGNING_CERTIFICATE_V2:
-                    name = _DIGEST_OIDS.get(certs[0]["hash_algorithm"]["algorithm"].dotted, "")
-                found.append((name, bytes(certs[0]["cert_hash"])))
+                else:
+                    found.append(named)
         self.certificate_hashes = tuple(found)
+
+
+@remembered(2048, octets=1024)
+def _first_v2(value: bytes) -> tuple[str, bytes] | None:
+    """Return the digest's name and the hash that a signingCertificateV2 begins with, None where it is empty."""
+    certs = tsp.SigningCertificateV2.load(value, strict=True)["certs"]
+    if len(certs) == 0:
+        return None
+    return _DIGEST_OIDS.get(certs[0]["hash_algorithm"]["algorithm"].dotted, ""), bytes(certs[0]["cert_hash"])
+
+
+@remembered(512, octets=1024)
+def _first_v1(value: bytes) -> tuple[str, bytes] | None:
+    """Return the same of a signingCertificate."""
+    certs = tsp.SigningCertificate.load(value, strict=True)["certs"]
+    return ("sha1", bytes(certs[0]["cert_hash"])) if len(certs) else None
+
+
+def _octet_string(value: bytes) -> bytes:
+    if value[0] == 0x04 and value[1] < 0x80 and len(value) == 2 + value[1]:  # noqa: PLR2004 - X.690 8.7, 8.1.3.4
+        return value[2:]
+    return bytes(core.OctetString.load(value, strict=True))
+
+
+def _moment(value: bytes) -> datetime | None:
+    """Return an (aware) Time, None where it is none."""
+    if _UTC_TIME.fullmatch(value) is not None:  # how nearly everybody writes it
+        with suppress(ValueError):
+            text = value[2:14].decode("ascii")
+            return datetime.fromisoformat(f"{'20' if text < '5' else '19'}{text[:6]}T{text[6:]}+00:00")
+    moment = cms.Time.load(value, strict=True).native
+    if not isinstance(moment, datetime):
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _attributes(octets: bytes, node: Node) -> Iterator[tuple[str, list[bytes]]]:
@@ -321,11 +349,12 @@ def _attributes(octets: bytes, node: Node) -> Iterator[tuple[str, list[bytes]]]:
         values = list(islice(children(octets, several.content, several.end), _MAX_VALUES + 1))
         if len(values) > _MAX_VALUES:
             raise CmsError("too_many_attributes")
-        yield _dotted(octets[oid.start : oid.end]), [octets[one.start : one.end] for one in values]
+        yield dotted(octets[oid.start : oid.end]), [octets[one.start : one.end] for one in values]
 
 
-@lru_cache(maxsize=512)
-def _dotted(oid: bytes) -> str:
+@remembered(512, octets=66)
+def dotted(oid: bytes) -> str:
+    """Return an OBJECT IDENTIFIER for people; raises what asn1crypto does."""
     return str(core.ObjectIdentifier.load(oid, strict=True).dotted)
 
 

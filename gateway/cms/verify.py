@@ -12,11 +12,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from asn1crypto import core
-
 from gateway.cms.algorithms import Algorithm, verify_raw
 from gateway.cms.asn1 import CmsError, Node, children, definite
-from gateway.cms.signer import SignerInfo, read_signer
+from gateway.cms.signer import SignerInfo, dotted, read_signer
 from gateway.core.errors import InputError
 from gateway.pki.certificate import Certificate
 from gateway.pki.strength import costly_key, weak_key
@@ -131,7 +129,7 @@ def _elements(der: bytes, node: Node, *tags: int) -> list[Node]:
 
 
 def _dotted(der: bytes, node: Node) -> str:
-    return str(core.ObjectIdentifier.load(der[node.start : node.end], strict=True).dotted)
+    return dotted(der[node.start : node.end])
 
 
 def _content(der: bytes, encapsulated: Node) -> tuple[str, bytes | None]:
@@ -151,6 +149,7 @@ def _certificates(der: bytes, choices: Node | None, limits: CmsLimits) -> tuple[
     if choices is None:
         return (), 0
     found: list[Certificate] = []
+    count = 0
     for count, each in enumerate(children(der, *_inside(choices)), start=1):
         if count > limits.certificates:
             raise CmsError("too_many_certificates")
@@ -159,7 +158,7 @@ def _certificates(der: bytes, choices: Node | None, limits: CmsLimits) -> tuple[
                 found.append(Certificate.load(der[each.start : each.end]))
             except InputError:
                 continue
-    return tuple(found), sum(1 for _ in children(der, *_inside(choices))) - len(found)
+    return tuple(found), count - len(found)
 
 
 def _crls(der: bytes, choices: Node | None, limits: CmsLimits) -> tuple[bytes, ...]:

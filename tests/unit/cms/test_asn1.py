@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cms.asn1 import MAX_DEPTH, MAX_ELEMENTS, CmsError, children, definite, head, length_octets, sorted_set, tlv
+from gateway.cms import asn1
+from gateway.cms.asn1 import (
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    CmsError,
+    children,
+    definite,
+    head,
+    length_octets,
+    remembered,
+    sorted_set,
+    tlv,
+)
 from gateway.cms.verify import open_signed
 from support.pace import soon
 
@@ -227,3 +239,67 @@ def test_any_octets_are_read_or_refused(octets: bytes) -> None:
         assert definite(read, limit=LIMIT) is read
     with contextlib.suppress(CmsError):
         open_signed(b"\x30\x80" + octets)
+
+
+_BAG = tlv(0xA0, tlv(0x30, tlv(0x30, tlv(0x02, b"\x07"), tlv(0x03, b"\0x"))), tlv(0x30, b"\x06\x01\x2a\x05\x00"))
+_SIGNED = tlv(0x30, b"\x06\x01\x2a", tlv(0xA0, tlv(0x30, b"\x02\x01\x01", tlv(0x31), _BAG, tlv(0x31, tlv(0x30)))))
+
+
+@given(
+    st.recursive(
+        st.tuples(st.sampled_from([0x02, 0x04, 0x06, 0x24, 0x5F, 0x80]), st.binary(max_size=70)).map(
+            lambda it: tlv(*it)
+        ),
+        lambda inner: st.tuples(st.sampled_from([0x24, 0x2C, 0x30, 0x31, 0xA0]), st.lists(inner, max_size=4)).map(
+            lambda it: tlv(it[0], *it[1])
+        ),
+    )
+    | st.just(_SIGNED),
+    st.lists(
+        st.tuples(st.integers(0, 200), st.integers(0, 255) | st.sampled_from([0x80, 0x81, 0x85, 0x24])), max_size=3
+    ),
+    st.binary(max_size=2),
+)
+def test_a_quick_look_lets_nothing_pass_that_the_walk_would_not(
+    octets: bytes, changes: list[tuple[int, int]], behind: bytes
+) -> None:
+    """What needs no second look is one element that the walk leaves as it is, octet for octet."""
+    changed = bytearray(octets + behind)
+    for place, octet in changes:
+        changed[place % len(changed)] = octet
+    walk = asn1._Walk(bytes(changed))
+    try:
+        same = walk.run() == len(changed) and walk.result() == changed
+    except (CmsError, IndexError):
+        same = False
+    assert same or not asn1._is_plain(bytes(changed))
+
+
+def test_a_quick_look_is_enough_for_what_most_send() -> None:
+    """Certificates in their bag included; and one bad one among them makes the walk say so."""
+    assert asn1._is_plain(_SIGNED)
+    with pytest.raises(CmsError):
+        definite(_SIGNED.replace(b"\x06\x01\x2a\x05\x00", b"\x06\x01\x2a\x05\x09"), limit=LIMIT)
+
+
+def test_certificates_count_for_what_may_be_in_them() -> None:
+    """Many small bags of elements are no way round the bound on elements."""
+    stuffed = tlv(0x30, b"\x05\x00" * 2_000)
+    bag = tlv(0xA0, *[stuffed + b"" for _ in range(400)])
+    signed = tlv(0x30, b"\x06\x01\x2a", tlv(0xA0, tlv(0x30, b"\x02\x01\x01", tlv(0x31), bag)))
+    with pytest.raises(CmsError, match="cms_too_complex"):
+        definite(signed, limit=LIMIT)
+
+
+def test_what_is_remembered_is_short_and_few() -> None:
+    """Long octets are read each time: what a stranger sends must not fill the memory."""
+    asked: list[bytes] = []
+
+    @remembered(2, octets=3)
+    def length(octets: bytes) -> int:
+        asked.append(octets)
+        return len(octets)
+
+    for each in (b"abc", b"abc", b"abcd", b"abcd", b"x", b"y", b"abc"):
+        assert length(each) == len(each)
+    assert asked == [b"abc", b"abcd", b"abcd", b"x", b"y", b"abc"]
