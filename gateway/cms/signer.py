@@ -143,18 +143,18 @@ class SignerInfo:
                 value = b"%x" % r
         return hashlib.sha256(value).hexdigest()
 
-    @property
-    def attributes_signed_over(self) -> tuple[bytes, ...]:
-        """The encodings the signature may have been made over: as they came, then as DER where that differs.
+    def attributes_signed_over(self) -> Iterator[bytes]:
+        """Yield the encodings the signature may have been made over: as they came, then as DER where that differs.
 
         RFC 5652 5.4 wants DER; senders that sign what they send, unsorted, are read by everybody else, too. Both hold
         the same attributes, so nothing can be hidden in the difference.
         """
         if self.signed_attributes is None:
-            return ()
+            return
+        yield self.signed_attributes
         canonical = sorted_set(self.signed_attributes)
-        given = self.signed_attributes
-        return (given,) if canonical == given else (given, canonical)
+        if canonical != self.signed_attributes:
+            yield canonical
 
 
 def read_signer(octets: bytes, node: Node, *, content_type: str) -> SignerInfo:

@@ -203,10 +203,12 @@ def _fits(signer: SignerInfo, content_digest: bytes, public_key: PublicKeyTypes)
     if signer.signed_attributes is None:
         return verify_raw(public_key, signer.signature, content_digest, algorithm=algorithm, prehashed=True)
     return any(
-        verify_raw(public_key, signer.signature, each, algorithm=algorithm) for each in signer.attributes_signed_over
+        verify_raw(public_key, signer.signature, each, algorithm=algorithm) for each in signer.attributes_signed_over()
     )
 
 
 def _names(certificate: Certificate, digest: str, value: bytes) -> bool:
     """Return whether a signingCertificate hash is this certificate's."""
+    if digest == "sha256":
+        return value.hex() == certificate.fingerprint
     return bool(digest) and hashlib.new(digest, certificate.der, usedforsecurity=False).digest() == value

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _ATEXT: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
@@ -68,10 +69,7 @@ class Mailbox:
     @classmethod
     def key_in(cls, text: str) -> str | None:
         """Return the `key` of the mailbox in `text`, None where it is none: a text that names nobody equals nobody."""
-        try:
-            return cls.parse(text).key
-        except ValueError:
-            return None
+        return _key_in(text) if len(text) <= _MAX_LOCAL + 1 + _MAX_DOMAIN else None
 
     @property
     def key(self) -> str:
@@ -89,6 +87,15 @@ class Mailbox:
 
     def __str__(self) -> str:
         return f"{self.local}@{self.domain}"
+
+
+@lru_cache(maxsize=4096)
+def _key_in(text: str) -> str | None:
+    """Read an address once: those of certificates are compared again and again."""
+    try:
+        return Mailbox.parse(text).key
+    except ValueError:
+        return None
 
 
 class NullPath:

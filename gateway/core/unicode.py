@@ -23,6 +23,8 @@ _OTHER_MARKS: Final = frozenset("\uff9e\uff9f")
 
 def normalized(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
     """Return text in a form of Unicode; of marks behind one letter those beyond the 30th are left out."""
+    if text.isascii():
+        return text
     return unicodedata.normalize(form, _RUN.sub(lambda run: "".join(_stream_safe(run[0])), text))
 
 

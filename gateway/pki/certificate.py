@@ -73,6 +73,18 @@ class Certificate:
     """Positive, unless its issuer does not keep to RFC 5280 4.1.2.2."""
     subject_key_id: bytes | None = field(compare=False)
     authority_key_id: bytes | None = field(compare=False)
+    subject: str = field(compare=False, repr=False)
+    """The subject for people, most general part first, diacritics kept."""
+    issuer: str = field(compare=False, repr=False)
+    """The issuer for people."""
+    subject_name: bytes = field(compare=False, repr=False)
+    """DER."""
+    issuer_name: bytes = field(compare=False, repr=False)
+    """DER."""
+    fingerprint: str = field(compare=False)
+    """SHA-256 of the DER, hexadecimal, lower case."""
+    addresses: tuple[str, ...] = field(compare=False, repr=False)
+    """Mailboxes it names: subjectAltName first, then the legacy attribute of the subject."""
 
     @classmethod
     def load(cls, der: bytes) -> Certificate:
@@ -107,20 +119,28 @@ class Certificate:
         subject_id = _extension(extensions, x509.SubjectKeyIdentifier)
         authority_id = _extension(extensions, x509.AuthorityKeyIdentifier)
         names = _extension(extensions, x509.SubjectAlternativeName)
+        own = _san_addresses(names) if names is not None else ()
+        legacy = _mailboxes(
+            str(each.value) for each in parsed.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
+        )
         return cls(
             der=der,
             parsed=parsed,
             public_key=public_key,
-            san_addresses=_san_addresses(names) if names is not None else (),
-            legacy_addresses=_mailboxes(
-                str(each.value) for each in parsed.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
-            ),
+            san_addresses=own,
+            legacy_addresses=legacy,
             extended_key_usage=frozenset(each.dotted_string for each in usages) if usages is not None else None,
             key_usage=_extension(extensions, x509.KeyUsage),
             ca=constraints is not None and constraints.ca,
             serial_number=parsed.serial_number,
             subject_key_id=subject_id.digest if subject_id is not None else None,
             authority_key_id=authority_id.key_identifier if authority_id is not None else None,
+            subject=_name_text(parsed.subject),
+            issuer=_name_text(parsed.issuer),
+            subject_name=parsed.subject.public_bytes(),
+            issuer_name=parsed.issuer.public_bytes(),
+            fingerprint=hashlib.sha256(der).hexdigest(),
+            addresses=(*own, *(each for each in legacy if each not in own)),
         )
 
     @classmethod
@@ -142,21 +162,6 @@ class Certificate:
         return tuple(found)
 
     @property
-    def addresses(self) -> tuple[str, ...]:
-        """Mailboxes it names: subjectAltName first, then the legacy attribute of the subject."""
-        return self.san_addresses + tuple(each for each in self.legacy_addresses if each not in self.san_addresses)
-
-    @property
-    def subject(self) -> str:
-        """The subject for people, most general part first, diacritics kept."""
-        return _name_text(self.parsed.subject)
-
-    @property
-    def issuer(self) -> str:
-        """The issuer for people."""
-        return _name_text(self.parsed.issuer)
-
-    @property
     def common_name(self) -> str | None:
         """The last common name of the subject."""
         return _last(self.parsed.subject, x509.NameOID.COMMON_NAME)
@@ -170,11 +175,6 @@ class Certificate:
     def serial(self) -> str:
         """The serial number, hexadecimal, upper case."""
         return f"{self.serial_number:X}"
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the DER, hexadecimal, lower case."""
-        return hashlib.sha256(self.der).hexdigest()
 
     @property
     def not_before(self) -> datetime:

@@ -66,12 +66,12 @@ def _prepared(name: bytes) -> str | bytes:
 
 def subject_key(certificate: Certificate) -> str | bytes:
     """Return the subject in the form in which names are compared (RFC 5280 7.1)."""
-    return _prepared(certificate.parsed.subject.public_bytes())
+    return _prepared(certificate.subject_name)
 
 
 def issuer_key(certificate: Certificate) -> str | bytes:
     """Return the issuer in the form in which names are compared."""
-    return _prepared(certificate.parsed.issuer.public_bytes())
+    return _prepared(certificate.issuer_name)
 
 
 def name_key(name: bytes) -> str | bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox
@@ -75,7 +76,15 @@ def _times(date: dt.datetime | None, results: Sequence[Judged], at: dt.datetime)
 def _other_address_shown(header: Header, author: Mailbox) -> Iterator[Note]:
     """Yield a note where display name or comments of From read as the mailbox of somebody else (Mailsploit)."""
     (field,) = header.all("from")
-    text = normalized("NFKC", decode_text(field.value[:_MOST_SHOWN]))
+    found = _other_address_in(field.value[:_MOST_SHOWN], author)
+    if found is not None:
+        yield Note("impersonation", found)
+
+
+@lru_cache(maxsize=1024)
+def _other_address_in(value: bytes, author: Mailbox) -> str | None:
+    """Return the address of somebody else that a From field shows; those who write again write the same one."""
+    text = normalized("NFKC", decode_text(value))
     own = {author.key, normalized("NFKC", str(author))}
     for word in _BETWEEN.split(text):
         if "@" not in word:
@@ -85,5 +94,5 @@ def _other_address_shown(header: Header, author: Mailbox) -> Iterator[Note]:
         except ValueError:
             continue
         if "." in found.domain and found.key not in own and str(found) not in own:
-            yield Note("impersonation", str(found))
-            return
+            return str(found)
+    return None

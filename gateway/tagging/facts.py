@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.boundary import NOTHING_SAID
@@ -60,7 +61,7 @@ def reason_field(judgment: Judgment, agency: str | None) -> bytes:
         told.append((HEADERS_UNSIGNED, _HEADERS_UNSIGNED_EN))
     told += [note_words(each) for each in judgment.notes]
     text = " / ".join(" ".join(dict.fromkeys(language)) for language in zip(*told, strict=True))
-    return fold(REASON_FIELD, encode_text(text))
+    return fold(REASON_FIELD, _encoded(text))
 
 
 def sender_field(
@@ -142,4 +143,10 @@ def _moment(at: dt.datetime) -> str:
 
 
 def _field(name: str, programs: str, people: str) -> bytes:
-    return fold(name, programs.encode("ascii") + b" (" + encode_text(people) + b")")
+    return fold(name, programs.encode("ascii") + b" (" + _encoded(people) + b")")
+
+
+@lru_cache(maxsize=1024)
+def _encoded(text: str) -> bytes:
+    """Encode words for people once: of the same signer, agency and verdict they are the same."""
+    return encode_text(text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
@@ -24,6 +25,8 @@ _DOMAIN_LENGTH: Final = 60
 _MARKS: Final = 2
 """Combining marks on one character, after composing: Vietnamese needs none."""
 _MOST_KNOWN: Final = 8192
+_MOST_SHOWN: Final = 1024
+"""Texts that are remembered with what they are shown as."""
 _COMMON_NAME: Final = re.compile(r"(?:^|,)\s*CN=((?:[^\\,]|\\.)*)")
 _DOT_ATOM: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 
@@ -112,7 +115,13 @@ def shown(text: str, limit: int = NAME_LENGTH) -> str:
 
     Brackets become parentheses, so that nothing in it closes a tag; more than `limit` characters end in an ellipsis.
     """
-    composed = normalized("NFC", text[: 16 * limit]).translate(_INVISIBLE)
+    return _shown(text[: 16 * limit], limit)
+
+
+@lru_cache(maxsize=_MOST_SHOWN)
+def _shown(text: str, limit: int) -> str:
+    """Make a text fit once: the names of those who write again are the same each time."""
+    composed = normalized("NFC", text).translate(_INVISIBLE)
     clean = re.sub(r"\s+", " ", "".join(_harmless(composed))).strip()
     return clean if len(clean) <= limit else clean[: limit - 1].rstrip() + ELLIPSIS
 
@@ -145,7 +154,12 @@ def foreign(text: str, limit: int = NAME_LENGTH) -> str:
 
     Nothing in it ends its place in the list.
     """
-    clean = shown(text, limit).replace(";", ",")
+    return _foreign(shown(text, limit))
+
+
+@lru_cache(maxsize=_MOST_SHOWN)
+def _foreign(text: str) -> str:
+    clean = text.replace(";", ",")
     return "" if _VERIFIED in seen(clean) else clean
 
 
@@ -163,5 +177,11 @@ def shown_mailbox(mailbox: Mailbox) -> str:
 
 def common_name(name: str) -> str:
     """Return the last common name of an RFC 4514 text, the text itself where there is none."""
-    found = _COMMON_NAME.findall(name[:2000])
-    return re.sub(r"\\(.)", r"\1", found[-1]) if found else name
+    found = _common_name(name[:2000])
+    return name if found is None else found
+
+
+@lru_cache(maxsize=_MOST_SHOWN)
+def _common_name(name: str) -> str | None:
+    found = _COMMON_NAME.findall(name)
+    return re.sub(r"\\(.)", r"\1", found[-1]) if found else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
@@ -33,6 +34,8 @@ _ADDRESS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$
 _MOST_SIGNERS: Final = 4
 _MAX_ISSUER: Final = 400
 """Octets of an issuer's name as it is written; a longer one is left out, because half a name is another name."""
+_SERIAL: Final = re.compile(r"[0-9A-F]{1,64}")
+_NO_CODE: Final = re.compile(r"[^a-z0-9_]")
 _RDN: Final = re.compile(r"(?:[^\\,]|\\.)+")
 _SMIME: Final = re.compile(rb"smime[ \t]*(?:/[ \t]*[0-9]*[ \t]*)?(?:\([^()]*\)[ \t]*)*=", re.IGNORECASE)
 _MAX_FOREIGN: Final = 8192
@@ -211,7 +214,7 @@ def results_field(verdict: Verdict, header: Header, ours: str) -> bytes:
 
 def code(reason: str) -> str:
     """Return a reason code; it is ours, and nothing else can be written here."""
-    return re.sub(r"[^a-z0-9_]", "_", reason[:80].lower())
+    return _NO_CODE.sub("_", reason[:80].lower())
 
 
 def _signature_part(header: Header) -> str | None:
@@ -231,8 +234,8 @@ def _properties(signer: Signer, part: str | None) -> list[str]:
     identifier = next((each for each in map(_identifier, signer.addresses) if each is not None), None)
     if identifier is not None:
         found.append(f"body.smime-identifier={identifier}")
-    issuer = _issuer(signer.issuer)
-    if issuer is not None and re.fullmatch(r"[0-9A-F]{1,64}", signer.serial):
+    issuer = _issuer(signer.issuer[:_MAX_ISSUER])
+    if issuer is not None and _SERIAL.fullmatch(signer.serial):
         found += [f"body.smime-serial={signer.serial}", f'body.smime-issuer="{issuer}"']
     return found
 
@@ -247,12 +250,13 @@ def _identifier(address: str) -> str | None:
     return plain if _ADDRESS.fullmatch(plain) else None
 
 
+@lru_cache(maxsize=1024)
 def _issuer(name: str) -> str | None:
-    r"""Return a name as the content of a quoted string, None if too long.
+    r"""Return a name, as far as it may be long, as the content of a quoted string, None if too long.
 
     Most specific part first, other than ASCII as \XX of its UTF-8 (RFC 4514 2.1, 2.4); its own escapes stay.
     """
-    parts = [match[0].strip() for match in _RDN.finditer(name[:_MAX_ISSUER])]
+    parts = [match[0].strip() for match in _RDN.finditer(name)]
     text = ", ".join(reversed(parts))
     octets = "".join(chr(each) if 0x20 <= each < 0x7F else f"\\{each:02X}" for each in text.encode("utf-8", "replace"))  # noqa: PLR2004 - printable ASCII
     quoted = octets.replace("\\", "\\\\").replace('"', '\\"')
