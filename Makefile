@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
-.PHONY: help demo test setup check unit coverage fuzz clean packages-demo packages-test
+.PHONY: help demo test setup check unit coverage fuzz bench bench-costs clean packages-demo packages-test packages-bench
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -38,10 +38,16 @@ coverage: packages-test setup ## the same tests, and which lines and branches th
 fuzz: packages-test setup ## an hour of fuzzing, and property tests with a hundred times the examples
 	GATEWAY_FUZZ_SECONDS=3000 GATEWAY_FUZZ_SEED=0 GATEWAY_EXAMPLES=100 $(RUN)pytest -q tests/fuzz tests/property
 
+bench: packages-bench setup ## what mail costs, beside others, into docs/benchmarks.md (QUICK=1: minutes; ROWS="...": prints some rows)
+	PYTHONPATH=tests $(RUN)python -m bench $(if $(ROWS),$(ROWS),--write docs/benchmarks.md) $(if $(QUICK),--quick) $(if $(NOTE),--note "$(NOTE)")
+
+bench-costs: packages-test setup ## measure anew what tests/bench/test_cost.py holds a message against
+	PYTHONPATH=tests $(RUN)python -m bench.costs
+
 clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .uv .coverage* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
 
-packages-demo packages-test: packages-%:
+packages-demo packages-test packages-bench: packages-%:
 	@.ci/packages $*
 
 $(VENV)/.locked: uv.lock pyproject.toml $(UV)

@@ -80,12 +80,13 @@ def signed(
     scheme: Scheme | None = None,
     digest: str | None = None,
     boundary: str = "=_lan0123456789",
+    at: dt.datetime = NOW,
 ) -> bytes:
-    """Return the message signed as the gateway signs it."""
+    """Return the message signed as the gateway signs it, at some moment."""
     chosen = template(credential, scheme=scheme, digest=digest)
-    prepared = prepare(Message.of(message), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    prepared = prepare(Message.of(message), now=at, message_id="<made@here.example>", new_builder=MemoryBuilder)
     assert not isinstance(prepared, Left), prepared.reason
-    attributes = chosen.to_be_signed(content_digest(prepared, chosen.digest), NOW)
+    attributes = chosen.to_be_signed(content_digest(prepared, chosen.digest), at)
     value = raw_sign(credential.key, attributes, scheme=chosen.scheme, digest=chosen.digest)
     cms = chosen.finish(attributes, value)
     return finish(prepared, cms=cms, micalg=chosen.micalg, boundary=boundary).octets()

@@ -156,11 +156,12 @@ def postfix(  # noqa: PLR0913 - one argument per setting that a test changes
     header_checks: Path | None = None,
     past_checks: int | None = None,
     more: str = "",
+    master: str = "",
 ) -> Iterator[Postfix]:
     """Run an instance until the context ends; with `tls` (certificate and key, PEM) it offers STARTTLS.
 
     `header_checks` is a table, kind regexp, for all mail but that which comes by the port `past_checks`; `more` are
-    further lines of main.cf.
+    further lines of main.cf, `master` of master.cf.
     """
     need("postfix", "postqueue", root=True)
     with short_directory("pf-") as directory:
@@ -170,6 +171,7 @@ def postfix(  # noqa: PLR0913 - one argument per setting that a test changes
         _configure(mta, routes, hostname=hostname, refused=refused or {}, tls=tls, size=size, more=more)
         if header_checks is not None:
             _amend(directory / "etc/main.cf", f"header_checks = regexp:{header_checks}\n")
+        _amend(directory / "etc/master.cf", master)
         if past_checks is not None:
             _amend(directory / "etc/master.cf", _PAST_CHECKS.format(port=past_checks))
         command = (str(_DAEMONS / "master"), "-c", str(directory / "etc"), "-d")

@@ -1,0 +1,133 @@
+"""Whether a message costs more where there are many rules, many keys, or much mail in the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives import serialization
+
+from bench.bench_mail import MailRow, out
+from bench.targets import AWAY, the_gateway
+from gateway.core.address import Mailbox
+from gateway.core.envelope import Envelope, Recipient
+from gateway.core.queue import RecipientState
+from gateway.demo.authority import shared_key
+from gateway.spool.store import SqliteSpool
+from support.gateway_process import AUTHORS, OURS, PASSPHRASE, POLICY, authority
+from support.spooled import entry, octets, settings, with_consignment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bench.targets import Target
+    from gateway.core.queue import Entry
+    from support.gateway_process import House
+
+RULES: Final = 1000
+KEYS: Final = 30_000
+QUEUED: Final = 100_000
+_AT_ONCE: Final = 64
+"""Entries committed in one transaction."""
+_STAFF: Final = f"nhan-vien-{{}}@{OURS}"
+
+
+def rows() -> list[MailRow]:
+    """Return what is measured; the first is what the others are held against."""
+
+    def row(name: str, about: str, **given: object) -> MailRow:
+        return MailRow(name, about, lambda _: _gateway(**given), out())  # type: ignore[arg-type]
+
+    return [
+        row("rules-10", "10 rules, 5 keys, nothing queued", rules=10),
+        row("rules-1000", f"{RULES:,} rules", rules=RULES),
+        row("keys-30000", f"{KEYS:,} keys in the catalog (one key, as many certificates)", prepare=more_keys),
+        row("queue-100000", f"{QUEUED:,} messages queued for a next hop that is away", prepare=full_queue),
+    ]
+
+
+@contextmanager
+def _gateway(rules: int = 10, prepare: Callable[[House], None] | None = None) -> Iterator[Target]:
+    with the_gateway(policy=policy(rules), prepare=prepare) as target:
+        yield target if prepare is not full_queue else _never_empty(target)
+
+
+def _never_empty(target: Target) -> Target:
+    """Return a target whose queue is not asked: mail of the kind that is sent is taken and handed on in one."""
+    return replace(target, idle=lambda: True)
+
+
+def policy(count: int) -> str:
+    """Return rules of the usual kinds, the last two of which are those that match."""
+    head, rest = POLICY.split("rules:\n")
+    lines = []
+    for number in range(max(count - 2, 0)):
+        match number % 4:
+            case 0:
+                asked = f'{{author: "u{number}@{OURS}"}}'
+            case 1:
+                asked = f'{{recipient: "@noi{number}.example"}}'
+            case 2:
+                asked = f'{{author: "u{number}@{OURS}", subject_contains: "quy {number}"}}'
+            case _:
+                asked = f'{{recipient: "@nha{number}.example", larger_than: 5 MiB}}'
+        lines.append(f"  - {{name: rule-{number}, direction: outbound, when: {asked}, then: pass}}\n")
+    return f"{head}rules:\n{''.join(lines)}{rest}"
+
+
+def more_keys(house: House) -> None:
+    """Add keys to a house: each has a certificate of its own, and a file of its own that is really opened."""
+    key = shared_key("p256", 502)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.PrivateFormat.PKCS8.encryption_builder().kdf_rounds(1).build(PASSPHRASE),
+    )
+    directory = house.directory / "keys/more"
+    directory.mkdir(mode=0o700)
+    (directory / "key.pem").touch(mode=0o600)
+    (directory / "key.pem").write_bytes(secret)
+    document = json.loads(house.config.read_text(encoding="utf-8"))
+    for number in range(KEYS - len(AUTHORS)):
+        mailbox = _STAFF.format(number)
+        issued = authority().issue(f"NV {number}", mailbox, key=key)
+        (directory / f"{number}.pem").write_bytes(issued.chain_pem())
+        document["keys"].append(
+            {
+                "label": f"nv-{number}",
+                "kind": "personal",
+                "key": "keys/more/key.pem",
+                "certificate": f"keys/more/{number}.pem",
+                "passphrase": f"file:{house.directory}/keys/passphrase",
+            }
+        )
+    house.config.write_text(json.dumps(document), encoding="utf-8")
+
+
+def full_queue(house: House) -> None:
+    """Put messages of 10 KB into a house's spool, which will be tried tomorrow."""
+    asyncio.run(_fill(house))
+
+
+async def _fill(house: House) -> None:
+    spool, body = SqliteSpool(settings(house.directory / "spool")), octets(10_000)
+    waiting = iter(range(QUEUED))
+
+    async def session() -> None:
+        for _ in waiting:
+            await spool.commit([_waiting(body)])
+
+    await asyncio.gather(*(session() for _ in range(_AT_ONCE)))
+    await spool.close()
+
+
+def _waiting(body: bytes) -> Entry:
+    now = datetime.now(UTC)
+    times = {"received_at": now, "next_attempt_at": now + timedelta(days=1), "expires_at": now + timedelta(days=5)}
+    made = entry(body, states=(RecipientState.READY,), attempts=3, last_replies=(None,), **times)
+    envelope = Envelope(Mailbox("van-thu", OURS), (Recipient(Mailbox("dan", AWAY)),))
+    return with_consignment(made, hop="vang", envelope=envelope)
