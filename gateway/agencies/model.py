@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.core.unicode import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
 MAX_AGENCIES: Final = 5000
 MAX_NAME: Final = 100
@@ -173,12 +176,13 @@ _ATTRIBUTE: Final = re.compile(r"(?:^|, )(O|OU)=((?:[^\\,]|\\.)*)")
 _ESCAPE: Final = re.compile(r"\\(.)")
 
 
-def organizations(subject: str) -> dict[str, set[str]]:
+@lru_cache(maxsize=1024)
+def organizations(subject: str) -> Mapping[str, AbstractSet[str]]:
     """Return the O and the OU values of a certificate's subject, folded."""
     values: dict[str, set[str]] = {"O": set(), "OU": set()}
     for match in _ATTRIBUTE.finditer(subject):
         values[match[1]].add(folded(_ESCAPE.sub(r"\1", match[2])))
-    return values
+    return MappingProxyType(values)
 
 
 def within(domain: str, patterns: tuple[str, ...]) -> bool:

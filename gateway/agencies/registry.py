@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -131,7 +132,7 @@ class Registry:
         pinned = self.by_fingerprint.get(fingerprint) if self.by_fingerprint else None
         if pinned is not None:
             return Found(pinned, "fingerprint", fingerprint)
-        mailboxes = tuple(_mailboxes(certificate.san_addresses or certificate.legacy_addresses))
+        mailboxes = _mailboxes(certificate.san_addresses or certificate.legacy_addresses)
         found = [hit for each in mailboxes if (hit := self.found_by_mailbox(each)) is not None]
         if not found:
             found = list(self._by_subject(certificate, mailboxes))
@@ -217,7 +218,10 @@ def _former(claims: Claims, successions: Iterable[Succession]) -> Iterator[Subje
             yield Subject(None, folded(name), domain)
 
 
-def _mailboxes(addresses: Iterable[str]) -> Iterator[Mailbox]:
+@lru_cache(maxsize=1024)
+def _mailboxes(addresses: tuple[str, ...]) -> tuple[Mailbox, ...]:
+    found: list[Mailbox] = []
     for each in addresses:
         with contextlib.suppress(ValueError):
-            yield Mailbox.parse(each)
+            found.append(Mailbox.parse(each))
+    return tuple(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.unicode import normalized
@@ -116,6 +117,12 @@ def words(text: str) -> tuple[Word, ...]:
     """Return the words of a text, as far as anybody reads: `MOST_LETTERS` letters of it."""
     if len(text) > _LONG:  # whatever takes no room must not push a name out of sight
         text = re.sub(r"\s+", " ", _PADDING.sub("", text))[:_LONG]
+    return _read(text)
+
+
+@lru_cache(maxsize=512)
+def _read(text: str) -> tuple[Word, ...]:
+    """Read a text once: whoever writes again has the same name."""
     return tuple(_words(_plain(text)))
 
 

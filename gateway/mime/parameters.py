@@ -63,6 +63,12 @@ def read_parameters(value: bytes) -> Parameterized:
     return Parameterized(name, MappingProxyType(found), tuple(dict.fromkeys(defects)))
 
 
+def main_value(value: bytes) -> str:
+    """Return the value alone, as `read_parameters` does."""
+    head = _HEAD.match(value)
+    return head[1].decode("ascii", "replace").lower() if head is not None else ""
+
+
 def parameters(value: bytes) -> tuple[str, dict[str, str]]:
     """Return the value and its parameters, without what is wrong with them."""
     found = read_parameters(value)

@@ -21,6 +21,9 @@ _CHARSET: Final = re.compile(
 )
 """Charsets that mail is written in. Python knows others that are none: some take quadratic time, and each unknown name
 that a stranger invents would be looked for on disk and remembered for ever."""
+_LINE: Final = 78
+"""Octets of a line (RFC 5322 2.1.1)."""
+_WORD_OF_FIELD: Final = re.compile(rb"[ \t]*[^ \t]+")
 _MAX_WORD_OCTETS: Final = 42
 """Octets of UTF-8 in one encoded word: 56 characters of base64, with its frame under 75 (RFC 2047 2)."""
 
@@ -95,12 +98,28 @@ def fold(name: str, value: bytes) -> bytes:
     """
     if b"\r" in value or b"\n" in value or b"\0" in value:
         raise ValueError("a field value cannot hold line ends")
+    value = value.strip(b" \t")
+    field = name.encode("ascii") + b":" + (b" " + value if value else b"")
     lines: list[bytes] = []
-    line = name.encode("ascii") + b":"
-    for chunk in re.findall(rb"[ \t]*[^ \t]+", b" " + value.strip(b" \t")):
-        if len(line) + len(chunk) > 78 and line.strip(b" \t") and not line.endswith(b":"):  # noqa: PLR2004 - RFC 5322
-            lines.append(line)
-            line = b""
-        line += chunk if chunk[:1] in b" \t" else b" " + chunk
-    lines.append(line)
+    start, least = 0, len(name) + 1  # nothing is folded in the name
+    while len(field) - start > _LINE and least < len(field):
+        stop = start + _LINE + 1
+        cut = max(field.rfind(b" ", least + 1, stop), field.rfind(b"\t", least + 1, stop))
+        while cut > least and field[cut - 1] in b" \t":
+            cut -= 1
+        if cut <= least:  # a word that is longer than a line
+            cut = _end_of_word(field, least)
+        while cut < len(field) and field.endswith(b":", 0, cut):
+            cut = _end_of_word(field, cut)
+        if cut == len(field):
+            break
+        lines.append(field[start:cut])
+        start = least = cut
+    lines.append(field[start:])
     return b"\r\n".join(lines) + b"\r\n"
+
+
+def _end_of_word(field: bytes, position: int) -> int:
+    """Return where the next word ends; the field ends with one."""
+    match = _WORD_OF_FIELD.match(field, position)
+    return match.end() if match is not None else len(field)

@@ -33,8 +33,10 @@ _CMS_OIDS: Final = {
     bytes.fromhex("060b2a864886f70d0109100109"): "compressed-data",
 }
 
-_SEALED_OIDS: Final = tuple(oid[2:] for oid, name in _CMS_OIDS.items() if name != "signed-data")
-"""Without tag and length, which BER lets anybody write in several ways."""
+_SEALED: Final = re.compile(
+    b"|".join(re.escape(oid[2:]) for oid, name in _CMS_OIDS.items() if name != "signed-data"), re.DOTALL
+)
+"""Object identifiers without tag and length, which BER lets anybody write in several ways."""
 _NEAR_TOP: Final = 48
 """Octets of a CMS in which its content type stands."""
 
@@ -161,9 +163,8 @@ def seems_sealed(message: Message, entity: Entity) -> bool:
     if entity.children or entity.media_type.startswith("multipart/"):
         return False
     raw = message.read(entity.body, min(entity.stop, entity.body + _PREFIX))
-    if any(
-        oid in octets[:_NEAR_TOP] for octets in (raw, _from_letters(raw), binascii.a2b_qp(raw)) for oid in _SEALED_OIDS
-    ):
+    quoted = binascii.a2b_qp(raw) if b"=" in raw else b""
+    if any(_SEALED.search(octets, 0, _NEAR_TOP) for octets in (raw, _from_letters(raw, _NEAR_TOP), quoted)):
         return True
     fields = (*entity.header.all("content-type"), *entity.header.all("content-disposition"))
     named = any(word in field.value.lower() for field in fields for word in (b"pkcs7-mime", b".p7m"))
@@ -174,8 +175,7 @@ def begins_with_armor(message: Message, entity: Entity) -> bool:
     """Return True for a text that begins with a PGP ciphertext."""
     if not entity.media_type.startswith("text/") or entity.children:
         return False
-    lines = decoded_prefix(message, entity).split(b"\n")[:_FIRST_LINES]
-    return any(line.rstrip() == b"-----BEGIN PGP MESSAGE-----" for line in lines)
+    return _armored(decoded_prefix(message, entity), b"-----BEGIN PGP MESSAGE-----")
 
 
 def _token(entity: Entity, name: str) -> str:
@@ -195,9 +195,9 @@ def decoded_prefix(message: Message, entity: Entity) -> bytes:
 _NO_LETTERS: Final = bytes(set(range(256)) - set(string.ascii_letters.encode() + string.digits.encode() + b"+/"))
 
 
-def _from_letters(raw: bytes) -> bytes:
-    """Return base64 decoded as far as there are whole groups, whatever stands between its letters."""
-    letters = raw.translate(None, _NO_LETTERS)
+def _from_letters(raw: bytes, most: int = _PREFIX) -> bytes:
+    """Return base64 decoded as far as there are whole groups, whatever stands between its letters; so many octets."""
+    letters = raw.translate(None, _NO_LETTERS)[: most // 3 * 4]
     return binascii.a2b_base64(letters[: len(letters) // 4 * 4])
 
 
@@ -215,9 +215,15 @@ def _begins_with_pgp(message: Message, entity: Entity) -> bool:
     text = next((each for each in walk(entity) if each.media_type.startswith("text/") and not each.children), None)
     if text is None:
         return False
-    lines = decoded_prefix(message, text).split(b"\n")[:_FIRST_LINES]
     armor = (b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----")
-    return any(line.rstrip() in armor for line in lines)
+    return _armored(decoded_prefix(message, text), *armor)
+
+
+def _armored(octets: bytes, *armor: bytes) -> bool:
+    """Return True if one of the first lines is one of these."""
+    if b"-----BEGIN PGP " not in octets:
+        return False
+    return any(line.rstrip() in armor for line in octets.split(b"\n", _FIRST_LINES)[:_FIRST_LINES])
 
 
 def traits_of(message: Message, entity: Entity) -> Traits:

@@ -61,7 +61,13 @@ def reason_field(judgment: Judgment, agency: str | None) -> bytes:
         told.append((HEADERS_UNSIGNED, _HEADERS_UNSIGNED_EN))
     told += [note_words(each) for each in judgment.notes]
     text = " / ".join(" ".join(dict.fromkeys(language)) for language in zip(*told, strict=True))
-    return fold(REASON_FIELD, _encoded(text))
+    return _reason(text)
+
+
+@lru_cache(maxsize=1024)
+def _reason(text: str) -> bytes:
+    """Write what is said once: of the same signer, agency and verdict it is the same."""
+    return fold(REASON_FIELD, encode_text(text))
 
 
 def sender_field(
@@ -148,5 +154,5 @@ def _field(name: str, programs: str, people: str) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _encoded(text: str) -> bytes:
-    """Encode words for people once: of the same signer, agency and verdict they are the same."""
+    """Encode words once, as above."""
     return encode_text(text)

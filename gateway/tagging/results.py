@@ -15,7 +15,7 @@ from gateway.core.address import Mailbox, domain_key
 from gateway.core.boundary import NOTHING_SAID, RESULTS, BoundaryResults
 from gateway.core.unicode import normalized
 from gateway.core.verdict import row_of
-from gateway.mime.parameters import parameters
+from gateway.mime.parameters import main_value
 from gateway.mime.words import fold
 from gateway.tagging.names import ARC_RESULTS_KEY, RESULTS_FIELD
 from gateway.tagging.reading import seen
@@ -222,7 +222,7 @@ def _signature_part(header: Header) -> str | None:
     fields = header.all("content-type")
     if len(fields) != 1:
         return None
-    kind, _ = parameters(fields[0].value)
+    kind = main_value(fields[0].value)
     if kind == "multipart/signed":
         return "2"
     return "1" if kind in {"application/pkcs7-mime", "application/x-pkcs7-mime"} else None

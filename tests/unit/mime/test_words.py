@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mime.words import decode_text, encode_text, reads, text_in
+from gateway.mime.words import decode_text, encode_text, fold, reads, text_in
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,27 @@ def test_reading_never_raises(value: bytes) -> None:
     """Whatever a stranger writes is text of some kind."""
     decode_text(value)
     decode_text(b"=?" + value + b"?=")
+
+
+def _folded(name: str, value: bytes) -> bytes:
+    """Fold word by word: what `fold` must do, spelled out."""
+    lines, line = [], name.encode() + b":"
+    for word in re.findall(rb"[ \t]*[^ \t]+", b" " + value.strip(b" \t")):
+        if len(line) + len(word) > 78 and not line.endswith(b":"):
+            lines.append(line)
+            line = b""
+        line += word
+    return b"\r\n".join([*lines, line]) + b"\r\n"
+
+
+@given(
+    st.sampled_from(["A", "Subject", "X-Gateway-Verdict", "X" * 77, "X" * 80]),
+    st.lists(
+        st.sampled_from(
+            [b" ", b" ", b"\t", b"  ", b" " * 90, b":", b"x:", b";", b"abcdef", b"z" * 76, b"z" * 77, b"z" * 90]
+        )
+    ),
+)
+def test_a_field_is_folded_word_by_word(name: str, pieces: list[bytes]) -> None:
+    """Lines hold as many words as fit, a word is never cut, and no line ends in a colon where one can be avoided."""
+    assert fold(name, b"".join(pieces)) == _folded(name, b"".join(pieces))
