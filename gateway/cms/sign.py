@@ -21,15 +21,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-_DATA: Final = "1.2.840.113549.1.7.1"
-_SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
-_CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
-_MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
-_SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
-_CAPABILITIES: Final = "1.2.840.113549.1.9.15"
-_SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
-_CONTENT_IDENTIFIER: Final = "1.2.840.113549.1.9.16.2.7"
+
+def _oid(dotted: str) -> bytes:
+    """Return an OBJECT IDENTIFIER in DER."""
+    return bytes(core.ObjectIdentifier(dotted).dump())
+
+
+_DATA: Final = _oid("1.2.840.113549.1.7.1")
+_SIGNED_DATA: Final = _oid("1.2.840.113549.1.7.2")
+_CONTENT_TYPE: Final = _oid("1.2.840.113549.1.9.3")
+_MESSAGE_DIGEST: Final = _oid("1.2.840.113549.1.9.4")
+_SIGNING_TIME: Final = _oid("1.2.840.113549.1.9.5")
+_CAPABILITIES: Final = _oid("1.2.840.113549.1.9.15")
+_SIGNING_CERTIFICATE_V2: Final = _oid("1.2.840.113549.1.9.16.2.47")
+_CONTENT_IDENTIFIER: Final = _oid("1.2.840.113549.1.9.16.2.7")
 _MOST_IDENTIFIER: Final = 64
+_SIZES: Final = {each: hashlib.new(each).digest_size for each in ("sha256", "sha384", "sha512")}
 _PREFERENCES: Final = ("2.16.840.1.101.3.4.1.42", "2.16.840.1.101.3.4.1.2")
 """smimeCapabilities: AES-256-CBC, AES-128-CBC (RFC 8551 2.7)."""
 _SET: Final = 0x31
@@ -39,12 +46,8 @@ _FIRST_UTC_TIME_YEAR: Final = 1950
 _LAST_UTC_TIME_YEAR: Final = 2049
 
 
-def _oid(dotted: str) -> bytes:
-    return bytes(core.ObjectIdentifier(dotted).dump())
-
-
-def _attribute(oid: str, value: bytes) -> bytes:
-    return tlv(_SEQUENCE, _oid(oid), tlv(_SET, value))
+def _attribute(oid: bytes, value: bytes) -> bytes:
+    return tlv(_SEQUENCE, oid, tlv(_SET, value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class SigningTemplate:
         sid = cms.IssuerAndSerialNumber({"issuer": parsed.issuer, "serial_number": parsed.serial_number}).dump()
         certificates = frozenset({certificate, *chain})
         fixed = (
-            _attribute(_CONTENT_TYPE, _oid(_DATA)),
+            _attribute(_CONTENT_TYPE, _DATA),
             _attribute(_CAPABILITIES, tlv(_SEQUENCE, *(tlv(_SEQUENCE, _oid(each)) for each in _PREFERENCES))),
             _attribute(_SIGNING_CERTIFICATE_V2, _signing_certificate(parsed, certificate, digest)),
         )
@@ -113,7 +116,7 @@ class SigningTemplate:
         signatures must take the second message for a replay of the first.
         Raises `ValueError` for a digest of another size than this template's, a naive time, or a longer identifier.
         """
-        if len(content_digest) != hashlib.new(self.digest).digest_size:
+        if len(content_digest) != _SIZES[self.digest]:
             raise ValueError(f"not a {self.digest} digest")
         attributes = [*self._fixed_attributes, _attribute(_MESSAGE_DIGEST, tlv(0x04, content_digest))]
         if claimed_signing_time is not None:
@@ -126,14 +129,14 @@ class SigningTemplate:
 
     def finish(self, to_be_signed: bytes, signature: bytes) -> bytes:
         """Return the DER ContentInfo around what was signed and the signature value; the content stays outside."""
-        before, after = self._around(to_be_signed, signature, tlv(_SEQUENCE, _oid(_DATA)), 0)
+        before, after = self._around(to_be_signed, signature, tlv(_SEQUENCE, _DATA), 0)
         return before + after
 
     def enclose(self, to_be_signed: bytes, signature: bytes, *, octets: int) -> tuple[bytes, bytes]:
         """Return the DER that stands before and after a content of so many octets, which itself is never copied."""
         string = b"\x04" + length_octets(octets)
         explicit = b"\xa0" + length_octets(len(string) + octets) + string
-        kind = _oid(_DATA)
+        kind = _DATA
         head = bytes([_SEQUENCE]) + length_octets(len(kind) + len(explicit) + octets) + kind + explicit
         return self._around(to_be_signed, signature, head, octets)
 
@@ -150,7 +153,7 @@ class SigningTemplate:
         before = self._versions + encapsulated
         inner = bytes([_SEQUENCE]) + length_octets(len(before) + octets + len(after))
         explicit = b"\xa0" + length_octets(len(inner) + len(before) + octets + len(after)) + inner
-        kind = _oid(_SIGNED_DATA)
+        kind = _SIGNED_DATA
         whole = len(kind) + len(explicit) + len(before) + octets + len(after)
         return bytes([_SEQUENCE]) + length_octets(whole) + kind + explicit + before, after
 

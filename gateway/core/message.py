@@ -1,6 +1,7 @@
-"""A message as octets plus spans: cutting and splicing copies references, never the octets themselves.
+"""A message as octets plus spans: cutting and splicing a large one copies references, never the octets themselves.
 
-A `Message` must never re-print, re-encode or re-flow what it holds; an edit changes exactly the octets it names.
+A small one is one piece in memory, and stays one: to copy it costs less than to follow spans. A `Message` must never
+re-print, re-encode or re-flow what it holds; an edit changes exactly the octets it names.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from gateway.core.octets import WINDOW, MemorySource, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+SMALL: Final = 32 * 1024
+"""Octets of a message that is kept in one piece: few enough for the copies of all sessions to be no burden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +40,31 @@ class Edit:
     octets: bytes
 
 
-@dataclass(frozen=True, slots=True)
 class Message:
-    """A sequence of octets made of spans; equality is identity of spans, use `octets()` to compare contents."""
+    """A sequence of octets that never changes; large ones are equal by their spans, not by what these hold."""
 
-    spans: tuple[Span, ...]
+    __slots__ = ("_piece", "_size", "_spans")
+
+    def __init__(self, spans: tuple[Span, ...] = ()) -> None:
+        """Begin with the spans, in order."""
+        self._spans: tuple[Span, ...] | None = spans
+        self._size = sum(span.stop - span.start for span in spans)
+        self._piece: bytes | None = None
+        """Everything, where it is small and in memory."""
+        if not spans:
+            self._piece = b""
+        elif len(spans) == 1 and self._size <= SMALL and isinstance(spans[0].source, MemorySource):
+            self._piece = spans[0].source.read(spans[0].start, spans[0].stop)
 
     @classmethod
     def of(cls, octets: bytes) -> Message:
         """Return a message over octets in memory."""
-        return cls.from_source(MemorySource(octets))
+        size = len(octets)
+        if size > SMALL:
+            return cls.from_source(MemorySource(octets))
+        made = cls.__new__(cls)  # the usual case, without the detour through a source
+        made._spans, made._size, made._piece = None, size, octets  # noqa: SLF001 - our own
+        return made
 
     @classmethod
     def from_source(cls, source: Source) -> Message:
@@ -54,17 +73,40 @@ class Message:
 
     @classmethod
     def join(cls, pieces: Iterable[Message | bytes]) -> Message:
-        """Return the concatenation; neighboring pieces keep their own sources."""
+        """Return the concatenation; of a large one neighboring pieces keep their own sources."""
+        given = tuple(pieces)
+        small = [each if isinstance(each, bytes) else each._piece for each in given]  # noqa: SLF001 - our own
+        octets = [each for each in small if each is not None]
+        if len(octets) == len(given) and sum(map(len, octets)) <= SMALL:
+            return cls.of(b"".join(octets))
         spans: list[Span] = []
-        for piece in pieces:
+        for piece in given:
             spans.extend((cls.of(piece) if isinstance(piece, bytes) else piece).spans)
         return cls(tuple(spans))
 
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The ranges it is made of."""
+        if self._spans is None:
+            octets = self._piece or b""
+            self._spans = (Span(MemorySource(octets), 0, len(octets)),) if octets else ()
+        return self._spans
+
     def __len__(self) -> int:
-        return sum(len(span) for span in self.spans)
+        return self._size
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Message) or self._size != other._size:
+            return False
+        return self._piece == other._piece if self._piece is not None else self.spans == other.spans
+
+    def __hash__(self) -> int:
+        return hash(self._piece if self._piece is not None else self.spans)
 
     def slice(self, start: int, stop: int) -> Message:
         """Return the octets [start, stop) as a message over the same sources, clipped to what exists."""
+        if self._piece is not None:
+            return Message.of(self._piece[max(start, 0) : max(stop, 0)])
         spans: list[Span] = []
         offset = 0
         for span in self.spans:
@@ -79,21 +121,29 @@ class Message:
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the octets [start, stop), clipped to what exists; the caller bounds the size."""
+        if self._piece is not None:
+            return self._piece[max(start, 0) : max(stop, 0)]
         return b"".join(span.source.read(span.start, span.stop) for span in self.slice(start, stop).spans)
 
     def octets(self) -> bytes:
         """Return everything in one object: only for messages known to be small."""
-        return self.read(0, len(self))
+        return self._piece if self._piece is not None else self.read(0, self._size)
 
     def windows(self, size: int = WINDOW) -> Iterator[bytes]:
         """Yield the octets in order, in blocks of at most `size`."""
+        if self._piece is not None and self._size <= size:
+            if self._size:
+                yield self._piece
+            return
         for span in self.spans:
             for start in range(span.start, span.stop, size):
                 yield span.source.read(start, min(start + size, span.stop))
 
     def find(self, needle: bytes, start: int = 0, stop: int | None = None) -> int:
         """Return the position of the first `needle` inside [start, stop), or -1; matches may cross spans."""
-        end = len(self) if stop is None else min(stop, len(self))
+        end = self._size if stop is None else min(stop, self._size)
+        if self._piece is not None:
+            return self._piece.find(needle, start, end)
         carry = b""
         position = start
         for window in self.slice(start, end).windows():
@@ -113,20 +163,22 @@ class Message:
         pieces: list[Message | bytes] = []
         position = 0
         for edit in sorted(edits, key=lambda each: (each.start, each.stop)):
-            if edit.start < position or edit.stop < edit.start or edit.stop > len(self):
+            if edit.start < position or edit.stop < edit.start or edit.stop > self._size:
                 text = f"edit [{edit.start}, {edit.stop}) overlaps another or lies outside the message"
                 raise ValueError(text)
             pieces += (self.slice(position, edit.start), edit.octets)
             position = edit.stop
-        pieces.append(self.slice(position, len(self)))
+        pieces.append(self.slice(position, self._size))
         return Message.join(pieces)
 
     def digest(self, algorithm: str) -> bytes:
         """Return the hash of all octets; `algorithm` is a `hashlib` name such as "sha256"."""
+        if self._piece is not None:
+            return hashlib.new(algorithm, self._piece).digest()
         state = hashlib.new(algorithm)
         for window in self.windows():
             state.update(window)
         return state.digest()
 
 
-EMPTY: Final = Message(())
+EMPTY: Final = Message()

@@ -133,11 +133,9 @@ def _fragile(message: Message, entity: Entity) -> bool:
             return True
         if unencoded and _has_trap(before + block):
             return True
-        lengths = [len(each) for each in block.split(b"\r\n")]
-        lengths[0] += line
-        if max(lengths) > _MAX_LINE:
+        line = _last_line(block, line)
+        if line > _MAX_LINE:
             return True
-        line = lengths[-1]
         before = (before + block)[-8:]
     return bool(held) or (unencoded and before.endswith((b" ", b"\t", b"\r\n.")))
 
@@ -145,6 +143,21 @@ def _fragile(message: Message, entity: Entity) -> bool:
 def _has_lone_line_end(block: bytes) -> bool:
     pairs = block.count(b"\r\n")
     return block.count(b"\r") != pairs or block.count(b"\n") != pairs
+
+
+def _last_line(block: bytes, begun: int) -> int:
+    """Return the octets of the line in which a block ends, `begun` of them before it; of a longer one that is too long.
+
+    Leaps from the last line end within reach to the next: most lines are never looked at.
+    """
+    position, size = -begun, len(block)
+    while size - position > _MAX_LINE:
+        end = block.rfind(b"\r\n", max(position, 0), position + _MAX_LINE + 2)
+        if end < 0:
+            return _MAX_LINE + 1
+        position = end + 2
+    end = block.rfind(b"\r\n", max(position, 0))
+    return size - (end + 2 if end >= 0 else position)
 
 
 def _has_trap(block: bytes) -> bool:
@@ -229,11 +242,9 @@ def _carried(message: Message, entity: Entity) -> bool:
         block = block[: len(block) - len(held)]
         if b"\0" in block or _has_lone_line_end(block) or _has_trap(before + block):
             return False
-        lengths = [len(each) for each in block.split(b"\r\n")]
-        lengths[0] += line
-        if max(lengths) > _MAX_LINE:
+        line = _last_line(block, line)
+        if line > _MAX_LINE:
             return False
-        line = lengths[-1]
         before = (before + block)[-8:]
     return not held
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.octets import Builder
+    from gateway.mime.entity import Entity
     from gateway.ports import Bodies, Clock, HopLimits, NextHops, SigningKey
     from gateway.service.arrivals import Opened
     from gateway.service.selfcheck import SelfCheck
@@ -159,11 +160,13 @@ class Signer:
                 return NEEDS_UTF8
             message = ascii_header
         now = self._clock.now()
-        date = dated(message, read_header(message), now, decision.date_gap)
+        header = opened.header if message is opened.message else read_header(message)
+        date = dated(message, header, now, decision.date_gap)
         if isinstance(date, Reply):
             return date
         message, footer = await self._with_footer(date.message, decision)
-        prepared = await self._prepared(message, now, decision, hops)
+        tree = opened.entity if message is opened.message else None
+        prepared = await self._prepared(message, tree, now, decision, hops)
         if isinstance(prepared, Left):
             return prepared
         facts: dict[str, Fact] = {
@@ -195,7 +198,9 @@ class Signer:
         )
         return (message, found.value) if isinstance(found, NoFooter) else (found, "added")
 
-    async def _prepared(self, message: Message, now: datetime, decision: Sign, hops: Sequence[str]) -> _Formed | Left:
+    async def _prepared(
+        self, message: Message, tree: Entity | None, now: datetime, decision: Sign, hops: Sequence[str]
+    ) -> _Formed | Left:
         """Return the message taken apart, in the form the decision asks for if its octets survive in that.
 
         Where somebody else signed octets above 127, encoding would break their signature: clear, and 8-bit, if every
@@ -212,6 +217,7 @@ class Signer:
                     new_builder=self._bodies.builder,
                     body=body,
                     protect=PROTECTED if decision.protect_headers else (),
+                    entity=tree,
                 )
 
             return await _apart(len(message), work)

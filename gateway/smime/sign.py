@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.message import Edit, Message
 from gateway.mime.dates import date_time
 from gateway.mime.downgrade import downgrade_header
-from gateway.mime.entity import Entity, parse
-from gateway.mime.fields import fold, read_header
+from gateway.mime.entity import parse
+from gateway.mime.fields import Field, fold, read_header
 from gateway.mime.transfer import Foreign, seven_bit
 from gateway.smime.classify import LEFT_ALONE, form_of, walk
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from gateway.cms.sign import SigningTemplate
     from gateway.core.octets import Builder
-    from gateway.mime.fields import Field, Header
+    from gateway.mime.entity import Entity
+    from gateway.mime.fields import Header
 
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=?]{1,70}")
 _BLIND: Final = frozenset({"bcc", "resent-bcc"})
@@ -39,6 +40,7 @@ _SIGNATURE_HEADER: Final = (
     b"Content-Description: S/MIME Cryptographic Signature\r\n"
     b"\r\n"
 )
+_UTF8: Final = codecs.getincrementaldecoder("utf-8")
 _TRIES: Final = 3
 PROTECTED: Final = frozenset(
     {"from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references",
@@ -92,31 +94,33 @@ def prepare(
     new_builder: Callable[[], Builder],
     body: Body = Body.SEVEN_BIT,
     protect: Collection[str] = (),
+    entity: Entity | None = None,
 ) -> Prepared | Left:
     """Take a message apart; `now` (aware) and `message_id` (with brackets) fill in for missing Date and Message-ID.
 
     The message must be canonical (every line ends in CRLF). Fields named in `protect` (lower case) are copied inside
-    with hp="clear", where the Content-Type is one that another parameter can be added to. Raises `MimeError` over a
-    limit, and `CannotEncode` where octets that `body` does not allow stand inside something that somebody else signed.
+    with hp="clear", where the Content-Type is one that another parameter can be added to. `entity` is the message's
+    part tree, where it is known. Raises `MimeError` over a limit, and `CannotEncode` where octets that `body` does not
+    allow stand inside something that somebody else signed.
     """
-    entity = parse(message)
+    if entity is None:
+        entity = parse(message)
     form = form_of(message, entity)
     if form in LEFT_ALONE:
         return Left(f"already_{form}")
-    outer = _outer(message, entity.header, date=now, message_id=message_id)
-    moved = [field for field in entity.header.fields if field.key.startswith("content-")]
-    fields = _with_charset(message, entity, moved)
-    signed, tree = _part(message, entity, fields)
-    protected = False
+    outer, authors = _outer(message, entity.header, date=now, message_id=message_id)
+    fields, charset = _with_charset(message, entity)
+    found: tuple[Message, Entity] | None = None
     if protect and not _COPIED & entity.parameters.keys():
-        copied = _part(message, entity, _with_copies(outer, fields, protect))
-        protected = _says_the_same(tree, copied[1])
-        signed, tree = copied if protected else (signed, tree)
+        found = _part(message, entity, _with_copies(authors, fields, protect))
+        if not _says_the_same(entity, charset, found[1]):
+            found = None
+    signed, tree = found or _part(message, entity, fields)
     if body is not Body.BINARY:
         foreign = Foreign.KEEP if body is Body.EIGHT_BIT else Foreign.REFUSE
         signed = seven_bit(signed, tree, new_builder=new_builder, foreign=foreign)
     boundaries = {each.parameters["boundary"] for each in walk(tree) if "boundary" in each.parameters}
-    return Prepared(outer, signed, tuple(sorted(boundaries)), body, protected)
+    return Prepared(outer, signed, tuple(sorted(boundaries)), body, found is not None)
 
 
 def _part(message: Message, entity: Entity, fields: list[bytes]) -> tuple[Message, Entity]:
@@ -134,29 +138,34 @@ def _part(message: Message, entity: Entity, fields: list[bytes]) -> tuple[Messag
     return signed, parse(signed)
 
 
-def _with_copies(outer: bytes, fields: list[bytes], protect: Collection[str]) -> list[bytes]:
+def _with_copies(authors: list[Field], fields: list[bytes], protect: Collection[str]) -> list[bytes]:
     """Return the fields after copies of outer ones, ASCII where that can be, and hp on Content-Type (RFC 9788 5.2)."""
-    header = read_header(Message.of(outer + b"\r\n"))
-    wanted = [each for each in header.fields if each.key in protect and each.key not in _BLIND]
-    copies = Message.of(b"".join(map(_without_traps, wanted)))
-    ascii_copies = downgrade_header(copies, read_header(copies))
-    if ascii_copies is None:
-        return fields
+    copies = b"".join(_without_traps(each) for each in authors if each.key in protect)
+    if not copies.isascii():
+        raw = Message.of(copies)
+        ascii_copies = downgrade_header(raw, read_header(raw))
+        if ascii_copies is None:
+            return fields
+        copies = ascii_copies.octets()
     marked = [
         each.rstrip(b"; \t\r\n") + b';\r\n hp="clear"\r\n' if each.lower().startswith(b"content-type:") else each
         for each in fields
     ]
-    return [ascii_copies.octets(), *marked]
+    return [copies, *marked]
 
 
-def _says_the_same(tree: Entity, copied: Entity) -> bool:
-    """True if the part with copies is read as the part without them, but for hp."""
+def _says_the_same(entity: Entity, charset: str, copied: Entity) -> bool:
+    """True if the part with copies is read as the message's own part, but for hp and a charset that was missing."""
+    wanted = dict(entity.parameters)
+    if charset:
+        wanted["charset"] = charset
     parameters = dict(copied.parameters)
     return (
         parameters.pop("hp", "") == "clear"
-        and parameters == dict(tree.parameters)
-        and (copied.media_type, copied.encoding, copied.defects) == (tree.media_type, tree.encoding, tree.defects)
+        and parameters == wanted
+        and (copied.media_type, copied.encoding) == (entity.media_type, entity.encoding)
         and not copied.defects
+        and set(entity.defects) <= {"malformed_header"}  # what is malformed stays outside
     )
 
 
@@ -165,47 +174,56 @@ def _missing_end(message: Message, entity: Entity) -> tuple[bytes, ...]:
     return (b"\r\n",) if entity.body < end and message.read(end - 2, end) != b"\r\n" else ()
 
 
-def _outer(message: Message, header: Header, *, date: datetime, message_id: str) -> bytes:
-    """Return the fields that stay outside, in their own octets and order, completed with what is missing."""
+def _outer(message: Message, header: Header, *, date: datetime, message_id: str) -> tuple[bytes, list[Field]]:
+    """Return what stays outside, in its own octets and order, completed with what is missing; and its fields."""
     versions = header.all("mime-version")
     sound = len(versions) == 1 and re.sub(rb"\([^()]*\)|\s", b"", versions[0].value) == b"1.0"
+    gone = {"mime-version", *_BLIND} if not sound else _BLIND
+    fields = [each for each in header.fields if not each.key.startswith("content-") and each.key not in gone]
     edits = [
-        Edit(field.start, field.stop, b"")
-        for field in header.fields
-        if field.key.startswith("content-") or field.key in _BLIND or (field.key == "mime-version" and not sound)
+        Edit(each.start, each.stop, b"")
+        for each in header.fields
+        if each.key.startswith("content-") or each.key in gone
     ]
     kept = message.slice(0, header.stop).splice(edits).octets()
     if kept and not kept.endswith(b"\r\n"):
         kept += b"\r\n"
-    added = b""
+    added: list[Field] = []
     if header.first("date") is None:
-        added += f"Date: {date_time(date)}\r\n".encode()
+        added.append(_field("Date", date_time(date)))
     if header.first("message-id") is None:
-        added += f"Message-ID: {message_id}\r\n".encode()
+        added.append(_field("Message-ID", message_id))
     if not sound:
-        added += b"MIME-Version: 1.0\r\n"
-    return kept + added
+        added.append(_field("MIME-Version", "1.0"))
+    return kept + b"".join(each.raw for each in added), fields + added
 
 
-def _with_charset(message: Message, entity: Entity, fields: list[Field]) -> list[bytes]:
-    """Return the Content-* fields' octets; a text that names no charset gets the one it is in.
+def _field(name: str, value: str) -> Field:
+    raw = f"{name}: {value}\r\n".encode()
+    return Field(name, 0, len(raw), raw, name.lower())
+
+
+def _with_charset(message: Message, entity: Entity) -> tuple[list[bytes], str]:
+    """Return the Content-* fields' octets, and the charset given to a text that names none: the one it is in.
 
     Without MIME a reader guesses; inside a signed part there must be nothing to guess. Text that is neither ASCII nor
     UTF-8 is declared "unknown-8bit" (RFC 1428 3): naming one of the old Vietnamese charsets would be a guess of ours.
     """
-    raw = [_without_traps(field) for field in fields]
-    types = [index for index, field in enumerate(fields) if field.key == "content-type"]
+    fields = [each for each in entity.header.fields if each.key.startswith("content-")]
+    raw = [_without_traps(each) for each in fields]
+    types = [index for index, each in enumerate(fields) if each.key == "content-type"]
     if len(types) > 1 or entity.media_type != "text/plain" or "charset" in entity.parameters:
-        return raw
+        return raw, ""
     if not types:
         charset = _charset(message, entity)
-        return [f"Content-Type: text/plain; charset={charset}\r\n".encode(), *raw]
+        return [f"Content-Type: text/plain; charset={charset}\r\n".encode(), *raw], charset
     if entity.encoding in {"7bit", "8bit", "binary"} and not entity.defects:
         charset = _charset(message, entity)
         if charset != "us-ascii":
             head = raw[types[0]].rstrip(b"; \t\r\n")
             raw[types[0]] = head + f";\r\n charset={charset}\r\n".encode()
-    return raw
+            return raw, charset
+    return raw, ""
 
 
 def _without_traps(field: Field) -> bytes:
@@ -218,11 +236,10 @@ def _without_traps(field: Field) -> bytes:
 
 
 def _charset(message: Message, entity: Entity) -> str:
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder = _UTF8()
     ascii_only = True
-    body = message.slice(entity.body, entity.stop)
     try:
-        for window in body.windows():
+        for window in message.slice(entity.body, entity.stop).windows():
             if ascii_only and window.isascii():
                 continue
             ascii_only = False
