@@ -52,6 +52,8 @@ _HIDDEN: Final = re.compile(
     re.IGNORECASE,
 )
 """A field that matters, behind what only some readers take for the end of a line."""
+_EVEN: Final = bytes(set(range(256)) - set(b"\x0b\x0c\x1c\x1d\x1e\xc2\xe2"))
+"""Octets with which no such line end begins."""
 
 
 class MimeError(InputError):
@@ -131,7 +133,7 @@ def read_header(
     section = octets[:size]
     fields: list[Field] = []
     defects: list[str] = []
-    hidden = _HIDDEN.search(section) is not None
+    odd = section.translate(None, _EVEN) != b""
     for position, raw in _logical_lines(section):
         match = _NAME.match(raw)
         if match is None:
@@ -140,7 +142,7 @@ def read_header(
         name = match[1].decode("ascii")
         place = start + position
         fields.append(Field(name, place, place + len(raw), raw, name.lower()))
-        if hidden and _HIDDEN.search(raw) is not None:
+        if odd and _HIDDEN.search(raw) is not None:
             defects.append("hidden_field")
         if len(fields) > limits.fields:
             raise MimeError("too_many_fields")

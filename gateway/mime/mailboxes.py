@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.address import Mailbox
@@ -22,6 +23,8 @@ _LITERAL: Final = re.compile(rb"\[[^\[\]\\\x00-\x20\x7f]*\]")
 _MAX_COMMENT_DEPTH: Final = 10
 _MAX_MAILBOXES: Final = 2000
 _MAX_TOKENS: Final = 50_000
+_MAX_REMEMBERED: Final = 256
+"""Octets of a list that is remembered."""
 _MAX_ADDRESS_TOKENS: Final = 400
 """No address that `Mailbox` takes has more: 64 octets of local part, 255 of domain."""
 
@@ -168,6 +171,10 @@ class _Reader:
 
 def mailbox_list(value: bytes, *, groups: bool) -> tuple[Named, ...]:
     """Return the mailboxes of an address list; raises `AddressError`. Without `groups`, group syntax is an error."""
+    return _remembered(value, groups) if len(value) <= _MAX_REMEMBERED else _read(value, groups)
+
+
+def _read(value: bytes, groups: bool) -> tuple[Named, ...]:  # noqa: FBT001 - as `mailbox_list`
     reader = _Reader(value)
     if reader.next.kind == "end":
         return ()
@@ -179,3 +186,7 @@ def mailbox_list(value: bytes, *, groups: bool) -> tuple[Named, ...]:
             raise AddressError("too many mailboxes")
     reader.take("end")
     return tuple(found)
+
+
+_remembered = lru_cache(maxsize=2048)(_read)
+"""The same authors write again and again."""

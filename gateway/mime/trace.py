@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from email.utils import format_datetime
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,7 @@ def trace_field(arrival: Arrival, hostname: str) -> bytes:
     return ("\r\n".join(lines) + f";\r\n\t{format_datetime(arrival.at)}\r\n").encode("ascii")
 
 
+@lru_cache(maxsize=1024)
 def _literal(address: str) -> str:
     """Return an IP address as an address literal (RFC 5321 4.1.3)."""
     parsed = ip_address(address)

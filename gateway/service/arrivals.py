@@ -13,7 +13,7 @@ from gateway.core.address import NullPath
 from gateway.core.boundary import NOTHING_SAID
 from gateway.core.contents import NOTHING
 from gateway.core.events import Event, Stage
-from gateway.core.message import Edit, Message
+from gateway.core.message import Message
 from gateway.core.octets import WINDOW
 from gateway.core.received import Submission
 from gateway.mime.entity import Entity, parse
@@ -91,7 +91,7 @@ def loops(header: Header, hostname: str) -> bool:
 
 def with_trace(message: Message, arrival: Arrival, hostname: str) -> Message:
     """Return the message with our trace field above everything else (RFC 5321 4.4)."""
-    return message.splice((Edit(0, 0, trace_field(arrival, hostname)),))
+    return Message.join((trace_field(arrival, hostname), message))
 
 
 def has_eight_bit(header: Header) -> bool:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.config.senders import Reaction
@@ -288,12 +289,7 @@ class _Check:
 
     def _shown_beside(self, author: Mailbox) -> Iterator[str]:
         """Yield the addresses that a From field shows in names or comments, and that the submitter may not use."""
-        text = "".join(
-            each
-            for each in normalized("NFKC", decode_text(self._header.all("from")[0].value))
-            if unicodedata.category(each) != "Cf"
-        )
-        words = [word for word in _BETWEEN.split(text) if "@" in word]
+        words = _words_with_at(self._header.all("from")[0].value)
         for number, word in enumerate(words):
             match = _SHOWN_ADDRESS.search(word[:_MAX_ADDRESS])
             several = match is not None and word.count("@") > 1
@@ -354,6 +350,13 @@ def rights_unknown(senders: Senders) -> Objection:
     """Return the objection to a login whose rights cannot be looked up now: never a refusal for good."""
     text = "Chưa tra được quyền gửi, xin gửi lại sau / sending rights cannot be looked up now, please try again"
     return objection(senders, Trouble.LOOKUP_ERROR, "lookup_failed", Reply.of(451, "4.3.0", text))
+
+
+@lru_cache(maxsize=256)
+def _words_with_at(value: bytes) -> tuple[str, ...]:
+    """Return the words of a From field, as a reader sees them, that may be addresses."""
+    text = "".join(each for each in normalized("NFKC", decode_text(value)) if unicodedata.category(each) != "Cf")
+    return tuple(word for word in _BETWEEN.split(text) if "@" in word)
 
 
 def _read(field: Field) -> tuple[Mailbox, ...] | None:

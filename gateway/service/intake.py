@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.core.message import Message
     from gateway.core.queue import Consignment
     from gateway.core.received import Arrival, Client, Received
+    from gateway.mime.fields import Header
     from gateway.pki.path import Revocation, TrustAnchors
     from gateway.policy.model import Policy
     from gateway.ports import Accounts, HandOver, KeyCatalog, RecipientChecks, Recorder
@@ -171,7 +172,8 @@ class Journey:
     async def accept(self, received: Received) -> Reply:
         """Take the message through the whole journey and return the reply to the dot."""
         arrival = received.arrival
-        with structlog.contextvars.bound_contextvars(trace_id=arrival.trace_id):
+        bound = structlog.contextvars.bind_contextvars(trace_id=arrival.trace_id)
+        try:
             self._record_arrival(received)
             try:
                 reply = await self._travel(received)
@@ -188,15 +190,18 @@ class Journey:
             answer = {"code": reply.code, "status": reply.status, "text": reply.text}
             self._recorder.record(Event(Stage.ANSWERED, arrival.trace_id, answer))
             return reply
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
     async def _travel(self, received: Received) -> Reply:
         """The journey itself: open, rule, sign or judge, tag, hand over."""
         world = self.world
         arrival = received.arrival
         await self._pace.turn(source_of(arrival, world.boundary))
-        if loops(read_header(arrival.message), self._hostname):
+        header = read_header(arrival.message)
+        if loops(header, self._hostname):
             return _LOOP
-        clean = self._stripped(world, arrival)
+        clean = self._stripped(world, arrival, header)
         consignments: Sequence[Consignment] | Reply
         match received:
             case Submission():
@@ -208,10 +213,10 @@ class Journey:
             return consignments
         return await self._hand_over.hand_over(consignments)
 
-    def _stripped(self, world: World, arrival: Arrival) -> Message:
+    def _stripped(self, world: World, arrival: Arrival, header: Header) -> Message:
         """Return the message without any mark that passes for ours, and leave an event of what was taken off."""
         others = not_passed(world.boundary, arrival.client)
-        found = stripped(arrival.message, authserv_id=world.tags.authserv_id, others=others)
+        found = stripped(arrival.message, authserv_id=world.tags.authserv_id, others=others, header=header)
         if found.removed:
             facts = {"octets": len(arrival.message) - len(found.message), **found.removed}
             self._recorder.record(Event(Stage.STRIPPED, arrival.trace_id, facts))

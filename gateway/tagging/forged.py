@@ -56,15 +56,18 @@ def strip(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> 
     return stripped(message, authserv_id=authserv_id, others=others).message
 
 
-def stripped(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> Stripped:
+def stripped(
+    message: Message, *, authserv_id: str, others: Sequence[str] = (), header: Header | None = None
+) -> Stripped:
     """Take out everything that passes for a mark of ours; raises `MimeError` over a limit.
 
     Removed are our own fields, those from which clients take colored tags, results in our name or in nobody's, those of
     S/MIME in anybody's, tags of ours in subjects (only then is a subject written anew), and continuation lines above
     the first field, which would continue a field of ours. `others` are names of servers that this message cannot have
-    passed: results that bear them go as well.
+    passed: results that bear them go as well. `header` is the message's, where it is known.
     """
-    header = read_header(message)
+    if header is None:
+        header = read_header(message)
     section = message.read(0, header.stop)
     if b"\r\n" not in section and (end := section.find(b"\n\n")) >= 0:
         section = section[: end + 1]  # a file with bare line feeds: what stands below is its body to every reader
