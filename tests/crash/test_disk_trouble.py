@@ -16,6 +16,7 @@ from support.peers import free_port, short_directory, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     import pytest
@@ -52,8 +53,8 @@ def house_on_a_disk(port: int) -> Iterator[tuple[House, Disk]]:
 def running_in(house: House) -> Iterator[Gateway]:
     """Run the gateway, whose log is judged by nobody, and end it roughly."""
     running = Gateway(house)
-    running.start()
     try:
+        running.start()
         yield running
     finally:
         running.kill()
@@ -65,7 +66,7 @@ def more(load: Load) -> None:
     wait_for(lambda: len(load.acknowledged) >= wanted, f"{MESSAGES} acknowledged", seconds=60)
 
 
-def arrived(house: House, port: int, expected: set[int], *, seconds: float = 60) -> set[int]:
+def arrived(house: House, port: int, expected: AbstractSet[int], *, seconds: float = 180) -> set[int]:
     """Start the gateway with its next hop there, and return what of the expected arrives in that time."""
     with standing(port, FakeHop()) as hop, running_in(house):
         until = time.monotonic() + seconds
@@ -102,18 +103,26 @@ def test_without_syncing_the_power_takes_mail_along(tmp_path: Path, monkeypatch:
 
 
 def test_the_disk_turns_read_only() -> None:
-    """Nobody is answered 250 any more; what was is delivered after the repair."""
+    """Nobody is answered 250 any more; what was before the disk broke is delivered after the repair.
+
+    What is answered while it breaks does not count. An ext4 that aborts its journal lets an fdatasync that is under way
+    return 0 for octets that are never written, at most one in each thread, and answers EIO or EROFS to all later ones.
+    Without the gateway: four threads that append and sync lost what was called safe in 19 of 40 such aborts, SQLite
+    with synchronous = FULL lost its last commit in 5 of 40, always about when `mount` returned (Linux 6.18). No
+    program can know of it (decision 33).
+    """
     port = free_port()
     with house_on_a_disk(port) as (house, small):
         load = Load([house.port("internal")], TO)
         with running_in(house), load.running():
             more(load)
+            safe = frozenset(load.acknowledged)
             small.break_down()
-            before = len(load.acknowledged)
-            time.sleep(3)
+            before, begun = len(load.acknowledged), load.begun
+            wait_for(lambda: load.begun >= begun + 5 * load.senders, "more attempts", seconds=60)
             assert len(load.acknowledged) - before <= load.senders, "what was on its way, and nothing else"
         small.mount_again()
-        assert load.acknowledged <= arrived(house, port, load.acknowledged)
+        assert safe <= arrived(house, port, safe)
 
 
 def test_the_disk_is_full_for_a_while() -> None:

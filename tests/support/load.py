@@ -51,6 +51,8 @@ class Load:
         self.acknowledged: set[int] = set()
         self.refused: Counter[int] = Counter()
         """Replies to the dot other than 250."""
+        self.begun = 0
+        """The number of the message that was begun last."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -76,7 +78,7 @@ class Load:
                     self._one(client)
 
     def _one(self, client: smtplib.SMTP) -> None:
-        number = next(self._numbers)
+        number = self.begun = next(self._numbers)
         client.mail(LAN)
         client.rcpt(self._to)
         code, _ = client.data(letter(number))

@@ -29,7 +29,7 @@ _WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("
 _PORTS: Final = range(20_000 + 3_000 * _WORKER, 23_000 + 3_000 * _WORKER)
 """Below the range that the kernel takes source ports from, so that nobody gets one between the look and the use; each
 process that runs tests has its own part of it."""
-_START: Final = 30.0
+_START: Final = 120.0
 """Seconds in which a peer must be up, on a machine that is busy with other things."""
 _taken: set[int] = set()
 
