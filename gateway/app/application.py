@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.app.copies import Filing, copies_of
+from gateway.app.digests import digests_of
 from gateway.app.findings import findings_of
 from gateway.app.journey import Rooms, join
 from gateway.app.judging import Judging
@@ -187,9 +188,13 @@ class Application:
             on_committed=self._dispatcher.wake,
             copies=self._copies,
         )
-        wake = self._dispatcher.wake
         keeping = Keeping(
-            self._settings.spool, outcomes=outcomes, clock=self._clock, recorder=recorder, on_committed=wake
+            self._settings.spool,
+            outcomes=outcomes,
+            clock=self._clock,
+            recorder=recorder,
+            on_committed=self._dispatcher.wake,
+            digests=digests_of(self._settings, outcomes, self._routes, lambda: self._journey.world.who.registry),
         )
         return again, keeping
 

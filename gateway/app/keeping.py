@@ -1,4 +1,6 @@
-"""The end of held and quarantined mail: said in the log days before, on record, and told to whoever can be told.
+"""What waits for people: kept mail and its end, said in the log days before, on record, told to whoever can be told.
+
+Frozen mail that everybody forgot is said in the log once a day, and owners get a digest once a day (`digests`).
 
 Nothing ends that was not said to end `kept_notice_days` before, whatever stood still meanwhile. Any number of gateways
 may look at the same time: what one has ended is gone for the others.
@@ -21,6 +23,7 @@ from gateway.spool.orders import Orders
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.app.digests import Digests
     from gateway.config.model import SpoolSettings
     from gateway.core.events import Event
     from gateway.core.queue import Entry
@@ -44,13 +47,15 @@ class Keeping:
         clock: Clock,
         recorder: Recorder,
         on_committed: Callable[[], None],
+        digests: Digests | None = None,
     ) -> None:
-        """Keep the rooms; `on_committed` wakes whoever delivers."""
+        """Keep the rooms; `on_committed` wakes whoever delivers. Without `digests` nobody gets one."""
         self._settings = settings
         self._outcomes = outcomes
         self._clock = clock
         self._recorder = recorder
         self._on_committed = on_committed
+        self._digests = digests
         self._log = structlog.get_logger("gateway.keeping")
 
     async def run(self) -> None:
@@ -63,19 +68,37 @@ class Keeping:
                 self._log.warning("kept mail could not be looked after", error=str(error))
             except Exception:  # noqa: BLE001 - the seam: mail must not wait for ever because of a bug of ours
                 self._log.exception("fault while looking after kept mail")
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        if self._digests is None:
+            return EVERY
+        return min(EVERY, self._digests.wait(self._clock.now()).total_seconds() + 1)
 
     def look(self) -> int:
-        """Say what will end, and end what is over; returns the number of reports to be sent. Blocks."""
+        """Say what will end or was forgotten, end what is over, send digests; returns the number of messages. Blocks.
+
+        The order matters: a digest says when something ends, and never of what has ended.
+        """
         with Orders(self._settings) as orders:
             self._announce(orders)
-            return self._end(orders)
+            self._remind(orders)
+            ended = self._end(orders)
+            return ended + (self._digests.send(orders, self._clock.now()) if self._digests is not None else 0)
 
     def _announce(self, orders: Orders) -> None:
         now = self._clock.now()
         while found := orders.about_to_end(now):
             for each in found:  # said before it is remembered: twice is better than not at all
                 self._say("kept mail will end", each, days=self._settings.kept_notice_days)
+            orders.noticed(found, now)
+
+    def _remind(self, orders: Orders) -> None:
+        now = self._clock.now()
+        while found := orders.forgotten(now):
+            for each in found:
+                since = each.frozen_at.isoformat() if each.frozen_at is not None else ""
+                self._say("mail is still frozen", each, frozen_at=since)
             orders.noticed(found, now)
 
     def _end(self, orders: Orders) -> int:

@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gateway.app.digests import item_of, subject_of
 from gateway.cli.call import DEFAULT_CONFIG, printable, stop
 from gateway.cli.queue_call import AsJson, Config, before, open_orders, say
-from gateway.cli.queue_report import subject_of, time_of
 from gateway.core.address import Mailbox
 from gateway.core.envelope import Direction
 from gateway.core.queue import RecipientState
+from gateway.mime.digest import digest_text
 from gateway.spool.desk import KEPT
 
 if TYPE_CHECKING:
+    from gateway.mime.digest import Item
     from gateway.spool.desk import Listed
-    from gateway.spool.orders import Orders
 
-_HEAD: Final = """\
-Kính gửi {owner},
-
-Các thư sau đang được giữ tại cổng thư, chưa được chuyển. Nếu cần thư nào, xin báo mã thư cho quản trị thư điện tử.
-(The mail gateway keeps these messages. If you need one of them, please give its id to your mail administrator.)
-"""
 _NOBODY: Final = "(không rõ / unknown)"
 
 
@@ -46,25 +41,18 @@ def digest(
     if mistakes:
         stop(2, *mistakes)
     with open_orders(config) as (settings, desk):
-        days = dt.timedelta(days=settings.spool.kept_days)
-        found: dict[str, list[tuple[Listed, str]]] = {}
+        found: dict[str, list[Item]] = {}
         for each in desk.entries(kinds=KEPT):
             if begin is not None and each.received_at < begin:
                 continue
             owners = [name for name in _owners(each) if key is None or _is(name, key)]
-            subject = _subject(desk, each) if owners else ""
             for name in owners:
-                found.setdefault(name, []).append((each, subject))
+                found.setdefault(name, []).append(item_of(each, subject_of(desk, each.entry_id), settings.spool))
     if as_json:
-        say(
-            {"owner": name, "messages": [_object(each, subject, days) for each, subject in some]}
-            for name, some in sorted(found.items())
-        )
+        say({"owner": name, "messages": [_object(each) for each in some]} for name, some in sorted(found.items()))
         return
-    texts = [
-        "".join((_HEAD.format(owner=name), *(_text(*each, days) for each in some))) for name, some in found.items()
-    ]
-    sys.stdout.write("\n\n".join(sorted(texts)) or "Không có thư nào bị giữ / nothing is kept.\n")
+    texts = [_safe(digest_text(name, some)) for name, some in sorted(found.items())]
+    sys.stdout.write("\n\n".join(texts) or "Không có thư nào bị giữ / nothing is kept.\n")
 
 
 def _key(owner: str, mistakes: list[str]) -> str:
@@ -87,35 +75,18 @@ def _is(name: str, key: str) -> bool:
     return Mailbox.key_in(name) == key
 
 
-def _subject(desk: Orders, entry: Listed) -> str:
-    loaded = desk.load(entry.entry_id)
-    return "?" if loaded is None else subject_of(loaded)
+def _safe(text: str) -> str:
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
-def _text(entry: Listed, subject: str, days: dt.timedelta) -> str:
-    others = ", ".join(str(mailbox) for mailbox, _ in entry.recipients[:3])
-    more = f" (+{len(entry.recipients) - 3})" if len(entry.recipients) > 3 else ""  # noqa: PLR2004 - a line's worth
-    reason = entry.reason.partition(" ")[2] or entry.reason or "-"
-    lines = (
-        ("Tiêu đề / subject", subject),
-        ("Từ / from", str(entry.reverse_path) or "<>"),
-        ("Tới / to", others + more),
-        ("Nhận lúc / received", time_of(entry.received_at)),
-        ("Vì sao / why", reason),
-        ("Giữ đến / kept until", f"{time_of(entry.received_at + days)} (sớm nhất / at the earliest)"),
-        ("Mã thư / id", entry.entry_id),
-    )
-    return "\n" + "".join(f"    {name}: {printable(value)}\n" for name, value in lines)
-
-
-def _object(entry: Listed, subject: str, days: dt.timedelta) -> dict[str, object]:
+def _object(item: Item) -> dict[str, object]:
     return {
-        "id": entry.entry_id,
-        "kind": entry.kind.value,
-        "subject": subject,
-        "from": str(entry.reverse_path),
-        "to": [str(mailbox) for mailbox, _ in entry.recipients],
-        "reason": entry.reason,
-        "received_at": entry.received_at.isoformat(),
-        "kept_until": (entry.received_at + days).isoformat(),
+        "id": item.entry_id,
+        "kind": item.kind.value,
+        "subject": item.subject,
+        "from": item.sender,
+        "to": list(item.recipients),
+        "reason": item.reason,
+        "received_at": item.received_at.isoformat(),
+        "kept_until": item.ends_at.isoformat(),
     }

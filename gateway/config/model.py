@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from gateway.config.base import MEBI, AuthorPattern, Destination, Domain, Name, SecretReference, Strict
+from gateway.config.digest import DigestSettings  # noqa: TC001 - pydantic reads the annotation
 from gateway.config.hops import Hop, HopLogin, HopProtocol, HopTls
 from gateway.config.inbound import TagSettings, TrustSettings, VerifySettings
 from gateway.config.keys import STATE_FILE, KeyFile, KeysRevocation
@@ -98,6 +99,8 @@ class SpoolSettings(Strict):
     """Days that held and quarantined mail waits for an administrator; never removed without `kept_notice_days`."""
     kept_notice_days: Annotated[int, Field(ge=1)] = 7
     """Days between the word that kept mail is about to end and its end."""
+    digest: DigestSettings | None = None
+    """Who is told once a day, by mail, of what is kept; without it nobody."""
     answer_within: Annotated[float, Field(gt=0)] = 20.0
     """Seconds from the client's dot in which the next hop's answer is waited for."""
 
@@ -195,6 +198,10 @@ class Settings(Strict):
         for route in self.outbound:
             if route.hop not in hops:
                 yield f"outbound route {route.domain!r} names the unknown hop {route.hop!r}"
+        known = {*(each.domain for each in self.local_domains), *(each.domain for each in self.outbound)}
+        for mailbox in self.spool.digest.mailboxes if self.spool.digest is not None else ():
+            if not known & {"*", mailbox.rpartition("@")[2]}:
+                yield f"no route leads to {mailbox!r}, who is to get a digest"
 
     def _gaps(self) -> Iterator[str]:
         kinds = {listener.kind for listener in self.listeners}

@@ -10,12 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.core.queue import Kind
-from gateway.delivery.settle import Attempt, Moment, Terms, given_back, new_entry, settle
+from gateway.delivery.settle import Attempt, Moment, Terms, given_back, new_entry, notice, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from gateway.config.model import SpoolSettings
+    from gateway.core.address import Mailbox
+    from gateway.core.message import Message
     from gateway.core.queue import Consignment, Entry
     from gateway.core.reply import Reply
     from gateway.delivery.settle import Settled
@@ -52,6 +55,15 @@ class Outcomes:
             return fresh
         since, until, warned = before.received_at, before.expires_at, before.warned_at
         return tuple(replace(each, received_at=since, expires_at=until, warned_at=warned) for each in fresh)
+
+    def told(self, to: Mailbox, make: Callable[[str, datetime], Message], reason: str) -> Entry | None:
+        """Return a message of our own that is due at once, made with a fresh token; None where no route leads there."""
+        hop = self._terms.route(to)
+        if hop is None:
+            return None
+        token, now = self._new_id(), self._clock.now()
+        consignment = notice(to, hop, make(token, now), trace_id=token, reason=reason)
+        return new_entry(consignment, token, self._terms.settings, now)
 
     def given_back(self, entry: Entry, reply: Reply) -> Settled | None:
         """Return what ends an entry with a notice of this permanent reply of ours; None if nobody can be told."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import SpoolSettings
     from gateway.core.events import Fact
+    from gateway.core.message import Message
     from gateway.core.reply import Reply
 
 _EXPIRED: Final = "4.4.7"
@@ -214,18 +215,17 @@ def _notices(entry: Entry, outcomes: tuple[Outcome, ...], moment: Moment, terms:
         message=consignment.message,
         outcomes=outcomes,
     )
-    envelope = Envelope(NULL_PATH, (Recipient(sender, frozenset[Notify]()),), smtputf8=not sender.ascii)
-    notice = Consignment(
-        Kind.DELIVER,
-        hop,
-        envelope,
-        delivery_report(report),
-        Direction.OUTBOUND,
-        consignment.trace_id,
-        answered_for=True,
-        reason=f"notice {report.action}",
+    message, about = delivery_report(report), f"notice {report.action}"
+    consigned = notice(sender, hop, message, trace_id=consignment.trace_id, reason=about)
+    return (new_entry(consigned, moment.token, terms.settings, moment.now),)
+
+
+def notice(to: Mailbox, hop: str, message: Message, *, trace_id: str, reason: str) -> Consignment:
+    """Return a message of our own: from the null reverse-path, and nobody is told if it fails."""
+    envelope = Envelope(NULL_PATH, (Recipient(to, frozenset[Notify]()),), smtputf8=not to.ascii)
+    return Consignment(
+        Kind.DELIVER, hop, envelope, message, Direction.OUTBOUND, trace_id, answered_for=True, reason=reason
     )
-    return (new_entry(notice, moment.token, terms.settings, moment.now),)
 
 
 def _kept_if_owed(entry: Entry, terms: Terms) -> Entry:

@@ -167,13 +167,13 @@ def _for_people(report: Report) -> bytes:
 def _lines(outcomes: Iterable[Outcome], language: int, reason: str, said: str) -> Iterable[str]:
     """Yield the lines about recipients; `language` is the column of the reasons."""
     for each in outcomes:
-        yield f"    {_shown(str(each.recipient.mailbox))}"
+        yield f"    {shown(str(each.recipient.mailbox))}"
         if each.action in {Action.FAILED, Action.DELAYED}:
             ours = _our_words(each, language)
             words = next((row[language] for row in _REASONS if re.fullmatch(row[0], each.status)), each.status)
             yield f"        {reason}: {ours or words}."
             if each.reply is not None and not ours:
-                yield f"        {said}: {_shown(str(each.reply))}"
+                yield f"        {said}: {shown(str(each.reply))}"
 
 
 def _our_words(outcome: Outcome, language: int) -> str:
@@ -181,7 +181,7 @@ def _our_words(outcome: Outcome, language: int) -> str:
     if outcome.reply is None or outcome.remote:
         return ""
     vietnamese, both, english = outcome.reply.text.partition(" / ")
-    return _shown((vietnamese, english)[language - 1]) if both else ""
+    return shown((vietnamese, english)[language - 1]) if both else ""
 
 
 def _named(message: Message) -> tuple[str, str]:
@@ -192,8 +192,8 @@ def _named(message: Message) -> tuple[str, str]:
         return "?", "?"
     subject, message_id = header.first("subject"), header.first("message-id")
     return (
-        _shown(decode_text(subject.value)) if subject else "(không có / none)",
-        _shown(message_id.value.decode("utf-8", "replace")) if message_id else "(không có / none)",
+        shown(decode_text(subject.value)) if subject else "(không có / none)",
+        shown(message_id.value.decode("utf-8", "replace")) if message_id else "(không có / none)",
     )
 
 
@@ -279,6 +279,6 @@ def _from_xtext(text: str) -> str:
     return re.sub(r"\+([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), text)
 
 
-def _shown(text: str) -> str:
-    """Return text for people on one line: no control characters, none that turn the direction of what follows."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", " ", text)[:_MOST_SHOWN]
+def shown(text: str) -> str:
+    """Return text for people on one bounded line: no control characters, none that turn the direction of others."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]", " ", text)[:_MOST_SHOWN]

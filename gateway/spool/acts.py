@@ -82,10 +82,15 @@ class Proof:
     """The digest that was asked for is that of a row."""
 
 
-def note(connection: Connection, act: Act) -> None:
-    """Put an act on record, in the transaction of the act."""
+def hold(connection: Connection) -> None:
+    """Let nobody else put anything on record before this transaction ends; on SQLite its turn does that."""
     if shared.is_shared(connection):
         connection.execute(_ONE_AFTER_ANOTHER)
+
+
+def note(connection: Connection, act: Act) -> None:
+    """Put an act on record, in the transaction of the act."""
+    hold(connection)
     last = connection.execute(select(ACTS).order_by(ACTS.c.number.desc()).limit(1)).mappings().one_or_none()
     connection.execute(
         insert(ACTS).values(
@@ -111,6 +116,12 @@ def read(connection: Connection, *, entry_id: str | None = None, last: int | Non
     if entry_id is not None:
         chosen = chosen.where(ACTS.c.entry_id == entry_id)
     return tuple(_act(row) for row in reversed(connection.execute(chosen).all()))
+
+
+def last_detail(connection: Connection, what: str, begin: str) -> str | None:
+    """Return the detail of the last act of a kind whose detail begins so; None without one."""
+    chosen = select(ACTS.c.detail).where(ACTS.c.what == what, ACTS.c.detail.startswith(begin, autoescape=True))
+    return connection.execute(chosen.order_by(ACTS.c.number.desc()).limit(1)).scalar()
 
 
 def prove(connection: Connection, digest: str = "") -> Proof:

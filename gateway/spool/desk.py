@@ -12,7 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sqlalchemy import select, update
+from sqlalchemy import false, or_, select, update
 
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction
@@ -99,6 +99,10 @@ class Listed:
     octets: int
     frozen_at: datetime | None = None
     """When an administrator kept it back."""
+    noticed_at: datetime | None = None
+    """When it was last said that it will end, or that it is kept back."""
+    answered_for: bool = False
+    """Its sender may be told by mail."""
 
 
 class Desk:
@@ -130,12 +134,15 @@ class Desk:
         self._files.close()
         self._database.close()
 
-    def entries(self, *, kinds: frozenset[Kind] = frozenset(), after: int = 0) -> Iterator[Listed]:
-        """Yield entries in the order they came, of these kinds (of all without any), behind a number."""
+    def entries(
+        self, *, kinds: frozenset[Kind] = frozenset(), or_frozen: bool = False, after: int = 0
+    ) -> Iterator[Listed]:
+        """Yield entries in the order they came, of these kinds (of all without any) or frozen, behind a number."""
         while True:
             chosen = select(ENTRIES).where(ENTRIES.c.number > after).order_by(ENTRIES.c.number).limit(_PAGE)
             if kinds:
-                chosen = chosen.where(ENTRIES.c.kind.in_(sorted(kinds)))
+                also = ENTRIES.c.frozen_at.is_not(None) if or_frozen else false()
+                chosen = chosen.where(or_(ENTRIES.c.kind.in_(sorted(kinds)), also))
             with self._database.reading() as connection:
                 page = listed(connection, connection.execute(chosen).all())
             yield from page
@@ -301,6 +308,8 @@ def listed(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Listed, ..
             trace_id=row.trace_id,
             octets=row.length,
             frozen_at=None if row.frozen_at is None else moment(row.frozen_at),
+            noticed_at=None if row.noticed_at is None else moment(row.noticed_at),
+            answered_for=bool(row.answered_for),
         )
         for row in rows
     )

@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     GiveBack = Callable[[Entry], Sequence[Entry] | None]
     """From an entry to what tells its sender that it has ended; None if nobody can be told."""
 
+_DIGEST: Final = "digest"
+"""What an act is called by which owners were told of what is kept for them."""
 _PART: Final = 500
 """Entries of one transaction, and of one reading."""
 _MOVES: Final = ENTRIES.c.kind.not_in(sorted(KEPT))
+_STILL: Final = and_(_MOVES, ENTRIES.c.frozen_at.is_not(None), ENTRIES.c.claimed_by.is_(None))
+"""Frozen, and no attempt is under way."""
 _DELIVER: Final = ENTRIES.c.kind == Kind.DELIVER.value
 
 
@@ -158,10 +162,18 @@ class Orders(Desk):
         before = now - timedelta(days=self._settings.kept_days - self._notice_days)
         return self._kept(ENTRIES.c.noticed_at.is_(None), ENTRIES.c.received_at <= stamp(before))
 
+    def forgotten(self, now: datetime) -> tuple[Listed, ...]:
+        """Return frozen mail of which nothing was done or said for a day, the oldest first; some at a time."""
+        before = stamp(now - timedelta(days=1))
+        unsaid = or_(ENTRIES.c.noticed_at.is_(None), ENTRIES.c.noticed_at <= before)
+        chosen = select(ENTRIES).where(_STILL, ENTRIES.c.frozen_at <= before, unsaid)
+        with self._database.reading() as connection:
+            return listed(connection, connection.execute(chosen.order_by(ENTRIES.c.frozen_at).limit(_PART)).all())
+
     def noticed(self, entries: Sequence[Listed], at: datetime) -> None:
-        """Remember that it was said of these that they will end."""
+        """Remember that it was said of these that they will end, or are kept back."""
         numbers = [each.number for each in entries]
-        these = update(ENTRIES).where(ENTRIES.c.number.in_(numbers), ENTRIES.c.kind.in_(sorted(KEPT)))
+        these = update(ENTRIES).where(ENTRIES.c.number.in_(numbers), or_(ENTRIES.c.kind.in_(sorted(KEPT)), _STILL))
         with self._database.turn():
             self._database.transact(lambda connection: connection.execute(these.values(noticed_at=stamp(at))).rowcount)
 
@@ -178,6 +190,30 @@ class Orders(Desk):
             return None if row.kind in KEPT and told and old else Outcome.NOT_KEPT
 
         return self._end(entry_id, refused, give_back, by, "expire", silently=True)
+
+    def digested(self, day: str) -> str | None:
+        """Return how far the digests of a day have come, as `digest` was told; None before the first."""
+        with self._database.reading() as connection:
+            return _digested(connection, day)
+
+    def digest(self, day: str, begin: str | None, end: str, digests: Sequence[Entry], by: By) -> bool:
+        """Store digests of a day, and how far they have come: one transaction, however many processes try.
+
+        Returns False, and nothing is stored, if they are not where the caller found them (`begin`) any more.
+        """
+
+        def work(connection: Connection) -> bool:
+            acts.hold(connection)
+            if _digested(connection, day) != begin:
+                return False
+            told = tuple(str(path.mailbox) for each in digests for path in each.consignment.envelope.recipients)
+            octets = sum(len(each.consignment.message) for each in digests)
+            acts.note(connection, Act(by, _DIGEST, "", "", "", "", told, octets, f"{day} {end}"))
+            self._store(connection, digests)
+            return True
+
+        with self._database.turn():
+            return self._database.transact(work)
 
     def prove(self, digest: str = "") -> Proof:
         """Go through the whole record of acts."""
@@ -252,15 +288,23 @@ class Orders(Desk):
         return outcome
 
     def _replace(self, connection: Connection, entry_id: str, notices: Sequence[Entry]) -> None:
-        for each in notices:
-            if is_large(each.consignment.message):
-                self._files.keep(each.entry_id, each.consignment.message)
         if notices:
-            carry_out(connection, [Change.storing(notices, replaced=entry_id)], owner="")
-            shared.tell(connection)
+            self._store(connection, notices, replaced=entry_id)
             return
         for statement in deletes(connection):
             connection.execute(statement, {"entry": entry_id})
+
+    def _store(self, connection: Connection, entries: Sequence[Entry], *, replaced: str = "") -> None:
+        for each in entries:
+            if is_large(each.consignment.message):
+                self._files.keep(each.entry_id, each.consignment.message)
+        carry_out(connection, [Change.storing(entries, replaced=replaced)], owner="")
+        shared.tell(connection)
+
+
+def _digested(connection: Connection, day: str) -> str | None:
+    detail = acts.last_detail(connection, _DIGEST, f"{day} ")
+    return None if detail is None else detail.partition(" ")[2]
 
 
 def _values(order: Order, now: datetime) -> dict[str, Any]:
@@ -270,10 +314,11 @@ def _values(order: Order, now: datetime) -> dict[str, Any]:
         case Order.RETRY:
             return {"next_attempt_at": at}
         case Order.FREEZE:
-            return {"frozen_at": at}
+            return {"frozen_at": at, "noticed_at": None}
         case Order.THAW:  # a clock that went back takes nothing away
             stood = case((ENTRIES.c.frozen_at < at, at - ENTRIES.c.frozen_at), else_=0)
-            return {"frozen_at": None, "next_attempt_at": at, "expires_at": ENTRIES.c.expires_at + stood}
+            moved = ENTRIES.c.expires_at + stood
+            return {"frozen_at": None, "noticed_at": None, "next_attempt_at": at, "expires_at": moved}
 
 
 def _part(order: Order, hop: str | None, after: int) -> Any:

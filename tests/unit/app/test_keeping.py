@@ -14,7 +14,8 @@ from gateway.core.events import Stage
 from gateway.core.queue import Kind
 from gateway.delivery.outcomes import Outcomes
 from gateway.spool.acts import By
-from gateway.spool.desk import Desk
+from gateway.spool.desk import Desk, Outcome
+from gateway.spool.orders import Order, Orders
 from gateway.spool.store import SqliteSpool
 from support.spooled import NOW, entry, settings, with_consignment
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.spool.acts import Act
 
 DAY: Final = timedelta(days=1)
+HOUR: Final = timedelta(hours=1)
 
 
 class House:
@@ -117,6 +119,34 @@ async def test_what_somebody_let_go_does_not_end(house: House) -> None:
         desk.release("held", By("lan", "", NOW + 29 * DAY))
         desk.delete("outside", By("lan", "", NOW + 29 * DAY))
     assert house.look(NOW + 30 * DAY) == []
+
+
+async def test_forgotten_frozen_mail(house: House) -> None:
+    """Mail that is kept back for a day is said, and again each day, until somebody lets it go; it never ends so."""
+    with Orders(house.settings) as orders:
+        assert orders.order(Order.FREEZE, "deliver", By("lan", "", NOW)) is Outcome.DONE
+    assert house.look(NOW + DAY - HOUR) == []
+    assert house.look(NOW + DAY) == ["mail is still frozen: deliver"]
+    assert house.look(NOW + DAY + HOUR) == []
+    assert house.look(NOW + 2 * DAY) == ["mail is still frozen: deliver"]
+    with Orders(house.settings) as orders:
+        orders.order(Order.THAW, "deliver", By("lan", "", NOW + 2 * DAY))
+    assert house.look(NOW + 4 * DAY) == []
+
+
+async def test_being_said_frozen_is_not_being_said_to_end(house: House) -> None:
+    """Mail that was kept back, let go and then failed for good is kept as long as any other."""
+    with Orders(house.settings) as orders:
+        orders.order(Order.FREEZE, "deliver", By("lan", "", NOW))
+    house.look(NOW + 20 * DAY)
+    with Orders(house.settings) as orders:
+        orders.order(Order.THAW, "deliver", By("lan", "", NOW + 21 * DAY))
+    spool = SqliteSpool(house.settings)
+    (claimed,) = (each for each in await spool.due(NOW + 21 * DAY, 9) if each.entry_id == "deliver")
+    await spool.settle(with_consignment(claimed, kind=Kind.QUARANTINED, hop="", reason="undeliverable 550 no"))
+    await spool.close()
+    assert "kept mail will end: deliver" in house.look(NOW + 31 * DAY)
+    assert "kept mail has ended: deliver" in house.look(NOW + 38 * DAY)
 
 
 async def test_beside_an_open_store(house: House) -> None:

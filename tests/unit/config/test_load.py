@@ -48,6 +48,20 @@ def test_defaults_are_filled_in() -> None:
     assert settings.keys == ()
 
 
+def test_who_gets_digests() -> None:
+    """Mailboxes in one spelling, a time of the day as text; nobody without a route, and no number for a time."""
+    digest = "spool: {directory: /var/spool, digest: {postmaster: Quan-Tri@SO.example, at: %s}}"
+    settings = load(GOOD.replace("spool: {directory: /var/spool}", digest % '"18:05"'))
+    assert settings.spool.digest is not None
+    assert settings.spool.digest.mailboxes == ("quan-tri@so.example",)
+    assert (settings.spool.digest.time.hour, settings.spool.digest.time.minute) == (18, 5)
+    for wrong in ("7:30", '"7:30"', '"24:00"', "0730"):
+        assert mistakes(GOOD.replace("spool: {directory: /var/spool}", digest % wrong)), wrong
+    agency = "{postmaster: a@so.example, agencies: [{agency: x, mailbox: b@no.example}]}"
+    (line,) = mistakes(GOOD.replace("{directory: /var/spool}", f"{{directory: /var/spool, digest: {agency}}}"))
+    assert "no route leads to 'b@no.example'" in line
+
+
 def paths_in(value: Any) -> list[Path]:
     """Return every path in some settings."""
     if isinstance(value, Path):
