@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ _SITE: Final = 64
 """Bits of the IPv6 network that one site holds: it can choose the rest freely (RFC 6177)."""
 
 
+@lru_cache(maxsize=4096)
 def site_of(address: str) -> str:
     """Return whom an IP address is counted for: itself, or the IPv6 network that one site holds."""
     parsed = ip_address(address)

@@ -32,7 +32,7 @@ def configure(level: str) -> None:
     """Send every log record of this process, the standard library's too, to standard error from this level up.
 
     `level` is "debug", "info", "warning" or "error". May be called again: the last call counts. Libraries are heard
-    from "warning" up: aiosmtpd says two lines for every line of every session below that.
+    from "warning" up.
     """
     structlog.configure(
         processors=[
@@ -52,7 +52,6 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if not isinstance(each, _Forward)] + [_Forward()]
     root.setLevel(logging.WARNING)
-    logging.getLogger("mail.log").setLevel(logging.WARNING)
     logging.captureWarnings(True)
 
 

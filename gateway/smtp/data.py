@@ -7,11 +7,12 @@ kin) must never become a second message here, nor may a bare CR, a bare LF or NU
 from __future__ import annotations
 
 import asyncio
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import InputError, StorageFullError
-from gateway.smtp.limits import BLOCK, DRAINED_BEYOND, OVERLONG_LINE
+from gateway.smtp.limits import BLOCK, DRAINED_BEYOND, OVERLONG_LINE, SMALL_SEGMENT
 from gateway.smtp.replies import BARE_LINE_END, LINE_TOO_LONG, STORAGE_FULL, too_large
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gateway.smtp.room import Share
 
 _END: Final = b"\r\n.\r\n"
+_BARE_CR: Final = re.compile(rb"\r(?!\n)")
+"""Found faster, from one CR to the next, than CRLFs are counted."""
 
 
 class OverlongLineError(InputError):
@@ -30,57 +33,110 @@ class EndlessMessageError(InputError):
     """A message that cannot be taken does not end either: the connection is closed with the reply."""
 
 
-class LineReader(asyncio.StreamReader):
-    """The octets a client has sent: whole lines for commands, blocks for messages, and room to give a rest back."""
+class LineReader:
+    """The octets a client has sent: whole lines for commands, blocks for messages, and room to give a rest back.
 
-    _buffer: bytearray
-    _paused: bool
-    _transport: asyncio.ReadTransport
+    Nobody but the session waits here, once at a time. While nobody does, the transport is paused as soon as more than
+    `limit` octets lie here.
+    """
+
+    __slots__ = ("_end", "_error", "_limit", "_loop", "_octets", "_paused", "_transport", "_waiter")
+
+    def __init__(self, *, limit: int, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin empty; no line may have more than `limit` octets."""
+        self._limit = limit
+        self._loop = loop
+        self._octets = bytearray()
+        self._waiter: asyncio.Future[None] | None = None
+        self._transport: asyncio.ReadTransport | None = None
+        self._paused = False
+        self._end = False
+        self._error: Exception | None = None
+
+    # what the connection calls
+
+    def move_to(self, transport: asyncio.ReadTransport) -> None:
+        """Take further octets from a transport; one that is left behind must not stay paused."""
+        self._resume()
+        self._transport = transport
+
+    def feed_data(self, octets: bytes | memoryview) -> None:
+        """Take what was received."""
+        self._octets += octets
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        elif len(self._octets) > self._limit and self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def feed_eof(self, error: Exception | None = None) -> None:
+        """Take note that nothing will follow, and why."""
+        self._end = True
+        self._error = self._error or error
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # what the session calls
 
     @property
     def has_line(self) -> bool:
         """True if a whole line can be had without waiting."""
-        return b"\n" in self._buffer
+        return b"\n" in self._octets
 
     async def line(self) -> bytes:
         """Return the next line up to and with its LF.
 
         Raises `OverlongLineError`, `IncompleteReadError` at the end of the connection, or `ConnectionError`.
         """
-        dropped = 0
-        while True:
-            try:
-                line = await self.readuntil(b"\n")
-            except asyncio.LimitOverrunError as error:
-                dropped += len(await self.readexactly(error.consumed))
+        dropped = seen = 0
+        while (end := self._octets.find(b"\n", seen)) < 0:
+            if (seen := len(self._octets)) > self._limit:
+                dropped, seen = dropped + seen, 0
+                self._octets.clear()
                 if dropped > OVERLONG_LINE:
-                    raise ConnectionAbortedError("endless command line") from error
-                continue
-            if dropped:
-                raise OverlongLineError("overlong_line", LINE_TOO_LONG)
-            return line
+                    raise ConnectionAbortedError("endless command line")
+            await self._more()
+        line = bytes(self._octets[: end + 1])
+        del self._octets[: end + 1]
+        if dropped or end > self._limit:
+            raise OverlongLineError("overlong_line", LINE_TOO_LONG)
+        return line
 
     async def block(self) -> bytes:
-        """Return what is there, at least one octet and at most `BLOCK`; raises as `line` does."""
-        block = await self.read(BLOCK)
-        if not block:
-            raise asyncio.IncompleteReadError(b"", None)
+        """Return all that is there, at least one octet; raises as `line` does."""
+        if not self._octets:
+            await self._more()
+        block = bytes(self._octets)
+        self._octets.clear()
         return block
 
     def unread(self, octets: bytes) -> None:
         """Put octets back before everything else."""
-        self._buffer[:0] = octets
+        self._octets[:0] = octets
 
     def discard(self) -> None:
         """Forget everything that was sent ahead (RFC 3207 4.2: what came before the handshake was not protected)."""
-        self._buffer.clear()
+        self._octets.clear()
 
-    def move_to(self, transport: asyncio.ReadTransport) -> None:
-        """Take further octets from another transport; the one left behind must not stay paused."""
-        if self._paused:
+    # inside
+
+    async def _more(self) -> None:
+        """Wait for octets; raises if none can come."""
+        if self._error is not None:
+            raise self._error
+        if self._end:
+            raise asyncio.IncompleteReadError(bytes(self._octets), None)
+        self._resume()
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
-        self._transport = transport
 
 
 class DataScanner:
@@ -101,8 +157,9 @@ class DataScanner:
 
         Content is never cut between CR and LF.
         """
-        octets = self._carry + block
-        end = octets.find(_END)
+        octets = self._carry + block if self._carry else block
+        dot = octets.find(b"\r\n.")  # of both what must be taken out and the end
+        end = octets.find(_END, dot) if dot >= 0 else -1
         if end >= 0:
             content, rest = octets[: end + 2], octets[end + len(_END) :]
             self._carry = b""
@@ -110,7 +167,7 @@ class DataScanner:
             cut = len(octets) - _held_back(octets)
             content, rest = octets[:cut], None
             self._carry = octets[cut:]
-        if b"\r\n." in content:
+        if 0 <= dot < len(content) - 2:
             content = content.replace(b"\r\n.", b"\r\n")
         if self._virtual and content:
             self._virtual = False
@@ -186,11 +243,13 @@ class DataSink:
             self._give_up(_Defect.TOO_LARGE)
         elif _has_bare(content):
             self._give_up(_Defect.BARE)
+        elif len(content) >= SMALL_SEGMENT and not self._pending:
+            self._write(self._builder, content)
         else:
             # tiny segments are gathered: an attacker chooses their number, and each would cost an object or a write()
             self._pending += content
             if len(self._pending) >= BLOCK:
-                self._write(self._builder)
+                self._write_pending(self._builder)
 
     @property
     def refusal(self) -> Reply | None:
@@ -208,7 +267,7 @@ class DataSink:
     def finish(self) -> Source:
         """Return what was written; raises `InputError` with the reply if the message is not taken."""
         if self._builder is not None and self._pending:
-            self._write(self._builder)
+            self._write_pending(self._builder)
         source = self._close()
         if self._share is not None:
             self._share.end()
@@ -229,12 +288,16 @@ class DataSink:
             self._give_up(_Defect.FULL)
             return None
 
-    def _write(self, builder: Builder) -> None:
+    def _write_pending(self, builder: Builder) -> None:
+        pending = bytes(self._pending)
+        self._pending.clear()
+        self._write(builder, pending)
+
+    def _write(self, builder: Builder, octets: bytes) -> None:
         try:
-            builder.write(bytes(self._pending))
+            builder.write(octets)
         except (OSError, StorageFullError):
             self._give_up(_Defect.FULL)
-        self._pending.clear()
 
     def _give_up(self, defect: _Defect) -> None:
         """Drop what was written, and with it its place on the disk."""
@@ -245,5 +308,7 @@ class DataSink:
 
 def _has_bare(content: bytes) -> bool:
     """True if content holds NUL, or a CR or LF that is not part of a CRLF."""
-    pairs = content.count(b"\r\n")
-    return content.count(b"\n") != pairs or content.count(b"\r") != pairs or b"\0" in content
+    if _BARE_CR.search(content) is not None:
+        return True
+    # each CR has its LF now: as many LF as CR leave none without
+    return content.count(b"\n") != content.count(b"\r") or b"\0" in content

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import NULL_PATH, Mailbox
@@ -87,25 +88,32 @@ def _split(argument: str, keyword: str, *, status: str) -> tuple[str, str]:
     if argument[: len(keyword)].upper() != keyword:
         raise InputError("no_path", Reply.of(501, "5.5.4", f"syntax: {keyword}<mailbox>"))
     text = argument[len(keyword) :].lstrip(" ")
-    unfit = InputError("unfit_path", Reply.of(501, status, f"syntax: {keyword}<mailbox>"))
     if not text.startswith("<"):
         path, _, rest = text.partition(" ")
         if not path:
-            raise unfit
+            raise _unfit_path(keyword, status)
         return path, rest
-    route = _ROUTE.match(text, 1)
+    route = _ROUTE.match(text, 1) if text.startswith("<@") else None
     start = route.end() if route else 1  # a source route is ignored, RFC 5321 4.1.1.3
-    quoted = _QUOTED.match(text, start)  # a quoted local part may hold ">"
+    quoted = _QUOTED.match(text, start) if text.startswith('"', start) else None  # such a local part may hold ">"
     stop = text.find(">", quoted.end() if quoted else start)
     path, rest = text[start:stop], text[stop + 1 :]
     if stop < 0 or (rest and not rest.startswith(" ")) or (not path and start > 1):
-        raise unfit
+        raise _unfit_path(keyword, status)
     return path, rest
+
+
+def _unfit_path(keyword: str, status: str) -> InputError:
+    return InputError("unfit_path", Reply.of(501, status, f"syntax: {keyword}<mailbox>"))
+
+
+_parsed: Final = lru_cache(maxsize=4096)(Mailbox.parse)
+"""Most mail is among people who write to each other every day; a line is short, so this is some megabytes at most."""
 
 
 def _mailbox(text: str, *, smtputf8: bool, status: str) -> Mailbox:
     try:
-        mailbox = Mailbox.parse(text)
+        mailbox = _parsed(text)
     except ValueError as error:
         raise InputError("unfit_mailbox", Reply.of(501, status, f"unfit mailbox: {error}")) from error
     if not mailbox.ascii and not smtputf8:
@@ -116,13 +124,16 @@ def _mailbox(text: str, *, smtputf8: bool, status: str) -> Mailbox:
 def _parameters(rest: str, *, extended: bool) -> dict[str, str | None]:
     """Return the ESMTP parameters, keys in upper case, values as given; None where there is no "="."""
     found: dict[str, str | None] = {}
+    if not rest:
+        return found
     for word in rest.split(" "):
         if not word:
             continue
         match = _PARAMETER.fullmatch(word)
-        if match is None or match[1].upper() in found:
+        name = match[1].upper() if match is not None else ""
+        if match is None or name in found:
             raise _wrong("unfit or repeated parameter")
-        found[match[1].upper()] = match[2]
+        found[name] = match[2]
     if found and not extended:
         raise InputError("not_extended", Reply.of(555, "5.5.4", "parameters need EHLO"))
     return found

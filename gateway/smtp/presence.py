@@ -40,7 +40,7 @@ class Presence:
         self._most_per_client = most_per_client
         self._guests: dict[Guest, str] = {}
         self._per_client: Counter[str] = Counter()
-        self._acceptances: set[asyncio.Task[Reply]] = set()
+        self._acceptances: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
     def admit(self, guest: Guest, address: str) -> bool:
@@ -86,15 +86,31 @@ class Presence:
 
     async def take(self, acceptance: Coroutine[object, object, Reply]) -> Reply:
         """Run an acceptance to its end as a task of its own, whatever becomes of the caller; return its reply."""
-        task = asyncio.get_running_loop().create_task(acceptance)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
+        task = loop.create_task(self._take(acceptance, answer))
         self._acceptances.add(task)
         task.add_done_callback(self._taken)
-        return await asyncio.shield(task)
+        return await answer
 
-    def _taken(self, task: asyncio.Task[Reply]) -> None:
+    @staticmethod
+    async def _take(acceptance: Coroutine[object, object, Reply], answer: asyncio.Future[Reply]) -> None:
+        """Put the reply where a caller waits for it; one that was canceled does not."""
+        try:
+            reply = await acceptance
+        except asyncio.CancelledError:
+            answer.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()  # a caller that is canceled right now must not leave it unread
+        else:
+            if not answer.done():
+                answer.set_result(reply)
+
+    def _taken(self, task: asyncio.Task[None]) -> None:
         self._acceptances.discard(task)
-        if not task.cancelled():
-            task.exception()  # the session that waits has it; one that was canceled must not leave it unread
         self._changed.set()
 
     def drain(self) -> None:

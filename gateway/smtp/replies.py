@@ -17,6 +17,7 @@ CANNOT_VERIFY: Final = Reply.of(252, "2.5.0", "cannot VRFY, but will take the me
 HELP: Final = Reply.of(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT STARTTLS AUTH BDAT: RFC 5321")
 READY_FOR_TLS: Final = Reply.of(220, "2.0.0", "ready to start TLS")
 LOGGED_IN: Final = Reply.of(235, "2.7.0", "authentication successful")
+GO_AHEAD: Final = Reply(354, None, ("end data with <CR><LF>.<CR><LF>",))
 
 TIMEOUT: Final = Reply.of(421, "4.4.2", "timeout, closing connection")
 DRAINING: Final = Reply.of(421, "4.3.2", "service is restarting, closing connection")

@@ -6,7 +6,6 @@ A draining server takes no new sessions and never drops a message it has begun t
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Final
 
 from gateway.config.model import ListenerKind, TlsMode
@@ -90,8 +89,6 @@ async def serve(  # noqa: PLR0913 - one argument per port and per fact of the ho
 
     Raises `SetupError` if its address, certificate or key does not work.
     """
-    # the stock class logs every line, passwords of AUTH continuations included, if this logger lets it
-    logging.getLogger("mail.log").setLevel(logging.WARNING)
     host, port = _host_and_port(listener)
     presence = Presence(most=listener.max_connections, most_per_client=listener.max_connections_per_client)
     around = Surroundings(

@@ -4,7 +4,7 @@ What a session makes are the values of `core`; it must never look into a message
 only with the reply of the intake.
 """
 
-# The verbs keep the names that the stock class looks its methods up by, and the argument it gives to each.
+# A verb is a method of its name, and each is given what follows the verb.
 # ruff: noqa: N802, ARG002
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Session(Transfers):
             argument = rest.decode().strip(" \t")
         except UnicodeDecodeError as error:
             raise InputError("not_utf8", replies.BAD_OCTETS) from error
-        if _UNFIT.search(argument):
+        if not argument.isprintable() and _UNFIT.search(argument):
             raise InputError("control_characters", replies.BAD_OCTETS)
         if self._needs_tls and verb not in _BEFORE_TLS:
             raise InputError("needs_tls", replies.NEED_TLS)

@@ -38,13 +38,13 @@ class SubmissionSession(Session):
         """Return the keywords of the greeting; AUTH only where a password would not travel in the clear."""
         return [*super().offers(), *([f"AUTH {' '.join(MECHANISMS)}"] if self._may_log_in else [])]
 
-    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - the verb, as the stock class names its methods
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - a verb is a method of its name
         """Begin a transaction, for somebody who logged in."""
         if self.greeted_as and self.login is None:
             raise InputError("needs_auth", replies.NEED_AUTH)
         await super().smtp_MAIL(arg)
 
-    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 - the verb, as the stock class names its methods
+    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 - a verb is a method of its name
         """Log a person or program in (RFC 4954 4)."""
         passwords = self.around.passwords
         if not self.extended:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.config.model import TlsMode
+from gateway.smtp.limits import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,8 @@ class Surroundings:
     tls: ServerContext | None
     rates: Rates
     room: Room
+    landing: memoryview = field(default_factory=lambda: memoryview(bytearray(BLOCK)), repr=False)
+    """Where the octets of every connection land; used from one event loop."""
 
     @property
     def implicit_tls(self) -> bool:

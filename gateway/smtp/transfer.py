@@ -4,7 +4,7 @@ A chunk has as many octets as its command says, whatever they look like and what
 cannot be read to its end must end the connection, or the octets would be taken for commands (SMTP smuggling).
 """
 
-# The verbs keep the names that the stock class looks its methods up by.
+# A verb is a method of its name.
 # ruff: noqa: N802
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Transfers(Connection):
         if transaction.sink is not None:
             raise InputError("data_after_bdat", replies.CHUNKS_BEGUN)
         sink = await self._sink()
-        self.say(Reply(354, None, ("end data with <CR><LF>.<CR><LF>",)))
+        self.say(replies.GO_AHEAD)
         await self.flush()
         try:
             await self.read_data(sink, DataScanner())

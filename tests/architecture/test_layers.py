@@ -70,7 +70,6 @@ EXCUSED: Final = {("pki/pkix.py", "logging"), ("pki/crl.py", "threading")}
 which makes answers faster and no different."""
 SPOKEN_TO_IN: Final = {
     "aioimaplib": {"mailbox"},
-    "aiosmtpd": {"smtp"},
     "aiohttp": {"revocation"},
     "argon2": {"smtp"},
     "asn1crypto": {"cms", "pki"},
