@@ -113,7 +113,7 @@ def main() -> None:
     given = asked.parse_args()
     base = QUICK if given.quick else WHOLE
     scale = Scale(given.count or base.count, given.repeat or base.repeat, given.sessions or base.sessions)
-    chosen = [_only(each, frozenset(given.rows)) for each in groups()]
+    chosen = [_only(each, frozenset(given.rows), quick=given.quick) for each in groups()]
     began = time.monotonic()
     found = list(measured([each for each in chosen if each.rows], scale))
     if given.write is not None:
@@ -121,10 +121,9 @@ def main() -> None:
         given.write.write_text(document(found, about.strip(), time.monotonic() - began), encoding="utf-8")
 
 
-def _only(group: Group, names: frozenset[str]) -> Group:
-    if not names:
-        return group
-    kept = tuple(each for each in group.rows if each.name in names)
+def _only(group: Group, names: frozenset[str], *, quick: bool) -> Group:
+    """Return the rows of a table that were asked for."""
+    kept = tuple(each for each in group.rows if each.name in names or (not names and not (quick and each.long)))
     return Group(group.title, group.about, kept, group.against)
 
 

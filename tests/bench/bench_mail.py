@@ -77,6 +77,8 @@ class MailRow:
     workers: int = 1
     sessions: int = 0
     """Otherwise those that were asked for."""
+    long: bool = False
+    """It takes minutes, so a quick run leaves it out."""
 
     def measure(self, scale: Scale) -> Iterator[Sample]:
         """Measure what was asked for."""
@@ -88,7 +90,7 @@ class MailRow:
 
     def row(self) -> Row:
         """Return it as a line of a table."""
-        return Row(self.name, self.about, self.measure)
+        return Row(self.name, self.about, self.measure, long=self.long)
 
 
 def columns(figure: Figure) -> Sample:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives import serialization
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 RULES: Final = 1000
 KEYS: Final = 30_000
 QUEUED: Final = 100_000
+PATIENCE: Final = 600.0
+"""Seconds in which the gateway must be up, however many keys it opens."""
 _AT_ONCE: Final = 64
 """Entries committed in one transaction."""
 _STAFF: Final = f"nhan-vien-{{}}@{OURS}"
@@ -39,20 +44,22 @@ _STAFF: Final = f"nhan-vien-{{}}@{OURS}"
 def rows() -> list[MailRow]:
     """Return what is measured; the first is what the others are held against."""
 
-    def row(name: str, about: str, **given: object) -> MailRow:
-        return MailRow(name, about, lambda _: _gateway(**given), out())  # type: ignore[arg-type]
+    def row(name: str, about: str, *, long: bool = False, **given: Any) -> MailRow:
+        return MailRow(name, about, lambda _: _gateway(**given), out(), long=long)
 
     return [
         row("rules-10", "10 rules, 5 keys, nothing queued", rules=10),
         row("rules-1000", f"{RULES:,} rules", rules=RULES),
-        row("keys-30000", f"{KEYS:,} keys in the catalog (one key, as many certificates)", prepare=more_keys),
-        row("queue-100000", f"{QUEUED:,} messages queued for a next hop that is away", prepare=full_queue),
+        row(
+            "keys-30000", f"{KEYS:,} keys in the catalog (one key, as many certificates)", prepare=more_keys, long=True
+        ),
+        row("queue-100000", f"{QUEUED:,} messages queued for a next hop that is away", prepare=full_queue, long=True),
     ]
 
 
 @contextmanager
 def _gateway(rules: int = 10, prepare: Callable[[House], None] | None = None) -> Iterator[Target]:
-    with the_gateway(policy=policy(rules), prepare=prepare) as target:
+    with the_gateway(policy=policy(rules), prepare=prepare, patience=PATIENCE) as target:
         yield target if prepare is not full_queue else _never_empty(target)
 
 
@@ -82,15 +89,18 @@ def policy(count: int) -> str:
 def more_keys(house: House) -> None:
     """Add keys to a house: each has a certificate of its own, and a file of its own that is really opened."""
     key = shared_key("p256", 502)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.PrivateFormat.PKCS8.encryption_builder().kdf_rounds(1).build(PASSPHRASE),
-    )
     directory = house.directory / "keys/more"
     directory.mkdir(mode=0o700)
-    (directory / "key.pem").touch(mode=0o600)
-    (directory / "key.pem").write_bytes(secret)
+    secret = directory / "key.pem"
+    secret.touch(mode=0o600)
+    shape = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    # one round of stretching the passphrase, not 2,048: it is the catalog that is measured, not how it is protected
+    words = ("-topk8", "-v2", "aes-256-cbc", "-iter", "1", "-passout", "stdin")
+    with TemporaryDirectory() as place:
+        plain = Path(place) / "key"
+        plain.write_bytes(key.private_bytes(*shape))
+        command = ("openssl", "pkcs8", *words, "-in", str(plain))
+        secret.write_bytes(subprocess.run(command, input=PASSPHRASE, capture_output=True, check=True).stdout)
     document = json.loads(house.config.read_text(encoding="utf-8"))
     for number in range(KEYS - len(AUTHORS)):
         mailbox = _STAFF.format(number)

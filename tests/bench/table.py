@@ -37,6 +37,8 @@ class Row:
     name: str
     about: str
     measure: Callable[[Scale], Iterator[Sample]]
+    long: bool = False
+    """A quick run leaves it out, unless it is asked for by name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import json
 import os
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiosmtpd.controller import Controller
 
@@ -18,7 +18,7 @@ from gateway.config.load import load_settings
 from gateway.core.errors import ServiceError
 from gateway.spool.desk import Desk
 from support.gateway_process import AUTHORS, LOGIN, OURS, build_house, gateway
-from support.peers import child, free_port, need, short_directory, wait_for, wait_until_up
+from support.peers import START, child, free_port, need, short_directory, wait_for, wait_until_up
 from support.splitter import cut
 from support.verifiers import openssl_verify
 
@@ -121,17 +121,27 @@ def plain_sink() -> Iterator[Target]:
 
 
 @contextmanager
-def the_gateway(
+def the_gateway(*, listener: str = "internal", **given: Any) -> Iterator[Target]:
+    """Run the gateway and look at it as those see it who use one of its listeners; the rest as `running_gateway`."""
+    with running_gateway(**given) as at:
+        yield at(listener)
+
+
+@contextmanager
+def running_gateway(
     *,
-    listener: str = "internal",
     workers: int = 1,
     hop: int | None = None,
     prepare: Callable[[House], None] | None = None,
+    before: tuple[str, ...] = (),
+    patience: float = START,
     **settings: object,
-) -> Iterator[Target]:
+) -> Iterator[Callable[[str], Target]]:
     """Run the gateway with everything on: policies, sender checks, self-check, events, one line per step in the log.
 
-    `hop` is the port of its next hop, by default a sink of its own; `prepare` changes its files before it starts.
+    `hop` is the port of its next hop, by default a sink of its own; `prepare` changes its files before it starts;
+    `before` is what runs it, `patience` the seconds in which it must be up. Gives what returns the target that a
+    listener is.
     """
     samples = Samples()
     with ExitStack() as stack:
@@ -157,8 +167,9 @@ def the_gateway(
         let_all_send(house.config)
         if prepare is not None:
             prepare(house)
-        running = stack.enter_context(gateway(house))
-        yield as_target(running, listener, samples)
+        running = stack.enter_context(gateway(house, before=before, patience=patience))
+        faults = Faults(running)
+        yield lambda listener: as_target(running, listener, samples, faults)
 
 
 def hops(**ports: int) -> list[dict[str, object]]:
@@ -169,11 +180,11 @@ def hops(**ports: int) -> list[dict[str, object]]:
     ]
 
 
-def as_target(running: Gateway, listener: str, samples: Samples) -> Target:
+def as_target(running: Gateway, listener: str, samples: Samples, faults: Faults) -> Target:
     """Return a gateway that runs as a target."""
     assert running.process is not None
     house = running.house
-    found = Target(house.port(listener), running.process.pid, emptied(house.config), samples, faults=Faults(running))
+    found = Target(house.port(listener), running.process.pid, emptied(house.config), samples, faults=faults)
     return replace(found, trusted=str(house.server_pem), login=LOGIN) if listener == "submission" else found
 
 
@@ -193,13 +204,17 @@ class Faults:
     """Tells what a gateway's log says that must not be there while it is measured."""
 
     def __init__(self, running: Gateway) -> None:
-        self._running = running
+        self._log = running.output
         self._read = 0
 
     def __call__(self) -> str:
-        lines = self._running.lines()[self._read :]
-        self._read += len(lines)
-        odd = [each for each in lines if each["level"] == "error" or each.get("verdict", "verified") != "verified"]
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            whole, end, _ = log.read().rpartition(b"\n")
+        self._read += len(whole + end)
+        told = (line for line in whole.split(b"\n") if b'"verdict"' in line or b'"error"' in line)
+        found = map(json.loads, told)
+        odd = [each for each in found if each["level"] == "error" or each.get("verdict", "verified") != "verified"]
         return json.dumps(odd[0], ensure_ascii=False) if odd else ""
 
 

@@ -27,7 +27,7 @@ from gateway.demo.authority import Authority, pem, shared_key
 from gateway.smtp.auth.table import hash_password
 from support.hops import tls_identity
 from support.letters import LAN
-from support.peers import PeerError, child, free_port, wait_for, wait_until_up
+from support.peers import START, PeerError, child, free_port, wait_for, wait_until_up
 
 if TYPE_CHECKING:
     import subprocess
@@ -208,6 +208,8 @@ class Gateway:
     process: subprocess.Popen[bytes] | None = None
     before: tuple[str, ...] = ()
     """What runs it, in some other world than ours."""
+    patience: float = START
+    """Seconds in which it must be up."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -219,7 +221,7 @@ class Gateway:
         """Start it and wait until it listens everywhere."""
         command = (*self.before, *run_command(self.house.config))
         self.process = self._stack.enter_context(child(command, output=self.output))
-        wait_until_up(self.process, "the gateway", tuple(self.house.ports.values()), self.output)
+        wait_until_up(self.process, "the gateway", tuple(self.house.ports.values()), self.output, seconds=self.patience)
 
     def stop(self) -> int:
         """Ask it to end as an administrator would, and return its exit code."""
@@ -297,9 +299,9 @@ def run_command(config: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def gateway(house: House) -> Iterator[Gateway]:
+def gateway(house: House, *, before: tuple[str, ...] = (), patience: float = START) -> Iterator[Gateway]:
     """Run the gateway until the context ends; it may be stopped and started inside."""
-    running = Gateway(house)
+    running = Gateway(house, before=before, patience=patience)
     with running._stack:
         running.start()
         yield running

@@ -64,6 +64,7 @@ def binh() -> Credential:
     return authority().issue("Trần Văn Bình", BINH, key=shared_key("p256", 2))
 
 
+@lru_cache(maxsize=8)
 def template(credential: Credential, *, scheme: Scheme | None = None, digest: str | None = None) -> SigningTemplate:
     """Return the template that fits the credential's key."""
     size = credential.key.key_size

@@ -29,7 +29,7 @@ _WORKER: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("
 _PORTS: Final = range(20_000 + 3_000 * _WORKER, 23_000 + 3_000 * _WORKER)
 """Below the range that the kernel takes source ports from, so that nobody gets one between the look and the use; each
 process that runs tests has its own part of it."""
-_START: Final = 120.0
+START: Final = 120.0
 """Seconds in which a peer must be up, on a machine that is busy with other things."""
 _taken: set[int] = set()
 
@@ -78,14 +78,16 @@ def wait_for(ready: Callable[[], bool], what: str, *, seconds: float = 10.0) -> 
         time.sleep(POLL)
 
 
-def wait_until_up(process: subprocess.Popen[bytes], name: str, addresses: Sequence[str | int], *logs: Path) -> None:
+def wait_until_up(
+    process: subprocess.Popen[bytes], name: str, addresses: Sequence[str | int], *logs: Path, seconds: float = START
+) -> None:
     """Return once somebody listens at every address; raises `PeerError` with the logs if the process ends before."""
 
     def ready() -> bool:
         return process.poll() is not None or all(map(listening, addresses))
 
     try:
-        wait_for(ready, f"{name} to listen", seconds=_START)
+        wait_for(ready, f"{name} to listen", seconds=seconds)
         ended = process.poll() is not None
     except PeerError:
         ended = True
