@@ -17,6 +17,7 @@ import structlog
 from gateway.app.copies import Filing, copies_of
 from gateway.app.digests import digests_of
 from gateway.app.findings import findings_of
+from gateway.app.following import Following, begun
 from gateway.app.journey import Rooms, join
 from gateway.app.judging import Judging
 from gateway.app.keeping import Keeping
@@ -104,9 +105,11 @@ class Application:
         clock, recorder = SystemClock(), LogRecorder()
         self._log = structlog.get_logger("gateway.app")
         self._settings, self._read_again, self._clock = settings, read_again, clock
+        followed = begun(settings)
         self._parts = Parts(settings, clock.now())
         self._hops = Hops(settings)
         self._spool = open_spool(settings.spool)
+        self._following = Following(settings, self._spool, followed, self._reload_in_turn)
         self._bodies = SpoolBodies(settings.spool)
         self._memory = SqliteMemory(settings.spool, settings.memory)
         self._judging = Judging(settings, self._parts.world, clock)
@@ -211,12 +214,14 @@ class Application:
                 self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
         await self._judging.start()
         await self._refresh_sizes()
+        await self._following.start()
         self._spool.watch(self._look_for_work)
         self._run(self._dispatcher.run())
         self._run(self._again.run())
         self._run(self._keep_sizes())
         self._run(self._keep_keys())
         self._run(self._keeping.run())
+        self._run(self._following.run())
         room = Room(self._settings.spool.memory_budget)
         for listener in self._settings.listeners:
             self._servers.append(
@@ -281,6 +286,7 @@ class Application:
     async def _reload(self) -> None:
         try:
             settings = self._read_again() if self._read_again is not None else self._settings
+            state = await self._following.catch_up(settings)
             parts = await asyncio.to_thread(Parts, settings, self._clock.now())
             for server in self._servers:
                 server.reload_tls()
@@ -292,7 +298,7 @@ class Application:
         changed = [
             name for name in type(settings).model_fields if getattr(settings, name) != getattr(self._settings, name)
         ]
-        self._parts = parts
+        self._parts, self._following.loaded = parts, state
         self._journey.world = parts.world
         self._judging.use(settings, parts.world)
         if self._passwords is not None:
@@ -307,6 +313,7 @@ class Application:
         """Leave word of what is live now, for `gateway policy apply`."""
         self._loads += 1
         at = self._clock.now().isoformat(timespec="milliseconds")
+        self._following.say(self._journey.world.policy.digest, mistakes)
         try:
             self._presence.report(State(self._journey.world.policy.digest, self._loads, at, mistakes))
         except OSError as error:

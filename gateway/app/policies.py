@@ -1,6 +1,8 @@
 """The policy files of a directory: the province's own, and one for each delegated agency (`agencies/ID.yaml`).
 
-Must never load a policy whose rules name a next hop, a listener or a family of anchors that does not exist.
+Where machines share a database, the directory is a draft: in force is what was applied on any of them, of which each
+has a copy in one file. Must never load a policy whose rules name a next hop, a listener or a family of anchors that
+does not exist.
 """
 
 from __future__ import annotations
@@ -8,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.core.address import domain_key
 from gateway.core.errors import SetupError
 from gateway.policy.schema import AgencyFile, load_policy
+from gateway.sharing.copies import AGENCIES, is_copy, read_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from gateway.agencies.registry import Registry
     from gateway.config.model import Settings
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.core.verdict import Signer
     from gateway.policy.directory import Directory
     from gateway.policy.model import Policy
+    from gateway.sharing.copies import Texts
 
 
 class RegistryDirectory:
@@ -70,15 +74,28 @@ def directory_of(settings: Settings, registry: Registry) -> RegistryDirectory:
 def read_policies(
     path: Path, directory: Directory, settings: Settings, *, turned_on: frozenset[str] = frozenset()
 ) -> Policy:
-    """Return the policy in a directory, with some prepared rules turned on for a test.
+    """Return the policy in a directory, or in a copy, with some prepared rules turned on for a test.
 
     Raises one `SetupError` with every mistake in any of its files.
     """
     if not os.path.lexists(path):
         raise SetupError(f"{path}: cannot be read: No such file or directory")
+    copied = read_copy(path) if is_copy(path) else None
+    texts = copied.files if copied is not None else read_texts(path)
+    return policy_of(path, texts, directory, settings, turned_on=turned_on)
+
+
+def policy_of(
+    path: Path, texts: Texts, directory: Directory, settings: Settings, *, turned_on: frozenset[str] = frozenset()
+) -> Policy:
+    """Return the policy that files make; `path` is where mistakes are said to be. Raises one `SetupError`."""
     policy = load_policy(
-        [(str(file), text) for file, text in _texts(path)],
-        agencies=[AgencyFile(file.stem, str(file), text) for file, text in _texts(path / "agencies")],
+        [(str(path / name), text) for name, text in texts.items() if not name.startswith(AGENCIES)],
+        agencies=[
+            AgencyFile(Path(name).stem, str(path / name), text)
+            for name, text in texts.items()
+            if name.startswith(AGENCIES)
+        ],
         directory=directory,
         turned_on=turned_on,
     )
@@ -88,6 +105,11 @@ def read_policies(
     if loose:
         raise SetupError(*loose)
     return policy
+
+
+def read_texts(path: Path) -> Texts:
+    """Return the policy files of a directory, each kind in lexical order; raises `SetupError`."""
+    return {str(file.relative_to(path)): text for place in (path, path / "agencies") for file, text in _texts(place)}
 
 
 def loose_ends(policy: Policy, settings: Settings) -> Iterator[str]:

@@ -37,6 +37,8 @@ GRACE: Final = 50.0
 """Seconds that workers get to drain before they are killed; each drains for 30."""
 PATIENCE: Final = 120.0
 """Seconds in which every worker must have said what became of a reload."""
+SETTLING: Final = 30.0
+"""Seconds after which workers that follow other machines, each by itself, must have come to the same policy."""
 WRONG_SETUP: Final = 2
 """Exit code of a worker that cannot start as things are."""
 
@@ -51,10 +53,15 @@ class _Worker:
 class Supervisor:
     """Runs `count` workers until a signal ends it."""
 
-    def __init__(self, command: Sequence[str], *, count: int, spool: Path) -> None:
-        """Start nothing yet; `command` runs one worker, and `spool` is the directory they share."""
+    def __init__(self, command: Sequence[str], *, count: int, spool: Path, settle: float = 0.0) -> None:
+        """Start nothing yet; `command` runs one worker, and `spool` is the directory they share.
+
+        `settle`: seconds in which workers that read their files again by themselves need not agree.
+        """
         self._command = tuple(command)
         self._count = count
+        self._settle = settle
+        self._settling: asyncio.TimerHandle | None = None
         self._presence = Presence(spool)
         self._log = structlog.get_logger("gateway.supervisor")
         self._workers: dict[int, _Worker] = {}
@@ -145,7 +152,7 @@ class Supervisor:
     def _said(self, worker: _Worker, state: State) -> None:
         worker.state = state
         if self._loads and not self._awaited:
-            self._say_state()  # nobody asked it: it was started again, and may have read other files than the others
+            self._say_soon()  # nobody asked it: it was started again, or follows what was changed elsewhere
         self._awaited.discard(worker)
         self._spoken.set()
 
@@ -175,6 +182,13 @@ class Supervisor:
     async def _next_word(self) -> None:
         self._spoken.clear()
         await self._spoken.wait()
+
+    def _say_soon(self) -> None:
+        """Leave word once all agree, or have had their time to."""
+        if self._settling is not None:
+            self._settling.cancel()
+        agree = len({each.state.policy for each in self._workers.values() if each.state is not None}) <= 1
+        self._settling = asyncio.get_running_loop().call_later(0 if agree else self._settle, self._say_state)
 
     def _say_state(self) -> None:
         """Leave word of what is live in all workers; where one refused, that is the state of all."""

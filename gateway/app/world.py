@@ -20,6 +20,7 @@ from gateway.pki.path import Revocation, TrustAnchors
 from gateway.service.boundary import Boundary
 from gateway.service.intake import World
 from gateway.service.senders import Senders
+from gateway.sharing.copies import in_force
 from gateway.smime.identity import Lenience, Who
 from gateway.smtp.auth.table import LoginTable
 from gateway.smtp.tls import ServerContext
@@ -45,7 +46,7 @@ class Parts:
         registry = mistakes.read(lambda: read_registry(settings.agencies))
         # rules name agencies: against a registry that cannot be read every such name would be called wrong
         who = directory_of(settings, registry) if registry is not None else None
-        policy = mistakes.read(lambda: read_policies(settings.policies, who, settings)) if who is not None else None
+        policy = mistakes.read(lambda: read_policies(in_force(settings), who, settings)) if who is not None else None
         seals = mistakes.read(lambda: seal_keys(settings.tags))
         mistakes.read(lambda: _try_tls(settings))
         mistakes.finish()

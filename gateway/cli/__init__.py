@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "policy check": ("gateway.cli.policy", "check"),
     "policy replay": ("gateway.cli.policy_replay", "replay"),
     "policy apply": ("gateway.cli.policy_apply", "apply"),
+    "policy status": ("gateway.cli.policy_everywhere", "status"),
     "agencies check": ("gateway.cli.agencies", "check"),
     "agencies show": ("gateway.cli.agencies", "show"),
     "agencies import": ("gateway.cli.agencies", "take_in"),

@@ -1,8 +1,9 @@
 """`gateway keys`: which keys sign for whom and until when, and the switch that stops one at once.
 
 Exit codes: 0 as asked, 1 something is not as it should be (a key that cannot be read, nothing to resume), 2 the call or
-its files are wrong. The running gateway is not asked and not told: both sides read the same files. No private key and
-no passphrase is ever shown.
+its files are wrong. The running gateway is not asked and not told: both sides read the same files. Where machines share
+a database, a key is stopped in it first, and then in the files of each (decision 31). No private key and no passphrase
+is ever shown.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, FileKey, read_each
 from gateway.keys.files import certificate_place
 from gateway.keys.revocation import RevocationWatch
-from gateway.keys.suspensions import Suspension, Suspensions, append
+from gateway.keys.suspensions import Suspension, Suspensions, append, check_reason
 from gateway.record.logs import configure
 from gateway.trust.anchors import for_own_keys, read_trust
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from gateway.config.keys import KeyFile
     from gateway.config.model import Settings
+    from gateway.keys.suspensions import Action
     from gateway.pki.certificate import Certificate
 
 DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
@@ -133,42 +135,62 @@ def show_one(label: Label, config: Config = DEFAULT_CONFIG, as_json: AsJson = Fa
         stop(1, *lines)
 
 
-def suspend(label: Label, reason: Reason, config: Config = DEFAULT_CONFIG) -> None:
-    """Stop a key at once: the running gateway signs nothing more with it after a second, without a restart."""
+def suspend(
+    label: Label,
+    reason: Reason,
+    config: Config = DEFAULT_CONFIG,
+    here: Annotated[bool, typer.Option("--here", help="Now and on this machine; the others hear of it later.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Stop a key at once, on all machines: gateways sign nothing more with it after seconds, without a restart."""
     settings = _settings(config)
     if label not in {each.label for each in settings.keys}:
         stop(2, f"{config}: there is no key {label!r}")
-    try:
-        _note(settings, label, reason, suspending=True)
-    except SetupError as error:
-        stop(2, *error.mistakes)
+    line = _line(label, reason)
+    if settings.spool.database is not None and not here:
+        from gateway.cli.everywhere import suspend_key  # noqa: PLC0415 - the switch of one machine needs no database
+
+        suspend_key(settings, line)
+    else:
+        _note(settings, line, "suspend")
     sys.stdout.write(f"{label}: đã tạm ngừng, không ký nữa / suspended, it signs nothing more\n")
 
 
 def resume(label: Label, reason: Reason, config: Config = DEFAULT_CONFIG) -> None:
-    """Let a suspended key sign again."""
+    """Let a suspended key sign again, on all machines."""
     settings = _settings(config)
+    shared = settings.spool.database is not None
+    if shared:
+        from gateway.cli.everywhere import current, resume_key  # noqa: PLC0415 - as above
+
+        current(settings)
     suspensions = Suspensions(settings.keys_state_file)
     if suspensions.fault is not None:
         stop(2, suspensions.fault)
-    if suspensions.of(label) is None:
+    seen = suspensions.of(label)
+    if seen is None:
         stop(1, f"{label}: khóa này không bị tạm ngừng / this key is not suspended")
-    try:
-        _note(settings, label, reason, suspending=False)
-    except SetupError as error:
-        stop(2, *error.mistakes)
+    line = _line(label, reason)
+    if shared:
+        resume_key(settings, line, seen)
+    else:
+        _note(settings, line, "resume")
     sys.stdout.write(f"{label}: được ký lại / it may sign again\n")
 
 
-def _note(settings: Settings, label: str, reason: str, *, suspending: bool) -> None:
-    append(
-        settings.keys_state_file,
-        "suspend" if suspending else "resume",
-        label,
-        who=acting_user(),
-        reason=reason,
-        now=dt.datetime.now(_VIETNAM),
-    )
+def _line(label: str, reason: str) -> Suspension:
+    try:
+        check_reason(reason)
+    except SetupError as error:
+        stop(2, *error.mistakes)
+    return Suspension(label, dt.datetime.now(_VIETNAM).isoformat(timespec="seconds"), acting_user(), reason)
+
+
+def _note(settings: Settings, line: Suspension, action: Action) -> None:
+    now = dt.datetime.fromisoformat(line.at)
+    try:
+        append(settings.keys_state_file, action, line.label, who=line.who, reason=line.reason, now=now)
+    except SetupError as error:
+        stop(2, *error.mistakes)
 
 
 def _settings(config: Path) -> Settings:

@@ -1,5 +1,7 @@
 """`gateway policy apply`: the running gateway takes its policies anew, all of them or none, and says which are live.
 
+Where machines share a database, all gateways take them (`policy_everywhere`).
+
 Exit codes: 0 these policies are live, 1 they are not (refused, or no gateway runs), 2 the call or the files are
 wrong, and nothing was asked of the gateway. Mail flows all the time.
 """
@@ -16,9 +18,11 @@ import typer
 
 from gateway.app.presence import find_running
 from gateway.cli.call import DEFAULT_CONFIG, printable, stop
+from gateway.cli.policy_everywhere import apply_to_all
 from gateway.cli.policy_replay import read_draft
 from gateway.config.load import load_settings
 from gateway.core.errors import SetupError
+from gateway.sharing.following import is_shared
 
 if TYPE_CHECKING:
     from gateway.app.presence import Running, State
@@ -30,14 +34,20 @@ _LOOK: Final = 0.05
 def apply(
     config: Annotated[Path, typer.Option("--config", help="The gateway's configuration.")] = DEFAULT_CONFIG,
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for it.", min=0.1, max=600)] = 60.0,
+    over: Annotated[int | None, typer.Option("--over", metavar="N", help="In the place of policy N of others.")] = None,
+    again: Annotated[int | None, typer.Option("--again", metavar="N", help="Policy N of all machines again.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Check the policies and let the running gateway take them; exit 0: live, 1: the old ones stand, 2: wrong."""
     try:
         settings = load_settings(config)
+        if is_shared(settings):
+            raise typer.Exit(apply_to_all(settings, wait=wait, over=over, again=again, as_json=as_json))
         wanted = read_draft(settings, settings.policies).digest
     except SetupError as error:
         stop(2, *error.mistakes, "the gateway was not asked: the policies it runs with stand")
+    if over is not None or again is not None:
+        stop(2, "--over and --again: for machines that share a database (spool.database)")
     try:
         running = find_running(settings.spool.directory)
         if running is None:

@@ -16,11 +16,12 @@ import typer
 
 from gateway.app import Application
 from gateway.app.notify import READY, STOPPING, tell
-from gateway.app.supervisor import Supervisor, worker_command
+from gateway.app.supervisor import SETTLING, Supervisor, worker_command
 from gateway.app.tether import Tether
 from gateway.config.load import load_settings
 from gateway.core.errors import GatewayError, SetupError
 from gateway.record.logs import configure
+from gateway.sharing.following import is_shared
 from gateway.spool.place import prepare_place
 
 
@@ -36,7 +37,8 @@ def run(
         if settings.workers > 1 and tether is None and not check:
             prepare_place(settings.spool.directory)
             command = worker_command(config.absolute())
-            supervisor = Supervisor(command, count=settings.workers, spool=settings.spool.directory)
+            settle = SETTLING if is_shared(settings) else 0.0
+            supervisor = Supervisor(command, count=settings.workers, spool=settings.spool.directory, settle=settle)
             raise typer.Exit(asyncio.run(supervisor.run()))
         application = Application(settings, read_again=lambda: load_settings(config), present=tether)
     except SetupError as error:

@@ -1,7 +1,8 @@
 """`gateway trust`: which authorities are believed, by fingerprints that somebody compared.
 
 Exit codes: 0 as asked, 1 something is not as it should be (a certificate that must not be pinned, a damaged store), 2
-the call or its files are wrong. The running gateway is not told: it reads the store again when it is reloaded.
+the call or its files are wrong. The running gateway is not told: it reads the store again when it is reloaded. Where
+machines share a database, the change is in it first, and every gateway takes it over by itself (decision 31).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import datetime as dt
 import json
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -21,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.call import DEFAULT_CONFIG, acting_user, printable, stop
+from gateway.cli.everywhere import current, for_all
 from gateway.cli.screen import show
 from gateway.config.load import load_settings
 from gateway.config.trust import read_certificates
@@ -28,15 +30,20 @@ from gateway.core.errors import SetupError
 from gateway.pki.known import known_anchor
 from gateway.pki.strength import key_text
 from gateway.record.logs import configure
+from gateway.sharing.decrees import last_of_trust, line_of, of_line
+from gateway.sharing.following import is_shared
+from gateway.spool.gazette import OvertakenError
 from gateway.trust.admission import objections
 from gateway.trust.anchors import read_trust
-from gateway.trust.store import Store
+from gateway.trust.index import Line
+from gateway.trust.store import Store, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gateway.config.model import Settings
     from gateway.pki.certificate import Certificate
+    from gateway.spool.gazette import Decree, Past
     from gateway.trust.admission import Objection
     from gateway.trust.index import PinKind
 
@@ -79,6 +86,7 @@ def add(  # noqa: PLR0913, PLR0917 - a command line has that many options
 ) -> None:
     """Pin a certificate whose fingerprint you compared with a published one."""
     settings = _settings(config)
+    current(settings)
     kind: PinKind = "intermediate" if intermediate else "anchor"
     now = dt.datetime.now(_VIETNAM)
     try:
@@ -96,12 +104,10 @@ def add(  # noqa: PLR0913, PLR0917 - a command line has that many options
         sys.stdout.write("Chạy thử, không ghi gì / a dry run, nothing was written\n")
         return
     kept = "; ".join(each for each in (note, f"anyway: {anyway}" if against else "") if each)
-    try:
-        store = Store(settings.trust_directory)
-        store.add(certificate, kind=kind, family=family or "", who=acting_user(), note=kept, now=now)
-    except SetupError as error:
-        stop(2, *error.mistakes)
-    sys.stdout.write(f"Đã thêm / added: {certificate.fingerprint}\n{RELOAD}")
+    at = now.isoformat(timespec="seconds")
+    line = Line(at, acting_user(), "added", certificate.fingerprint, kind, family or "", kept)
+    _write(settings, line, certificate)
+    sys.stdout.write(f"Đã thêm / added: {certificate.fingerprint}\n{_told(settings)}")
 
 
 def retire(
@@ -111,20 +117,53 @@ def retire(
 ) -> None:
     """Trust a certificate of the store no longer; its file and its history stay."""
     settings = _settings(config)
+    current(settings)
     store = Store(settings.trust_directory)
     wanted = re.sub(r"[:\s-]", "", fingerprint).lower()
     if not re.fullmatch(r"[0-9a-f]{8,64}", wanted):
         stop(2, f"{fingerprint}: at least {_LEAST_PREFIX} hexadecimal digits of a SHA-256 fingerprint")
     try:
-        found = [each for each in store.index().standing if each.startswith(wanted)]
+        standing = store.index().standing
+        found = [each for each in standing if each.startswith(wanted)]
         if len(found) != 1:
             elsewhere = any(row.certificate.fingerprint.startswith(wanted) for row in _rows(settings))
             hint = "it stands in the settings: take it out there" if elsewhere and not found else "not one in the store"
             stop(1, f"{wanted}: {hint}")
-        store.retire(found[0], who=acting_user(), reason=reason, now=dt.datetime.now(_VIETNAM))
+        one_line(reason, least=1)
     except SetupError as error:
         stop(2, *error.mistakes)
-    sys.stdout.write(f"Không tin cậy nữa / retired: {found[0]}\n{RELOAD}")
+    at = dt.datetime.now(_VIETNAM).isoformat(timespec="seconds")
+    _write(settings, replace(standing[found[0]], at=at, who=acting_user(), action="retired", note=reason), None)
+    sys.stdout.write(f"Không tin cậy nữa / retired: {found[0]}\n{_told(settings)}")
+
+
+def _write(settings: Settings, line: Line, certificate: Certificate | None) -> None:
+    """Write a line into the store, of all machines where they share a database; ends the command if it fails."""
+
+    def choose(past: Past) -> tuple[Decree, ...]:
+        last = last_of_trust(past).get(line.fingerprint)
+        stands = last is not None and line_of(last).action == "added"
+        if stands != (line.action == "retired"):
+            raise OvertakenError(f"{line.fingerprint}: vừa được đổi nơi khác / somebody else added or retired it")
+        return (of_line(line, certificate),)
+
+    store, now = Store(settings.trust_directory), dt.datetime.fromisoformat(line.at)
+    try:
+        one_line(line.note, least=0)
+        if is_shared(settings):
+            found = for_all(settings, choose)
+            if found.failed or found.refused:
+                raise typer.Exit(1)
+        elif certificate is not None:
+            store.add(certificate, kind=line.kind, family=line.family, who=line.who, note=line.note, now=now)
+        else:
+            store.retire(line.fingerprint, who=line.who, reason=line.note, now=now)
+    except SetupError as error:
+        stop(2, *error.mistakes)
+
+
+def _told(settings: Settings) -> str:
+    return "" if is_shared(settings) else RELOAD
 
 
 def list_all(

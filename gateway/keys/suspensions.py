@@ -140,8 +140,7 @@ def append(path: Path, action: Action, label: str, *, who: str, reason: str, now
     Raises `SetupError` for a reason that is no single short line, for a file that is not ours or unreadable already:
     nothing is added to what nobody can read.
     """
-    if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
-        raise SetupError(f"--reason: one line of 1 to {MAX_REASON} characters")
+    check_reason(reason)
     line = {"at": now.isoformat(timespec="seconds"), "who": who, "action": action, "label": label, "reason": reason}
     octets = json.dumps(line, ensure_ascii=False).encode() + b"\n"
     try:
@@ -156,6 +155,12 @@ def append(path: Path, action: Action, label: str, *, who: str, reason: str, now
         _sync_directory(path.parent)
     except OSError as error:
         raise SetupError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def check_reason(reason: str) -> None:
+    """Raise `SetupError` for a reason that is no single short line."""
+    if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
+        raise SetupError(f"--reason: one line of 1 to {MAX_REASON} characters")
 
 
 def _open_to_append(path: Path) -> int:

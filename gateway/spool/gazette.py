@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import case, func, insert, literal, select, text
 
-from gateway.core.errors import SetupError
-from gateway.spool.place import prepare_place
+from gateway.core.errors import GatewayError, ServiceError
 from gateway.spool.shared import GAZETTE, NEWS, OWNERS
-from gateway.spool.shared_store import open_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
-    from gateway.config.model import SpoolSettings
     from gateway.spool.engine import Engine
 
 MOST_CHARACTERS: Final = 64 * 1024 * 1024
 """Of one body."""
 _ONE_AFTER_ANOTHER: Final = text("LOCK TABLE gazette IN SHARE ROW EXCLUSIVE MODE")
 """Whoever reads number 7 has all before it: they are given one after another, and none is left out."""
+
+
+class OvertakenError(GatewayError):
+    """What holds is not what a command began from: somebody else was first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Gazette:
     def number(self) -> int:
         """Return the highest number, 0 before the first."""
         with self._database.reading() as view:
-            return view.execute(select(func.coalesce(func.max(GAZETTE.c.number), 0))).scalar_one()
+            return int(view.execute(select(func.coalesce(func.max(GAZETTE.c.number), 0))).scalar_one())
 
     def whole(self, number: int) -> Decree | None:
         """Return one decree with its body."""
@@ -91,8 +91,8 @@ class Gazette:
     def publish(self, choose: Callable[[Past], Sequence[Decree]]) -> Past:
         """Put in what `choose` makes of all decrees so far, and return them with the new ones.
 
-        Nobody publishes between its look and its choice; what it raises ends the transaction. It may be asked more
-        than once. Raises `UncertainCommitError` where nobody knows whether it was published.
+        Nobody publishes between its look and its choice; it may raise `OvertakenError`, and be asked more than once.
+        Raises `UncertainCommitError` where nobody knows whether it was published.
         """
 
         def work(connection: Connection) -> Past:
@@ -115,20 +115,10 @@ class Gazette:
         return tuple(Follower(row.node, _object(row.said)) for row in rows)
 
 
-@contextmanager
-def open_gazette(settings: SpoolSettings, *, make: bool) -> Iterator[Gazette]:
-    """Open the database of these settings, making its tables if asked to; raises `SetupError`."""
-    database, _ = open_shared(settings, prepare_place(settings.directory), make=make)
-    try:
-        yield Gazette(database)
-    finally:
-        database.close()
-
-
 def _insert(connection: Connection, decree: Decree, number: int) -> None:
     body = json.dumps(decree.body, ensure_ascii=False)
     if len(body) > MOST_CHARACTERS:
-        raise SetupError(f"larger than {MOST_CHARACTERS} characters: nothing was published")
+        raise ServiceError(f"larger than {MOST_CHARACTERS} characters: nothing was published")
     row = {"number": number, "node": socket.gethostname(), "who": decree.who, "kind": decree.kind}
     connection.execute(insert(GAZETTE), {**row, "subject": decree.subject, "body": body})
 

@@ -20,7 +20,7 @@ import psycopg
 import structlog
 
 from gateway.core.errors import GatewayError, ServiceError
-from gateway.spool.shared import DUE
+from gateway.spool.shared import DUE, NEWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,8 @@ _LOG: Final = structlog.get_logger("gateway.spool")
 TICK: Final = 0.25
 """Seconds in which others are told of work, at most once, and in which `close` is noticed."""
 _ALIVE: Final = "INSERT INTO owners (token, node, seen_at) VALUES (%s, %s, clock_timestamp())"
-_BEAT: Final = "UPDATE owners SET seen_at = clock_timestamp() WHERE token = %s"
+_BEAT: Final = "UPDATE owners SET seen_at = clock_timestamp(), said = %s WHERE token = %s"
+_NUMBER: Final = "SELECT coalesce(max(number), 0) FROM gazette"
 _OTHERS: Final = (
     "SELECT token, seen_at, seen_at < clock_timestamp() - make_interval(secs => %s) FROM owners WHERE token <> %s"
 )
@@ -61,6 +62,40 @@ class Pace:
         return self.lease - min(self.beat, self.lease / 4)
 
 
+class News:
+    """How far this process is with what administrators change, and whether it may take mail as it is."""
+
+    def __init__(self, tell: Callable[[], None] | None = None) -> None:
+        """`tell` is called from the pulse's thread; without it nobody here follows."""
+        self._tell = tell
+        self._seen = 0
+        self._followed = 0
+        self._missed = False
+        self._unable = False
+
+    @property
+    def behind(self) -> bool:
+        """True while something holds that was missed in an outage, or that could not be taken over here."""
+        return self._unable or (self._missed and self._followed != self._seen)
+
+    def followed(self, number: int, *, unable: bool) -> None:
+        """Say that everything up to a number is taken over, or that it could not be."""
+        self._followed, self._unable = number, unable
+
+    def see(self, number: int) -> None:
+        """Take note of the highest number there is."""
+        self._seen = number
+        # a database that was put back from a copy has lower ones
+        if self._tell is not None and (self._unable or self._followed != number):
+            self._tell()
+        else:
+            self._missed = False
+
+    def missed(self) -> None:
+        """Take note that the database was away."""
+        self._missed = self._tell is not None
+
+
 class Pulse:
     """Implements `Claimant` with a thread and a connection of its own."""
 
@@ -76,6 +111,8 @@ class Pulse:
         self._beaten = 0.0
         self._beat_at = 0.0
         self._silent: dict[str, tuple[datetime, float]] = {}
+        self._said: str | None = None
+        self._news = News()
         self._thread = threading.Thread(target=self._run, name="spool-pulse", daemon=True)
 
     def begin(self, pace: Pace) -> None:
@@ -108,6 +145,17 @@ class Pulse:
         """Have somebody called, from our thread, when others say that there is work."""
         self._wake = wake
 
+    def follow(self, tell: Callable[[], None]) -> News:
+        """Have somebody called, from our thread, when administrators changed something (`gazette`)."""
+        self._news = News(tell)
+        self._beat_at = 0.0
+        return self._news
+
+    def say(self, said: str) -> None:
+        """Let others read this beside our name within a moment."""
+        self._said = said
+        self._beat_at = 0.0
+
     def close(self) -> None:
         """Die, leaving no claim if the database is there; blocks."""
         self._closing.set()
@@ -118,7 +166,9 @@ class Pulse:
         connection = self._connect()
         try:
             connection.autocommit = True
-            connection.execute(f"LISTEN {DUE}")
+            for name in (DUE, NEWS):
+                connection.execute(f"LISTEN {name}")
+            self._news.see(_number(connection))
         except BaseException:
             connection.close()
             raise
@@ -142,6 +192,7 @@ class Pulse:
             "the spool's database does not answer", error=type(error).__name__, exc_info=None if expected else error
         )
         self._silent.clear()  # while we were away we saw nobody's silence
+        self._news.missed()
         if connection is not None:
             connection.close()
 
@@ -152,12 +203,15 @@ class Pulse:
             self._has_come = False
             connection.execute(f"NOTIFY {DUE}")
         for heard in connection.notifies(timeout=min(TICK, self._pace.beat)):
-            if heard.pid != connection.info.backend_pid:
+            if heard.channel == NEWS:
+                self._beat_at = 0.0
+            elif heard.pid != connection.info.backend_pid:
                 self._wake()
 
     def _beat(self, connection: psycopg.Connection[Any]) -> None:
+        self._news.see(_number(connection))
         began = time.monotonic()
-        if connection.execute(_BEAT, (self.token,)).rowcount:
+        if connection.execute(_BEAT, (self._said, self.token)).rowcount:
             self._beaten = began
         else:
             _LOG.error("others took this process for dead; what it had not sent is theirs", node=self._node)
@@ -200,6 +254,11 @@ class Pulse:
                 connection.execute(_LEAVE, (self.token,))
         except (psycopg.Error, ServiceError) as error:
             _LOG.warning("claims are left to their lease", error=type(error).__name__)
+
+
+def _number(connection: psycopg.Connection[Any]) -> int:
+    found = connection.execute(_NUMBER).fetchone()
+    return found[0] if found is not None else 0
 
 
 def _nobody() -> None:

@@ -6,6 +6,8 @@ took. Its own directory holds only what is under way: bodies that are being rece
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -14,17 +16,22 @@ import psycopg
 from gateway.config.secrets import read_secret
 from gateway.core.errors import ServiceError, SetupError
 from gateway.spool.engine import NothingBeside
+from gateway.spool.gazette import Gazette
 from gateway.spool.holding import Held
 from gateway.spool.migrate import SHARED_SPOOL
 from gateway.spool.place import prepare_place
 from gateway.spool.postgres import PostgresDatabase, connect, read_conninfo
-from gateway.spool.pulse import Pace, Pulse
+from gateway.spool.pulse import News, Pace, Pulse
 from gateway.spool.reader import Reader
 from gateway.spool.shared import read_chunks
 from gateway.spool.store import Rooms, SqlSpool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from gateway.config.model import SpoolSettings
+    from gateway.core.queue import Entry
     from gateway.spool.changes import Change
     from gateway.spool.place import Place
 
@@ -48,6 +55,36 @@ class PostgresSpool(SqlSpool):
         beside = NothingBeside()
         rooms = Rooms(place, database, beside, beside, reader, pulse, Held(pulse), upkeep=database.forget_old_marks)
         super().__init__(rooms, min_free=settings.min_free)
+        self._pulse = pulse
+        self._news = News()
+        self.gazette = Gazette(database)
+        """What administrators change for all machines."""
+
+    def follow(self, tell: Callable[[], None]) -> News:
+        """Have somebody called, in this event loop, when an administrator changed something on any machine."""
+        loop = asyncio.get_running_loop()
+
+        def told() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(tell)
+
+        self._news = self._pulse.follow(told)
+        return self._news
+
+    def say(self, said: str) -> None:
+        """Let administrators on other machines read this of us."""
+        self._pulse.say(said)
+
+    @property
+    def below_watermark(self) -> bool:
+        """True as well while this machine lacks something that holds on all."""
+        return self._news.behind or super().below_watermark
+
+    async def due_again(self, now: datetime, limit: int) -> tuple[Entry, ...]:
+        """Claim as it does, but not while this machine lacks something that holds on all: these would be signed."""
+        if self._news.behind:
+            raise ServiceError("what administrators changed is not taken over here yet")
+        return await super().due_again(now, limit)
 
     async def _write(self, change: Change) -> None:
         """Write large bodies beside the writer, so that nobody else waits for them."""

@@ -55,6 +55,16 @@ def for_own_keys(trust: TrustAnchors) -> TrustAnchors:
     return replace(trust, anchors=tuple(each for each in trust.anchors if Use.OWN_KEYS in trust.family_of(each).uses))
 
 
+def misfit(settings: TrustSettings, certificate: Certificate, family: str) -> str | None:
+    """Return why these settings have no place for a pin of a family ("" for none), None where they have one."""
+    if family and family not in {each.name for each in settings.families}:
+        return f"{certificate.fingerprint} is pinned for the family {family!r}, which trust.families does not have"
+    for each in settings.families:
+        if family and each.name != family and certificate in read_certificates(each.anchors):
+            return f"{certificate.fingerprint} is pinned for the family {family!r} and stands in {each.name!r}"
+    return None
+
+
 def _in(pin: Pin, family: str) -> bool:
     return pin.line.kind == "anchor" and pin.line.family == family
 

@@ -60,7 +60,7 @@ class Store:
         mistakes: list[str] = []
         for fingerprint, line in self.index().standing.items():
             try:
-                found.append(Pin(self._read(fingerprint), line))
+                found.append(Pin(self.certificate(fingerprint), line))
             except SetupError as error:
                 mistakes += error.mistakes
         if mistakes:
@@ -74,7 +74,7 @@ class Store:
 
         `now` is aware. Whether it may be trusted is the caller's to find out before.
         """
-        _one_line(note, least=0)
+        one_line(note, least=0)
         self._prepare()
         if certificate.fingerprint in self.index().standing:
             raise SetupError(f"{self.directory}: {certificate.fingerprint} is there already")
@@ -84,12 +84,26 @@ class Store:
 
     def retire(self, fingerprint: str, *, who: str, reason: str, now: dt.datetime) -> None:
         """Trust a certificate no longer; raises `SetupError`, also where it does not stand."""
-        _one_line(reason, least=1)
+        one_line(reason, least=1)
         standing = self.index().standing.get(fingerprint)
         if standing is None:
             raise SetupError(f"{self.directory}: {fingerprint} is not there")
         at = now.isoformat(timespec="seconds")
         append(self.index_file, Line(at, who, "retired", fingerprint, standing.kind, standing.family, reason))
+
+    def follow(self, line: Line, certificate: Certificate | None) -> None:
+        """Write a line that holds on all machines, as it is; an adding comes with its certificate.
+
+        Returns when it survives a power failure; raises `SetupError`.
+        """
+        one_line(line.note, least=0)
+        self._prepare()
+        self.index()
+        if line.action == "added":
+            if certificate is None or certificate.fingerprint != line.fingerprint:
+                raise SetupError(f"{self.directory}: {line.fingerprint} came without its certificate")
+            self._write(certificate)
+        append(self.index_file, line)
 
     def findings(self, now: dt.datetime) -> tuple[str, ...]:
         """Return what is not as it should be, one line each; raises `SetupError` for a record that is damaged."""
@@ -100,7 +114,7 @@ class Store:
         ]
         for fingerprint in sorted(known):
             try:
-                certificate = self._read(fingerprint)
+                certificate = self.certificate(fingerprint)
             except SetupError as error:
                 found += error.mistakes
                 continue
@@ -119,8 +133,8 @@ class Store:
     def _file(self, fingerprint: str) -> Path:
         return self.directory / f"{fingerprint}.der"
 
-    def _read(self, fingerprint: str) -> Certificate:
-        """Return the certificate of a fingerprint; a file that does not fit its name is a mistake."""
+    def certificate(self, fingerprint: str) -> Certificate:
+        """Return one that stands, or stood; a file that does not fit its name is a mistake."""
         file = self._file(fingerprint)
         try:
             certificate = Certificate.load(file.read_bytes())
@@ -155,7 +169,7 @@ class Store:
         """Write the file as a whole or not at all, over nothing; raises `SetupError`."""
         file = self._file(certificate.fingerprint)
         if file.exists():  # it was retired, or its adding was cut short
-            self._read(certificate.fingerprint)
+            self.certificate(certificate.fingerprint)
             return
         beside = file.with_suffix(f".{os.getpid()}")
         try:
@@ -174,6 +188,7 @@ class Store:
             raise SetupError(f"{file}: cannot be written: {error.strerror}") from error
 
 
-def _one_line(text: str, *, least: int) -> None:
+def one_line(text: str, *, least: int) -> None:
+    """Raise `SetupError` for a note that is no single short line of at least so many characters."""
     if not least <= len(text.strip()) or len(text) > MAX_NOTE or not text.isprintable():
         raise SetupError(f"a note is one line of at most {MAX_NOTE} characters")

@@ -1,0 +1,93 @@
+"""A running gateway among several: hears what administrators changed on any machine, and reads its files again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from gateway.app.policies import directory_of, policy_of
+from gateway.app.world import read_registry
+from gateway.core.errors import GatewayError
+from gateway.sharing.following import Followed, begin, catch_up, state_of, words
+from gateway.spool.shared_store import PostgresSpool
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from gateway.config.model import Settings
+    from gateway.sharing.copies import Texts
+    from gateway.sharing.following import State
+    from gateway.spool.pulse import News
+    from gateway.spool.store import SqlSpool
+
+_LOG: Final = structlog.get_logger("gateway.sharing")
+
+
+def begun(settings: Settings) -> Followed | None:
+    """Catch up before anything is read; raises `SetupError` where that fails."""
+    return begin(settings, _load)
+
+
+class Following:
+    """One for each process; of a spool that nobody shares it does nothing."""
+
+    def __init__(
+        self, settings: Settings, spool: SqlSpool, found: Followed | None, reload: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`found` is how far the files were when they were read; `reload` reads them again."""
+        self._settings, self._reload = settings, reload
+        self._spool = spool if isinstance(spool, PostgresSpool) else None
+        self._found = found or Followed(0)
+        self.loaded: State = self._found.state
+        """What was read last."""
+        self._policy, self._mistakes = "", tuple[str, ...]()
+        self._changed = asyncio.Event()
+        self._news: News | None = None
+
+    async def start(self) -> None:
+        """Catch up once more: reading many keys takes long, and nothing listens yet."""
+        if self._spool is not None:
+            self._news = self._spool.follow(self._changed.set)
+            await self._look()
+
+    async def run(self) -> None:
+        """Follow until the task is canceled; while the database is away what holds is what the files say."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._look()
+            except Exception:  # noqa: BLE001 - the seam: this loop outlives its own bugs
+                _LOG.exception("fault while following what was changed for all machines")
+
+    async def catch_up(self, settings: Settings) -> State:
+        """Bring the files up to date with other settings; returns what they say, also where nobody answers."""
+        self._settings = settings
+        if self._spool is not None:
+            try:
+                self._found = await asyncio.to_thread(catch_up, settings, self._spool.gazette, _load)
+            except GatewayError as error:
+                _LOG.warning("what was changed for all machines is not known now", error=str(error))
+                return await asyncio.to_thread(state_of, settings)
+            if self._news is not None:
+                self._news.followed(self._found.number, unable=bool(self._found.failed))
+        return self._found.state
+
+    def say(self, policy: str, mistakes: Sequence[str]) -> None:
+        """Tell other machines which policy rules here, and why the last reload was refused."""
+        self._policy, self._mistakes = policy, tuple(mistakes)
+        if self._spool is not None:
+            self._spool.say(words(self._found, self.loaded, policy, self._mistakes))
+
+    async def _look(self) -> None:
+        if await self.catch_up(self._settings) != self.loaded:
+            await self._reload()
+        else:
+            self.say(self._policy, self._mistakes)
+
+
+def _load(settings: Settings, place: Path, files: Texts) -> object:
+    return policy_of(place, files, directory_of(settings, read_registry(settings.agencies)), settings)
