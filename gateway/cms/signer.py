@@ -283,7 +283,7 @@ class _Attributes:
         self._signing_time(values.get(_SIGNING_TIME, []), faults)
         self._certificates(values, faults)
 
-    def _signing_time(self, given: list[bytes], faults: list[str]) -> None:
+    def _signing_time(self, given: Sequence[bytes], faults: list[str]) -> None:
         if not given:
             return
         self.claimed_signing_time = _moment(given[0])
@@ -337,19 +337,26 @@ def _moment(value: bytes) -> datetime | None:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _attributes(octets: bytes, node: Node) -> Iterator[tuple[str, list[bytes]]]:
+def _attributes(octets: bytes, node: Node) -> Iterator[tuple[str, tuple[bytes, ...]]]:
     """Yield OID and values of each attribute in a SET; raises `CmsError` for more of them than anybody has."""
     for number, each in enumerate(children(octets, node.content, node.end)):
-        parts = list(islice(children(octets, each.content, each.end), 3))
         if number >= _MAX_ATTRIBUTES:
             raise CmsError("too_many_attributes")
-        if each.tag != 0x30 or [part.tag for part in parts] != [0x06, 0x31]:  # noqa: PLR2004 - SEQUENCE of OID and SET
-            raise CmsError("malformed_cms")
-        oid, several = parts
-        values = list(islice(children(octets, several.content, several.end), _MAX_VALUES + 1))
-        if len(values) > _MAX_VALUES:
-            raise CmsError("too_many_attributes")
-        yield dotted(octets[oid.start : oid.end]), [octets[one.start : one.end] for one in values]
+        yield _attribute(octets[each.start : each.end])
+
+
+@remembered(2048, octets=256)
+def _attribute(octets: bytes) -> tuple[str, tuple[bytes, ...]]:
+    """Return OID and values of one attribute: most that a signer writes are the same each time."""
+    tag, content, end = head(octets, 0, len(octets))
+    parts = list(islice(children(octets, content, end or content), 3))
+    if tag != 0x30 or [part.tag for part in parts] != [0x06, 0x31]:  # noqa: PLR2004 - SEQUENCE of OID and SET
+        raise CmsError("malformed_cms")
+    oid, several = parts
+    values = list(islice(children(octets, several.content, several.end), _MAX_VALUES + 1))
+    if len(values) > _MAX_VALUES:
+        raise CmsError("too_many_attributes")
+    return dotted(octets[oid.start : oid.end]), tuple(octets[one.start : one.end] for one in values)
 
 
 @remembered(512, octets=66)

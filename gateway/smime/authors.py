@@ -73,13 +73,18 @@ def names(certificate: Certificate, author: Mailbox) -> bool:
 
     A subjectAltName with addresses outdates the subject (RFC 8550 3); compared as `Mailbox.key` does.
     """
-    return any(Mailbox.key_in(each) == author.key for each in certificate.san_addresses or certificate.legacy_addresses)
+    key = author.key
+    return any(Mailbox.key_in(each) == key for each in certificate.san_addresses or certificate.legacy_addresses)
 
 
 def named(signer: Signer, author: Mailbox) -> Signer:
     """Return the signer with its matching address in the form that compares equal (IDN, case)."""
+    key = author.key
 
     def plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(author.key if Mailbox.key_in(each) == author.key else each for each in addresses)
+        return tuple(key if Mailbox.key_in(each) == key else each for each in addresses)
 
-    return replace(signer, addresses=plain(signer.addresses), san_addresses=plain(signer.san_addresses))
+    addresses, san_addresses = plain(signer.addresses), plain(signer.san_addresses)
+    if (addresses, san_addresses) == (signer.addresses, signer.san_addresses):
+        return signer
+    return replace(signer, addresses=addresses, san_addresses=san_addresses)

@@ -73,7 +73,8 @@ def identified(judgment: Judgment, header: Header, who: Who) -> Judgment:
     if judgment.chain is ChainState.VALID:
         signers = tuple(replace(each, agency=who.registry.agency_name(each)) for each in judgment.verdict.signers)
         named = replace(judgment, verdict=replace(judgment.verdict, signers=signers))
-    named = replace(named, attachments=tuple(_named(each, who.registry) for each in named.attachments))
+    if judgment.attachments:
+        named = replace(named, attachments=tuple(_named(each, who.registry) for each in judgment.attachments))
     lesser = _lesser(named, header, who)
     found = tuple(_reply_notes(lesser, header, who.registry))
     return replace(lesser, notes=in_order((*lesser.notes, *found))) if found else lesser
