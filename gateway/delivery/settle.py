@@ -7,6 +7,7 @@ Nobody is ever told by mail whose address nobody answers for: that mail would hi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from gateway.core.envelope import Direction, Envelope, Notify, Recipient
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Consignment, Entry, Kind, RecipientState
 from gateway.delivery.schedule import expiry, next_attempt, warns
-from gateway.mime.report import Action, Outcome, Report, delivery_report
+from gateway.mime.report import Action, Outcome, Report, delivery_report, without_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _EXPIRED: Final = "4.4.7"
 _DELAYED: Final = "4.4.1"
+_CONTENT: Final = re.compile(r"5\.6\.|5\.3\.4\Z|5\.2\.3\Z")
+"""Statuses of refusals that are about the content of a message, or its size (RFC 3463)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def settle(entry: Entry, attempt: Attempt, moment: Moment, terms: Terms) -> Sett
     if is_open and warns(terms.settings, entry, at):
         changed = replace(changed, warned_at=moment.now)
     outcomes = _outcomes(entry, changed, attempt)
-    notices = _notices(changed, outcomes, moment, terms)
+    notices = _notices(changed, outcomes, moment, terms) or _lighter(changed, moment, terms)
     changed = _kept_if_owed(changed, terms)
     return Settled(changed, notices, _events(entry, changed, attempt, notices))
 
@@ -222,10 +225,30 @@ def _notices(entry: Entry, outcomes: tuple[Outcome, ...], moment: Moment, terms:
 
 def notice(to: Mailbox, hop: str, message: Message, *, trace_id: str, reason: str) -> Consignment:
     """Return a message of our own: from the null reverse-path, and nobody is told if it fails."""
-    envelope = Envelope(NULL_PATH, (Recipient(to, frozenset[Notify]()),), smtputf8=not to.ascii)
+    eight_bit = not all(window.isascii() for window in message.windows())
+    envelope = Envelope(NULL_PATH, (Recipient(to, frozenset[Notify]()),), eight_bit=eight_bit, smtputf8=not to.ascii)
     return Consignment(
         Kind.DELIVER, hop, envelope, message, Direction.OUTBOUND, trace_id, answered_for=True, reason=reason
     )
+
+
+def _lighter(entry: Entry, moment: Moment, terms: Terms) -> tuple[Entry, ...]:
+    """Return a report of ours that was refused for the message it returns, with that one's header only; or none."""
+    consignment = entry.consignment
+    if not consignment.reason.startswith("notice ") or not any(map(_is_too_much, entry.states, entry.last_replies)):
+        return ()
+    message = without_content(consignment.message)
+    if message is None:
+        return ()
+    to = consignment.envelope.recipients[0].mailbox
+    again = notice(to, consignment.hop, message, trace_id=consignment.trace_id, reason=consignment.reason)
+    return (new_entry(again, moment.token, terms.settings, moment.now),)
+
+
+def _is_too_much(state: RecipientState, reply: Reply | None) -> bool:
+    """Return whether a recipient was lost for what the message holds, or how long it is."""
+    status = reply.status if reply is not None and reply.permanent else None
+    return state is RecipientState.FAILED and status is not None and _CONTENT.match(status) is not None
 
 
 def _kept_if_owed(entry: Entry, terms: Terms) -> Entry:

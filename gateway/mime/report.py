@@ -1,7 +1,7 @@
 """Delivery status notifications: what became of a message, for people and machines (RFC 3461, RFC 3464, RFC 6522).
 
-Everything in one is 7-bit. What a peer, a sender or a message gave us must never end a line, or stand where a machine
-reads a field of ours.
+Everything in one is 7-bit, but for a message that is returned whole and is not. What a peer, a sender or a message
+gave us must never end a line, or stand where a machine reads a field of ours.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ MOST_RETURNED: Final = 64 * 1024
 """Octets of a message that are sent back whole where RET=FULL asks for it; of a larger one only its header is."""
 MOST_HEADER: Final = 32 * 1024
 """Octets of a header section that are sent back."""
+_EIGHT_BIT: Final = b"Content-Transfer-Encoding: 8bit\r\n"
+_CONTENT: Final = (b"\r\nContent-Type: message/rfc822\r\n", b"\r\nContent-Type: message/global\r\n")
+_BOUNDARY: Final = re.compile(rb'boundary="(=_[^"\r\n]+)"\r\n\r\n')
+_PARTS: Final = 3
 _MOST_LINE: Final = 998  # RFC 5322 2.1.1
 _MOST_FIELD: Final = 900
 _MOST_SHOWN: Final = 300
@@ -124,10 +128,14 @@ _REASONS: Final = (
 
 
 def delivery_report(report: Report) -> Message:
-    """Return the complete notification, header and body, ASCII with CRLF; raises `ValueError` without outcomes."""
+    """Return the complete notification, header and body, with CRLF; raises `ValueError` without outcomes.
+
+    It is ASCII unless it returns a whole message that is not; then it needs 8BITMIME, and nothing more.
+    """
     if not report.outcomes:
         raise ValueError("a notification is about somebody")
     boundary = f"=_{report.token}"
+    returned = _returned(report)
     head = (
         fold("From", encode_text("Cổng thư điện tử") + f" <postmaster@{report.hostname}>".encode()),
         fold("To", f"<{report.to}>".encode() if report.to.ascii else b"undisclosed-recipients:;"),
@@ -135,9 +143,10 @@ def delivery_report(report: Report) -> Message:
         fold("Date", format_datetime(report.now).encode()),
         fold("Message-ID", f"<{report.token}@{report.hostname}>".encode()),
         b"Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n",
+        b"" if returned.isascii() else _EIGHT_BIT,
         f'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"\r\n\r\n'.encode(),
     )
-    parts = (_for_people(report), _for_machines(report), _returned(report))
+    parts = (_for_people(report), _for_machines(report), returned)
     delimiter = f"--{boundary}\r\n".encode()
     body = b"".join(delimiter + each + b"\r\n" for each in parts)
     return Message.of(b"".join(head) + body + f"--{boundary}--\r\n".encode())
@@ -225,10 +234,50 @@ def _returned(report: Report) -> bytes:
     """Return the part with the message or its header (RFC 3461 4.3: whole only for failures, and if asked)."""
     message = report.message
     if report.ret is Ret.FULL and report.action is Action.FAILED and len(message) <= MOST_RETURNED:
-        octets = message.octets()
-        if _seven_bit(octets):
-            return b"Content-Type: message/rfc822\r\n\r\n" + octets
-    header = message.read(0, MOST_HEADER)
+        whole = _whole(message.octets())
+        if whole is not None:
+            return whole
+    return _header_of(message.read(0, MOST_HEADER))
+
+
+def _whole(octets: bytes) -> bytes | None:
+    """Return the part with a message, None where no part can hold it.
+
+    Octets above 127 need 8BITMIME (RFC 6152); in its header they need a type of their own as well (RFC 6532 3.7).
+    """
+    if b"\0" in octets or max(map(len, octets.split(b"\r\n"))) > _MOST_LINE:
+        return None
+    if octets.isascii():
+        return b"Content-Type: message/rfc822\r\n\r\n" + octets
+    header = octets.partition(b"\r\n\r\n")[0]
+    try:
+        header.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    kind = b"rfc822" if header.isascii() else b"global"
+    return b"Content-Type: message/" + kind + b"\r\n" + _EIGHT_BIT + b"\r\n" + octets
+
+
+def without_content(notification: Message) -> Message | None:
+    """Return a notification of ours with the header of the message it returns whole; None if it returns none.
+
+    For a next hop that cannot carry it, or does not take such content.
+    """
+    octets = notification.octets()
+    boundary = _BOUNDARY.search(octets)
+    if boundary is None:
+        return None
+    delimiter = b"--" + boundary[1]
+    head, *parts, end = octets.split(delimiter)
+    if len(parts) != _PARTS or not parts[2].startswith(_CONTENT):
+        return None
+    content = parts[2].partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+    returned = b"\r\n" + _header_of(content[:MOST_HEADER]) + b"\r\n"
+    return Message.of(delimiter.join((head.replace(_EIGHT_BIT, b"", 1), *parts[:2], returned, end)))
+
+
+def _header_of(header: bytes) -> bytes:
+    """Return the part with the header of a message that begins so."""
     end = header.find(b"\r\n\r\n")
     # without a blank line in reach the section is cut behind its last whole line
     header = header[: end + 2] if end >= 0 else header[: header.rfind(b"\r\n") + 2]

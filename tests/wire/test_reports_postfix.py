@@ -34,7 +34,7 @@ def handed(mta: Postfix, to: str, message: bytes, *options: str) -> None:
     with smtplib.SMTP("127.0.0.1", mta.port, timeout=20) as client:
         client.ehlo("mail.songlam.example")
         client.command_encoding = "utf-8"
-        assert client.mail("", ["BODY=7BIT", *options])[0] == 250
+        assert client.mail("", [f"BODY={'7BIT' if message.isascii() else '8BITMIME'}", *options])[0] == 250
         code, text = client.rcpt(to, ["NOTIFY=NEVER"])
         assert code == 250, text
         code, text = client.data(message)

@@ -15,7 +15,8 @@ import pytest
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Envelope, Notify, Recipient, Ret
 from gateway.core.message import Message
-from gateway.core.queue import Entry, Kind
+from gateway.core.queue import Consignment, Entry, Kind
+from gateway.core.reply import Reply
 from gateway.delivery.settle import Attempt, Moment, Settled, Terms, new_entry, settle
 from support.consigning import SENDER, consignment
 from support.handing import SETTINGS, START, answer
@@ -131,6 +132,54 @@ def test_nobody_else_is_told(became: str) -> None:
     failed = became in {"refused", "expired"}
     assert (after.entry.consignment.kind is Kind.QUARANTINED) is failed
     assert after.entry.consignment.reason.startswith("undeliverable ") is failed
+
+
+WHOLE: Final = Message.of("Subject: x\r\n\r\ntoàn bộ nội dung\r\n".encode())
+
+
+def refused(reply: Reply, *, message: Message = WHOLE, ret: Ret = Ret.FULL) -> tuple[Consignment, Settled]:
+    """Return the report on a message that was refused, and what its own refusal makes of it."""
+    (report,) = settled(with_consignment(sent(None, ret=ret), message=message), "refused").notices
+    after = settle(report, Attempt({0: reply}, remote=""), Moment(START, 0.0, "n2"), TERMS)
+    return report.consignment, after
+
+
+@pytest.mark.parametrize("status", ["5.6.3", "5.6.1", "5.3.4", "5.2.3"])
+def test_a_report_that_cannot_travel_whole(status: str) -> None:
+    """It is offered whole, with BODY=8BITMIME; refused for that, it goes at once with the header only, and once."""
+    whole, after = refused(Reply.of(554, status, "no"))
+    assert whole.envelope.eight_bit
+    assert "toàn bộ nội dung".encode() in whole.message.octets()
+    (again,) = after.notices
+    assert again.entry_id == "n2"
+    assert again.consignment.envelope == Envelope(NULL_PATH, (Recipient(SENDER, frozenset()),))
+    assert again.consignment.message.octets().isascii()
+    assert parsed(again.consignment.message).get_payload(2).get_content_type() == "text/rfc822-headers"  # type: ignore[union-attr]
+    assert again.consignment.hop == whole.hop
+    assert settle(again, Attempt({0: Reply.of(554, status, "no")}), Moment(START, 0.0, "n3"), TERMS).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("reply", "ret"),
+    [
+        (Reply.of(550, "5.1.1", "no such user"), Ret.FULL),
+        (Reply.of(554, "5.6.3", "no"), Ret.HDRS),
+        (Reply.of(451, "4.3.0", "later"), Ret.FULL),
+        (Reply.of(250, "2.0.0", "ok"), Ret.FULL),
+    ],
+)
+def test_no_report_of_a_report(reply: Reply, ret: Ret) -> None:
+    """Whatever else becomes of a report is its end."""
+    _, after = refused(reply, ret=ret)
+    assert after.notices == ()
+
+
+def test_mail_that_looks_like_a_report() -> None:
+    """Mail of others is not taken apart, whatever it holds and whoever refuses it."""
+    report, _ = refused(Reply.of(250, "2.0.0", "ok"))
+    foreign = with_consignment(new_entry(report, "e9", SETTINGS, START), reason="")
+    attempt = Attempt({0: Reply.of(554, "5.6.3", "no")})
+    assert settle(foreign, attempt, Moment(START, 0.0, "n2"), TERMS).notices == ()
 
 
 def test_international_addresses() -> None:

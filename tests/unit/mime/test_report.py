@@ -22,7 +22,7 @@ from gateway.core.envelope import Recipient, Ret
 from gateway.core.message import Message
 from gateway.core.reply import Reply
 from gateway.delivery.returning import kept_too_long, returned
-from gateway.mime.report import MOST_HEADER, MOST_RETURNED, Action, Outcome, Report, delivery_report
+from gateway.mime.report import MOST_HEADER, MOST_RETURNED, Action, Outcome, Report, delivery_report, without_content
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -65,6 +65,10 @@ def to(address: str) -> Recipient:
 
 
 EIGHT_BIT = Message.of("Subject: Báo cáo\r\nX-Note: a=b\r\n\r\nNội dung\r\n".encode())
+EIGHT_BIT_BODY = Message.of(
+    "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    "Content-Transfer-Encoding: 8bit\r\n\r\nxin chao, Nội dung\r\n".encode()
+)
 DELAYED = Outcome(to("hoa@noi-b.example"), Action.DELAYED, "4.4.1")
 RELAYED = Outcome(to("minh@noi-c.example"), Action.RELAYED, "2.0.0", Reply(250, "2.0.0", ("queued",)), "out")
 GOLDEN = {
@@ -78,7 +82,9 @@ GOLDEN = {
         RELAYED,
         Outcome(to("lớn@tỉnh.example"), Action.FAILED, "5.3.4", Reply(552, "5.3.4", ("too large",))),
     ),
-    "eight-bit": report(message=EIGHT_BIT, ret=Ret.FULL),
+    "eight-bit": report(message=EIGHT_BIT),
+    "eight-bit-full": report(message=EIGHT_BIT_BODY, ret=Ret.FULL),
+    "international-full": report(message=EIGHT_BIT, ret=Ret.FULL),
     "delivered": report(replace(RELAYED, action=Action.DELIVERED)),
     "international": report(
         Outcome(
@@ -118,7 +124,7 @@ def test_another_reader_understands_it(name: str) -> None:
     """RFC 6522: three parts of the right types, 7-bit, lines that fit, CRLF only; RFC 3464 fields in blocks."""
     given = GOLDEN[name]
     octets = delivery_report(given).octets()
-    assert octets.isascii()
+    assert octets.isascii() is (name not in {"eight-bit-full", "international-full"})
     assert octets.count(b"\n") == octets.count(b"\r\n") == octets.count(b"\r")
     assert max(map(len, octets.split(b"\r\n"))) <= 998
     message = parsed(octets)
@@ -133,7 +139,9 @@ def test_another_reader_understands_it(name: str) -> None:
     assert overall["Reporting-MTA"] == "dns; gw.so-a.example"
     assert overall["Original-Envelope-Id"] == (None if given.envid is None else "E1=")
     assert [each["Action"] for each in blocks] == [str(each.action) for each in given.outcomes]
-    assert returned.get_content_type() in {"text/rfc822-headers", "message/rfc822"}
+    assert returned.get_content_type() in {"text/rfc822-headers", "message/rfc822", "message/global"}
+    for each in (message, returned):  # RFC 2045 6.4: what holds octets above 127 says so on every level
+        assert (each["Content-Transfer-Encoding"] == "8bit") is not octets.isascii()
 
 
 def test_fields_of_a_recipient() -> None:
@@ -162,15 +170,53 @@ def test_a_mailbox_beyond_ascii() -> None:
         ({"ret": Ret.HDRS}, False),
         ({"ret": Ret.FULL, "outcomes": (RELAYED,)}, False),
         ({"ret": Ret.FULL, "message": Message.of(b"A: b\r\n\r\n" + b"xin chao\r\n" * (MOST_RETURNED // 8))}, False),
-        ({"ret": Ret.FULL, "message": EIGHT_BIT}, False),
+        ({"ret": Ret.FULL, "message": EIGHT_BIT_BODY}, True),
+        ({"ret": Ret.FULL, "message": Message.of(b"A: b\r\n\r\nxin chao\0\r\n")}, False),
+        ({"ret": Ret.FULL, "message": Message.of(b"Subject: \xe9t\xe9\r\n\r\nxin chao\r\n")}, False),
         ({"ret": Ret.FULL, "message": Message.of(b"A: b\r\n\r\n" + b"x" * 1200)}, False),
     ],
 )
 def test_how_much_is_returned(changes: dict[str, Any], whole: bool) -> None:  # noqa: FBT001 - expected
-    """The whole message only of a failure, if asked for, small, and 7-bit; the header otherwise (RFC 3461 4.3)."""
+    """The whole message only of a failure, if asked for, small, and fit for a part; else the header (RFC 3461 4.3)."""
     octets = delivery_report(report(**changes)).octets()
     assert (b"Content-Type: message/rfc822" in octets) is whole
     assert (b"xin chao" in octets) is whole
+
+
+def test_a_header_beyond_ascii_has_a_type_of_its_own() -> None:
+    """What is no `message/rfc822` is returned whole as `message/global` (RFC 6532 3.7), octet for octet."""
+    octets = delivery_report(GOLDEN["international-full"]).octets()
+    expected = b"Content-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + EIGHT_BIT.octets()
+    assert expected + b"\r\n--=_t0k3n--\r\n" in octets
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_without_the_content(name: str) -> None:
+    """A notification that cannot travel whole becomes the one that returns the header only, and no other changes."""
+    given = GOLDEN[name]
+    lighter = without_content(delivery_report(given))
+    if given.ret is not Ret.FULL:
+        assert lighter is None
+        return
+    assert lighter is not None
+    assert lighter.octets() == delivery_report(replace(given, ret=Ret.HDRS)).octets()
+    assert without_content(lighter) is None
+
+
+@given(st.binary(max_size=300))
+def test_whatever_is_returned(octets: bytes) -> None:
+    """Whole or not, the part ends where ours ends, and the lighter form is that which was never whole."""
+    given = report(message=Message.of(b"Subject: x\r\n\r\n" + octets), ret=Ret.FULL)
+    whole = delivery_report(given)
+    assert whole.octets().count(b"\r\n--=_t0k3n--\r\n") == 1
+    lighter = without_content(whole)
+    assert (lighter or whole).octets() == delivery_report(replace(given, ret=None)).octets()
+
+
+def test_other_mail_has_no_lighter_form() -> None:
+    """Only our own structure is taken apart."""
+    for octets in (b"Subject: x\r\n\r\nx\r\n", b'a: b; boundary="=_x"\r\n\r\n--=_x\r\n', b""):
+        assert without_content(Message.of(octets)) is None
 
 
 def test_an_endless_header_is_cut() -> None:
@@ -203,7 +249,8 @@ def test_nothing_is_injected(envid: str, orcpt: str, said: str, subject: str, re
     line = subject.replace("\r", "").replace("\n", "").encode()
     message = Message.of(b"Subject: " + line + b"\r\n\r\nx\r\n")
     octets = delivery_report(report(outcome, envid=envid + "+0D+0A", message=message, ret=Ret.FULL)).octets()
-    assert octets.isascii()
+    returned = octets.find(b"Content-Type: message/")
+    assert octets[:returned].isascii()
     _, status, _ = message_from_bytes(octets, policy=policy.compat32).get_payload()
     overall, block = status.get_payload()
     assert set(overall.keys()) == {"Original-Envelope-Id", "Reporting-MTA", "Arrival-Date"}
