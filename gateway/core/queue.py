@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.address import Mailbox
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,6 +71,12 @@ class Consignment:
     origin: Origin | None = None
     """Who gave it to us: for next hops that are told, and for what goes through the journey again."""
 
+    @property
+    def turn_of(self) -> str:
+        """Whose turn at the next hop it takes: that of the sender's domain, folded; "" for all notices together."""
+        sender = self.envelope.reverse_path
+        return sender.domain.casefold() if isinstance(sender, Mailbox) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -91,3 +99,21 @@ class Entry:
     def open_indexes(self) -> tuple[int, ...]:
         """Indexes of the recipients still to be tried."""
         return tuple(index for index, state in enumerate(self.states) if state is RecipientState.READY)
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Where there is no room for more mail now: what is for there stays in the store."""
+
+    hops: frozenset[str] = frozenset()
+    """Next hops."""
+    turns: frozenset[tuple[str, str]] = frozenset()
+    """Next hops, each with a `Consignment.turn_of` for which it has no room, though it has some for others."""
+
+    def __bool__(self) -> bool:
+        """Return whether anything is full."""
+        return bool(self.hops or self.turns)
+
+
+NOWHERE: Final = Full()
+"""There is room everywhere."""

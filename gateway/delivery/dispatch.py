@@ -1,7 +1,7 @@
 """What runs later: each entry that is due gets one attempt, by the steps of a hand-over, and is settled by its answer.
 
 An entry must never be dropped: it is settled, given back, or stays claimed until the next start. One dead or slow next
-hop must not block the others.
+hop must not block the others, however much waits for it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway.core.address import Mailbox
 from gateway.core.errors import ServiceError
-from gateway.delivery.lanes import Lane
+from gateway.delivery.lanes import Lanes
 from gateway.delivery.passage import Passage
 from gateway.delivery.patience import Bell, Patience
 from gateway.delivery.settle import Attempt, Moment, Terms, settle
@@ -33,11 +32,11 @@ if TYPE_CHECKING:
     from gateway.ports import Clock, NextHops, Recorder, Routes, Spool
 
 BATCH: Final = 50
-"""Entries claimed at a time."""
+"""Entries claimed at a time; not more than `lanes.WAITING`: one claim must not use what is kept for other domains."""
 LONGEST_SLEEP: Final = 2.0
 """Seconds after which the store is asked again: an administrator has mail tried at once from another process."""
 SHORTEST_SLEEP: Final = 0.05
-_BUSY: Final = Attempt({}, "the next hop is busy", tried=False)
+_BUSY: Final = Attempt({}, "too many next hops hang", tried=False)
 LONGEST_ATTEMPT: Final = 3600.0
 """Seconds; hops bound every step themselves, this is for a large message on a slow line that never ends."""
 
@@ -71,7 +70,7 @@ class Dispatcher:
         self._stopping = Bell()
         self._giving_up = Bell()
         self._working: set[asyncio.Task[None]] = set()
-        self._lanes: dict[str, Lane] = {}
+        self._lanes = Lanes(lambda: asyncio.get_running_loop().time())
         self._passages: dict[str, Passage] = {}
         self._log = structlog.get_logger("gateway.dispatch")
 
@@ -113,30 +112,23 @@ class Dispatcher:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _claim_due(self) -> None:
-        """Claim all that is due; what its hop has no room for is put off, so that what is behind it gets its turn."""
+        """Claim all that is due and has room at its hop; what has none stays where it is and delays nobody."""
         while not self._stopping.rung:
-            left = list(await self._spool.due(self._clock.now(), BATCH))
-            if not left:
+            claimed = await self._spool.due(self._clock.now(), BATCH, self._lanes.full)
+            if not claimed:
                 return
             put_off: list[asyncio.Task[None]] = []
-            try:
-                while left:
-                    if await self._lane(left[0]).has_room(_domain(left[0])):
-                        self._start(left.pop(0), None)
-                    else:
-                        put_off.append(self._start(left.pop(0), _BUSY))
-            finally:
-                for entry in left:  # we were canceled: each gives itself back
-                    self._start(entry, None)
-            if put_off:
+            for each in claimed:
+                if self._lanes.overruns(each.consignment.hop):
+                    put_off.append(self._start(each, _BUSY))
+                else:
+                    self._start(each, None)
+            if put_off:  # what is behind gets its turn all the same
                 await asyncio.wait(put_off)
-
-    def _lane(self, entry: Entry) -> Lane:
-        return self._lanes.setdefault(entry.consignment.hop, Lane())
 
     def _start(self, entry: Entry, without_asking: Attempt | None) -> asyncio.Task[None]:
         """Begin to work on an entry."""
-        self._lane(entry).enter(_domain(entry))
+        self._lanes.enter(entry.consignment.hop, entry.consignment.turn_of)
         task = asyncio.get_running_loop().create_task(self._work(entry, without_asking))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
@@ -163,10 +155,8 @@ class Dispatcher:
             self._log.exception("fault: the entry stays", entry=entry.entry_id)
             await self._set_aside(entry)
         finally:
-            lane = self._lane(entry)
-            lane.leave(_domain(entry))
-            if lane.empty:  # with direct sending each domain that was ever written to is a hop
-                del self._lanes[entry.consignment.hop]
+            if self._lanes.leave(entry.consignment.hop, entry.consignment.turn_of):
+                self.wake()
 
     def _record(self, settled: Settled) -> None:
         """Record what is stored; a recorder that breaks its promise must not bring a settled entry back."""
@@ -178,9 +168,9 @@ class Dispatcher:
 
     async def _attempt(self, entry: Entry) -> Attempt | None:
         """Wait for a turn at the hop and try; None if we stop before anything of it was sent."""
-        lane = self._lane(entry)
+        lane = self._lanes[entry.consignment.hop]
         try:
-            await Patience(self._stopping).bound(lane.take_turn(_domain(entry)))
+            await Patience(self._stopping).bound(lane.take_turn(entry.consignment.turn_of))
         except TimeoutError:
             return None
         try:
@@ -194,6 +184,7 @@ class Dispatcher:
         except KeyError:  # the settings have changed: it may come back until the entry expires
             return Attempt({}, "no such next hop")
         if not hop.usable:
+            self._lanes.rest(entry.consignment.hop)
             return Attempt({}, "the breaker is open", tried=False)
         passage = self._passages[entry.entry_id] = Passage(hop, entry.consignment, entry.open_indexes)
         try:
@@ -210,9 +201,6 @@ class Dispatcher:
         if not passage.accepted:
             return passage.refused()
         if not self._spool.holds(entry.entry_id):  # others took us for dead, and have it now
-            await passage.abandon()
-            return None
-        if not self._spool.holds(entry.entry_id):
             await passage.abandon()
             return None
         try:
@@ -239,7 +227,10 @@ class Dispatcher:
 
     async def _sleep(self) -> None:
         """Sleep until the next entry is due or somebody wakes us."""
-        due = await self._spool.next_due()
+        full, began = self._lanes.full, asyncio.get_running_loop().time()
+        due = await self._spool.next_due(full)
+        if full:  # the more there is to pass over, the longer that takes: half of the time at most
+            await asyncio.sleep(asyncio.get_running_loop().time() - began)
         seconds = LONGEST_SLEEP if due is None else (due - self._clock.now()).total_seconds()
         await self._rest(min(max(seconds, SHORTEST_SLEEP), LONGEST_SLEEP))
 
@@ -247,9 +238,3 @@ class Dispatcher:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wakened.wait()
-
-
-def _domain(entry: Entry) -> str:
-    """Return whose turn it takes: that of the sender's domain, folded; notices have one of their own."""
-    sender = entry.consignment.envelope.reverse_path
-    return sender.domain.casefold() if isinstance(sender, Mailbox) else ""

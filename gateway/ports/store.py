@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.core.past import PastMessage
-    from gateway.core.queue import Entry
+    from gateway.core.queue import Entry, Full
     from gateway.core.sighting import Recollection, Sighting
 
 
@@ -38,11 +38,12 @@ class Spool(Protocol):
         """
         ...
 
-    async def due(self, now: datetime, limit: int) -> tuple[Entry, ...]:
+    async def due(self, now: datetime, limit: int, full: Full = ...) -> tuple[Entry, ...]:
         """Return and claim DELIVER entries whose next attempt is due, oldest first; not those claimed already.
 
-        A claim ends with `settle`, `release_claim` or the end of this process. Nobody knows whether one that died had
-        sent a dot: its entries come back with `dot_sent`.
+        What has no room is passed over, at a cost that does not depend on how much of it there is. A claim ends with
+        `settle`, `release_claim` or the end of this process. Nobody knows whether one that died had sent a dot: its
+        entries come back with `dot_sent`.
         """
         ...
 
@@ -54,8 +55,8 @@ class Spool(Protocol):
         """Give a claimed entry back unchanged."""
         ...
 
-    async def next_due(self) -> datetime | None:
-        """Return when the earliest unclaimed DELIVER entry is due."""
+    async def next_due(self, full: Full = ...) -> datetime | None:
+        """Return when the earliest unclaimed DELIVER entry is due for which there is room."""
         ...
 
     async def count(self) -> Mapping[str, int]:

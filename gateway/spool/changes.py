@@ -18,6 +18,7 @@ from gateway.spool import shared
 from gateway.spool.schema import (
     BODIES,
     ENTRIES,
+    FREE_IN_TURN,
     FREE_TO_DELIVER,
     FREE_TO_GO_AGAIN,
     RECIPIENTS,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Delete
+
+    from gateway.spool.turns import Turn
 
 _NUMBER: Final = select(ENTRIES.c.number).where(ENTRIES.c.entry_id == bindparam("entry")).scalar_subquery()
 _STATE: Final = (
@@ -71,6 +74,14 @@ _DUE: Final = tuple(
     .with_for_update(skip_locked=True)  # SQLite knows no such words, and needs none: its writers take turns
     for free in (FREE_TO_DELIVER, FREE_TO_GO_AGAIN)
 )
+_DUE_IN_TURN: Final = (
+    select(ENTRIES.c.entry_id)
+    .where(FREE_IN_TURN, ENTRIES.c.next_attempt_at <= bindparam("now"))
+    .where(ENTRIES.c.hop == bindparam("hop"), ENTRIES.c.turn_of == bindparam("turn_of"))
+    .order_by(ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
 _DELIVER: Final = ENTRIES.c.kind == Kind.DELIVER.value
 _FREE_OF_THE_DEAD: Final = (
     update(ENTRIES).where(_MINE).values(claimed_by=None, dot_sent=case((_DELIVER, 1), else_=ENTRIES.c.dot_sent))
@@ -101,6 +112,8 @@ class Change:
     due: datetime | None = None
     limit: int = 0
     """The most entries to claim that are due then."""
+    turns: tuple[Turn, ...] | None = None
+    """Claim of these turns only, as much of each; None: the oldest of all."""
     again: bool = False
     """Claim what goes through the journey again, not what is delivered."""
     replaced: str = ""
@@ -264,7 +277,20 @@ def _settle(connection: Connection, entries: Sequence[Entry], owner: str) -> Non
 def _claim(connection: Connection, change: Change, owner: str) -> tuple[str, ...]:
     if change.due is None or not shared.may_claim(connection, owner):
         return ()
-    found = connection.execute(_DUE[change.again], {"now": stamp(change.due), "most": change.limit}).scalars().all()
+    found = _due(connection, change.due, change)
     if found:
         connection.execute(_CLAIM, [{"entry": each, "owner": owner} for each in found])
     return tuple(found)
+
+
+def _due(connection: Connection, now: datetime, change: Change) -> Sequence[str]:
+    """Return the ids of what a change may claim."""
+    asked = {"now": stamp(now), "most": change.limit}
+    if change.turns is None:
+        return connection.execute(_DUE[change.again], asked).scalars().all()
+    found: list[str] = []
+    for hop, turn_of in change.turns[: change.limit]:
+        most = max(change.limit // len(change.turns), 1)
+        this = asked | {"hop": hop, "turn_of": turn_of, "most": most}
+        found += connection.execute(_DUE_IN_TURN, this).scalars()
+    return found

@@ -57,6 +57,7 @@ _LIMITS: Final = (
     ("idle_in_transaction_session_timeout", "30s"),  # a machine that went away must not hold rows for ever
     ("default_transaction_isolation", "read committed"),
     ("client_encoding", "UTF8"),
+    ("jit", "off"),  # nothing here is worth being compiled, and what is estimated wrongly would be
 )
 _DURABLE: Final = frozenset({"on", "remote_apply"})
 _PREPARING: Final = 7_526_170_113

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from gateway.core.errors import ServiceError, StorageFullError
 from gateway.core.message import Message
 from gateway.core.octets import MemorySource
+from gateway.core.queue import NOWHERE
 from gateway.spool.schema import (
     BODIES,
     ENTRIES,
@@ -21,7 +22,9 @@ from gateway.spool.schema import (
     RECIPIENTS,
     moment,
     read_entry,
+    stamp,
 )
+from gateway.spool.turns import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,8 +32,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, TextClause
 
-    from gateway.core.queue import Entry, Kind
+    from gateway.core.queue import Entry, Full, Kind
     from gateway.spool.engine import Engine
+    from gateway.spool.turns import Turn
 
     LargeBodies = Callable[[Connection, Row[Any]], Message]
 
@@ -85,17 +89,27 @@ class Reader:
             ids = connection.execute(chosen).scalars().all()
         return self.load(ids).found
 
-    def next_due(self) -> datetime | None:
-        """Return when the earliest unclaimed DELIVER entry is due."""
-        return self._earliest(FREE_TO_DELIVER)
+    def next_due(self, full: Full = NOWHERE) -> datetime | None:
+        """Return when the earliest unclaimed DELIVER entry is due for which there is room."""
+        if not full:
+            return self._earliest(FREE_TO_DELIVER)
+        with self._database.reading() as connection:
+            turns = waiting(connection, full)
+        return moment(turns[0][1]) if turns else None
+
+    def turns(self, now: datetime, full: Full) -> tuple[Turn, ...]:
+        """Return the turns for which there is room and of which something is due, the oldest first."""
+        with self._database.reading() as connection:
+            return tuple(turn for turn, due in waiting(connection, full) if due <= stamp(now))
 
     def next_due_again(self) -> datetime | None:
         """Return when the earliest unclaimed RELEASED or TO_SIGN entry is due."""
         return self._earliest(FREE_TO_GO_AGAIN)
 
     def _earliest(self, free: TextClause) -> datetime | None:
+        due = ENTRIES.c.next_attempt_at  # min() would be answered by reading the whole index, if it looks small
         with self._database.reading() as connection:
-            stamped = connection.execute(select(func.min(ENTRIES.c.next_attempt_at)).where(free)).scalar()
+            stamped = connection.execute(select(due).where(free).order_by(due, ENTRIES.c.entry_id).limit(1)).scalar()
         return None if stamped is None else moment(stamped)
 
     def count(self) -> Mapping[str, int]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gateway.core.message import Message
 
-VERSION: Final = 4
+VERSION: Final = 5
 IN_ROW: Final = 256 * 1024
 """Octets up to which a body lies in a row; larger ones are files or chunks of this size (`handover.md` 3)."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,6 +71,7 @@ ENTRIES: Final = Table(
     Column("frozen_at", _WHOLE),  # null: not kept back by an administrator; only `desk` and `orders` change it
     Column("warned_at", _WHOLE),  # null: its sender was not due to be told that it is late
     Column("noticed_at", _WHOLE),  # null: nobody was told yet that kept mail is about to end; only `orders` changes it
+    Column("turn_of", _ID, nullable=False, server_default=""),  # the sender's domain, folded
 )
 RECIPIENTS: Final = Table(
     "recipients",
@@ -117,8 +118,10 @@ ONLY_GROWS: Final = tuple(
 """Goes with the table `acts`: nobody who uses SQL changes or removes a row by mistake."""
 FREE_TO_DELIVER: Final = text("kind = 'deliver' AND claimed_by IS NULL AND frozen_at IS NULL")
 """Literal, so that the database can tell that the partial index answers it."""
+FREE_IN_TURN: Final = text("kind = 'deliver' AND claimed_by IS NULL AND coalesce(frozen_at, 0) = 0")
+"""The same in other words, so that a database that knows little of what is in the table cannot take the other index."""
 FREE_TO_GO_AGAIN: Final = text("kind IN ('released', 'to_sign') AND claimed_by IS NULL AND frozen_at IS NULL")
-"""The same for what goes through the journey again."""
+"""Of what goes through the journey again."""
 _CLAIMED: Final = text("claimed_by IS NOT NULL")
 
 
@@ -127,6 +130,11 @@ def _index(name: str, *columns: Column[Any], where: TextClause) -> None:
 
 
 _index("entries_due", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, where=FREE_TO_DELIVER)
+_index(
+    "entries_turns",
+    *(ENTRIES.c.hop, ENTRIES.c.turn_of, ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id),
+    where=FREE_IN_TURN,
+)
 _index("entries_claimed", ENTRIES.c.claimed_by, where=_CLAIMED)
 _index("entries_again", ENTRIES.c.next_attempt_at, ENTRIES.c.entry_id, where=FREE_TO_GO_AGAIN)
 
@@ -207,6 +215,7 @@ def entry_row(entry: Entry) -> Values:
         "answered_for": int(consignment.answered_for),
         "reverse_local": sender.local if sender else None,
         "reverse_domain": sender.domain if sender else None,
+        "turn_of": consignment.turn_of,
         "eight_bit": int(envelope.eight_bit),
         "smtputf8": int(envelope.smtputf8),
         "ret": envelope.ret.value if envelope.ret else None,

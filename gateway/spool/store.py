@@ -17,6 +17,7 @@ import structlog
 
 from gateway.core.errors import ServiceError, SetupError, StorageFullError
 from gateway.core.message import Message
+from gateway.core.queue import NOWHERE
 from gateway.spool.changes import Change, free, owners
 from gateway.spool.claims import Owner
 from gateway.spool.database import Database, UncertainCommitError
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.config.model import SpoolSettings
-    from gateway.core.queue import Entry, Kind
+    from gateway.core.queue import Entry, Full, Kind
     from gateway.spool.engine import Beside, Claimant, Engine, KeptRoom
     from gateway.spool.place import Place
     from gateway.spool.schema import Stored
@@ -132,13 +133,17 @@ class SqlSpool:
             raise ValueError("an entry is exchanged for at least one")
         await self._store(entries, (), replaced=entry_id)
 
-    async def due(self, now: datetime, limit: int) -> tuple[Entry, ...]:
+    async def due(self, now: datetime, limit: int, full: Full = NOWHERE) -> tuple[Entry, ...]:
         """Return and claim DELIVER entries whose next attempt is due, oldest first; raises `ServiceError`.
 
-        An entry that cannot be read is quarantined instead. A claim lasts until `settle`, `release_claim`, `close` or
-        the death of this process.
+        Those for which there is no room are passed over, and the others share the limit, domain by domain. An entry
+        that cannot be read is quarantined instead. A claim lasts until `settle`, `release_claim`, `close` or the death
+        of this process.
         """
-        return await self._claimed(Change(due=now, limit=limit))
+        if not full:
+            return await self._claimed(Change(due=now, limit=limit))
+        turns = await self._in_helper(lambda: self._reader.turns(now, full))
+        return await self._claimed(Change(due=now, limit=limit, turns=turns)) if turns else ()
 
     async def due_again(self, now: datetime, limit: int) -> tuple[Entry, ...]:
         """Return and claim RELEASED and TO_SIGN entries that are due, as `due` does those that are delivered."""
@@ -156,9 +161,9 @@ class SqlSpool:
         """Give a claimed entry back unchanged."""
         await self._release((entry_id,))
 
-    async def next_due(self) -> datetime | None:
-        """Return when the earliest unclaimed DELIVER entry is due."""
-        return await self._in_helper(self._reader.next_due)
+    async def next_due(self, full: Full = NOWHERE) -> datetime | None:
+        """Return when the earliest unclaimed DELIVER entry is due for which there is room."""
+        return await self._in_helper(lambda: self._reader.next_due(full))
 
     async def next_due_again(self) -> datetime | None:
         """Return when the earliest unclaimed RELEASED or TO_SIGN entry is due."""

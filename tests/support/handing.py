@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.config.model import SpoolSettings
 from gateway.core.address import NULL_PATH, Mailbox, NullPath
-from gateway.core.queue import Consignment, Entry, Kind
+from gateway.core.queue import NOWHERE, Consignment, Entry, Full, Kind
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.handover import Handover
 from gateway.ports import HopError, HopTrouble
@@ -231,9 +231,9 @@ class MemorySpool:
         self.claims.discard(entry.entry_id)
         self._process.step("settled")
 
-    async def due(self, now: dt.datetime, limit: int) -> tuple[Entry, ...]:
+    async def due(self, now: dt.datetime, limit: int, full: Full = NOWHERE) -> tuple[Entry, ...]:
         await asyncio.sleep(0)
-        ready = [each for each in self._open() if each.next_attempt_at <= now]
+        ready = [each for each in self._open(full) if each.next_attempt_at <= now]
         chosen = tuple(sorted(ready, key=lambda each: each.next_attempt_at)[:limit])
         self.claims |= {each.entry_id for each in chosen}
         return chosen
@@ -242,17 +242,21 @@ class MemorySpool:
         self._process.step("release")
         self.claims.discard(entry_id)
 
-    async def next_due(self) -> dt.datetime | None:
-        return min((each.next_attempt_at for each in self._open()), default=None)
+    async def next_due(self, full: Full = NOWHERE) -> dt.datetime | None:
+        return min((each.next_attempt_at for each in self._open(full)), default=None)
 
     async def count(self) -> Mapping[str, int]:
         return Counter(str(each.consignment.kind) for each in self._world.disk.values())
 
-    def _open(self) -> list[Entry]:
+    def _open(self, full: Full = NOWHERE) -> list[Entry]:
         return [
             each
             for each in self._world.disk.values()
-            if each.consignment.kind is Kind.DELIVER and each.open_indexes and each.entry_id not in self.claims
+            if each.consignment.kind is Kind.DELIVER
+            and each.open_indexes
+            and each.entry_id not in self.claims
+            and each.consignment.hop not in full.hops
+            and (each.consignment.hop, each.consignment.turn_of) not in full.turns
         ]
 
 

@@ -30,6 +30,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep queues short, so that few entries fill them."""
     monkeypatch.setattr(lanes, "ACTIVE", 2)
     monkeypatch.setattr(lanes, "WAITING", 3)
+    monkeypatch.setattr(dispatch, "BATCH", 2)
 
 
 def put(world: World, count: int = 1, *, hop: str = "out", name: str = "e", first: int = 0) -> Entry:
@@ -93,17 +94,70 @@ def test_wakes_for_new_mail_and_notices() -> None:
 
 
 def test_a_dead_hop_does_not_block_the_others() -> None:
-    """A hundred older entries for a hop that hangs leave the one behind them its turn."""
+    """Five hundred older entries for a hop that hangs: the one behind is tried at once, and they stay untouched."""
     world = World({"dead": [Script(begin="hang")] * 500})
-    for n in range(100):
+    for n in range(500):
         put(world, hop="dead", name=f"d{n}")
     put(world, name="live", first=50)
     world.disk["live"] = replace(world.disk["live"], next_attempt_at=START + timedelta(seconds=1))
-    dispatched(world, 5)
+
+    async def after(process: Process) -> None:
+        assert len(process.spool.claims) <= lanes.ACTIVE + lanes.WAITING + dispatch.BATCH
+        await process.dispatcher.stop(0)
+
+    dispatched(world, 1.1, after)
     assert world.delivered == {"r50@noi-b.example": 1}
     assert len(world.attempts) == 2 + 1, "two slots of the dead hop, and the live one"
+    assert all(each.next_attempt_at == START for each in world.disk.values())
+    assert world.steps.count("settle") == 1, "what waits costs nothing"
+
+
+def test_a_hop_that_wakes_up_gets_what_waited() -> None:
+    """As soon as a full hop moves again, more is claimed for it, without waiting for the clock."""
+    world = World({"slow": [Script(delay=1.0)] * 2})
+    for n in range(40):
+        put(world, hop="slow", name=f"s{n}", first=n)
+    dispatched(world, 1.2)
+    assert not world.disk
+
+
+def test_an_open_breaker_rests_its_hop() -> None:
+    """Behind a hop whose breaker is open others are delivered at once; of its own mail a little is looked at."""
+    world = World()
+    world.unusable.add("dead")
+    for n in range(100):
+        put(world, hop="dead", name=f"d{n}")
+    put(world, name="live", first=50)
+    world.disk["live"] = replace(world.disk["live"], next_attempt_at=START + timedelta(seconds=0.1))
+
+    async def back(process: Process) -> None:
+        assert world.delivered == {"r50@noi-b.example": 1}
+        assert world.steps.count("settle") <= 1 + 2 * 2 * dispatch.BATCH
+        world.unusable.clear()
+        await asyncio.sleep(70)
+        await process.dispatcher.stop(0)
+
+    dispatched(world, 2.5, back)
+    assert not world.disk, "once the hop is well all of it goes"
+
+
+def test_when_very_many_hang_others_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what there is room for in all, a hop has one entry in work, and more of its mail is put off."""
+    monkeypatch.setattr(lanes, "CROWD", 10)
+    world = World({f"dead{n}": [Script(begin="hang")] * 2 for n in range(30)})
+    for n in range(60):
+        put(world, hop=f"dead{n // 2}", name=f"d{n}")
+    put(world, name="live", first=70)
+    world.disk["live"] = replace(world.disk["live"], next_attempt_at=START + timedelta(seconds=0.1))
+
+    async def after(process: Process) -> None:
+        assert len(process.spool.claims) <= 2 * lanes.CROWD + 20
+        await process.dispatcher.stop(0)
+
+    dispatched(world, 1, after)
+    assert world.delivered == {"r70@noi-b.example": 1}
     put_off = [each for each in world.disk.values() if each.next_attempt_at > START]
-    assert len(put_off) == 95
+    assert len(put_off) == 20
     assert all(each.attempts == 0 for each in put_off)
 
 
@@ -124,7 +178,7 @@ def test_hops_that_have_nothing_left_are_forgotten() -> None:
         put(world, hop=f"hop{n % 3}", name=f"e{n}", first=n)
     process = dispatched(world, 2)
     assert not world.disk
-    assert process.dispatcher._lanes == {}
+    assert len(process.dispatcher._lanes) == 0
 
 
 def test_a_slow_hop_does_not_block_the_others() -> None:
@@ -139,7 +193,7 @@ def test_a_slow_hop_does_not_block_the_others() -> None:
 
 
 def test_a_canceled_claim_gives_back_its_batch() -> None:
-    """Entries that are claimed but wait for room when dispatch is canceled do not stay claimed."""
+    """Entries that are claimed but wait for their turn when dispatch is canceled do not stay claimed."""
     world = World({"dead": [Script(begin="hang")] * 500})
     for n in range(20):
         put(world, hop="dead", name=f"d{n}")
@@ -148,7 +202,7 @@ def test_a_canceled_claim_gives_back_its_batch() -> None:
         process = world.process()
         running = asyncio.create_task(process.dispatcher.run())
         await asyncio.sleep(0.5)
-        assert len(process.spool.claims) == 20
+        assert len(process.spool.claims) == 6
         running.cancel()
         await asyncio.wait({running})
         assert not process.spool.claims
@@ -290,7 +344,7 @@ def test_claiming_outlives_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     put(world)
     faults: list[Exception] = [ServiceError("locked"), RuntimeError("a bug")]
 
-    async def due(self: object, now: object, limit: int) -> tuple[Entry, ...]:
+    async def due(self: object, now: object, limit: int, full: object) -> tuple[Entry, ...]:
         if faults:
             raise faults.pop()
         return await real(self, now, limit)  # type: ignore[arg-type]

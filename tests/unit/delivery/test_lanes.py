@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.delivery import lanes
-from gateway.delivery.lanes import Lane
+from gateway.delivery.lanes import Lane, Lanes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep queues short, so that few entries fill them, and wait for nobody."""
+    """Keep queues short, so that few entries fill them."""
     monkeypatch.setattr(lanes, "ACTIVE", 2)
     monkeypatch.setattr(lanes, "WAITING", 6)
-    monkeypatch.setattr(lanes, "PATIENCE", 0.0)
 
 
 async def served(order: Iterable[str], *, leaving: frozenset[int] = frozenset()) -> list[str]:
@@ -87,22 +86,57 @@ async def test_a_turn_that_comes_as_its_owner_leaves() -> None:
     await asyncio.wait_for(lane.take_turn("b"), 1)
 
 
-async def test_room_for_those_with_less_than_their_share() -> None:
+def filled(made: Lanes, hop: str, domain: str, most: int = 99) -> int:
+    """Let entries of a domain in as long as there is room; return how many came in."""
+    entered = 0
+    while hop not in made.full.hops and (hop, domain) not in made.full.turns and entered < most:
+        made.enter(hop, domain)
+        entered += 1
+    return entered
+
+
+def test_room_for_those_with_less_than_their_share() -> None:
     """A lane that one domain has filled has room for a few of each other one, up to a bound in all."""
-    lane = Lane()
-    while await lane.has_room("a"):
-        lane.enter("a")
-    for domain in ("b", "c"):
-        entered = 0
-        while await lane.has_room(domain):
-            lane.enter(domain)
-            entered += 1
-        assert entered == lanes.WAITING // (2 if domain == "b" else 3)
-    strangers = 0
-    while await lane.has_room(f"d{strangers}"):
-        lane.enter(f"d{strangers}")
-        strangers += 1
-    assert strangers == lanes.WAITING - 3 - 2
-    lane.leave("a")
-    assert not await lane.has_room("a")
-    assert await lane.has_room("e")
+    made = Lanes(lambda: 0.0)
+    assert filled(made, "h", "a") == lanes.ACTIVE + lanes.WAITING
+    assert [filled(made, "h", domain) for domain in "bc"] == [lanes.WAITING // 2, lanes.WAITING // 3]
+    assert sum(filled(made, "h", f"d{n}") for n in range(99)) == lanes.WAITING - 3 - 2
+    assert made.full.hops == {"h"}
+    assert made.leave("h", "a"), "there is room for those with less"
+    assert filled(made, "h", "a") == 0
+    assert filled(made, "h", "e") == 1
+    assert filled(made, "other", "a") == lanes.ACTIVE + lanes.WAITING, "what fills one hop is nothing to another"
+
+
+def test_room_is_told_of_when_it_comes() -> None:
+    """Whoever leaves a full lane says so once, not each time: claiming one by one is dear."""
+    made = Lanes(lambda: 0.0)
+    most = filled(made, "h", "a")
+    assert [made.leave("h", "a") for _ in range(most)] == [True] + [False] * (most - 1)
+    assert len(made) == 0
+    assert not made.full
+
+
+def test_a_crowd_makes_room_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With much inside in all, a hop has only what it tries; with twice as much, one; the end of that is told."""
+    monkeypatch.setattr(lanes, "CROWD", 12)
+    made = Lanes(lambda: 0.0)
+    assert [filled(made, f"h{n}", "a") for n in range(8)] == [8, 4, 2, 2, 2, 2, 2, 2]
+    assert made.overruns("h0")
+    assert not made.overruns("new")
+    assert made.full.hops == {f"h{n}" for n in range(8)}
+    while made.full:
+        last = made.leave(min(made.full.hops), "a")
+    assert last, "the end of the crowd is told"
+
+
+def test_a_hop_rests_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hop that let nobody in is left out, then tried again; the number of those that are named is bounded."""
+    monkeypatch.setattr(lanes, "RESTING", 2)
+    now = 0.0
+    made = Lanes(lambda: now)
+    for hop in ("a", "b", "c"):
+        made.rest(hop)
+    assert made.full.hops == {"a", "b"}
+    now = lanes.REST
+    assert not made.full

@@ -163,11 +163,23 @@ async def test_nobody_is_warned_twice_for_an_upgrade(second: Path) -> None:
     assert warned == {"late1"}
 
 
+async def test_mail_of_version_4_has_its_turns(place: Path) -> None:
+    """Whose turn an entry takes is known of those as well that came before anybody asked: folded, as dispatch does."""
+    await opened(place)
+    spool = SqliteSpool(settings(place))
+    due = await spool.due(LATER, 10)
+    await spool.close()
+    turns = dict(asked(place, "SELECT entry_id, turn_of FROM entries"))
+    assert turns["Rich_entry-1"] == "sở.example"
+    assert {each.entry_id: each.consignment.turn_of for each in due}.items() <= turns.items()
+
+
 BACK_TO_2: Final = (
     "ALTER TABLE acts DISABLE TRIGGER acts_only_grow",
     "DROP INDEX entries_due",
     "DROP INDEX entries_again",
-    *(f"ALTER TABLE entries DROP COLUMN {name}" for name in ("frozen_at", "warned_at", "noticed_at")),
+    "DROP INDEX entries_turns",
+    *(f"ALTER TABLE entries DROP COLUMN {name}" for name in ("frozen_at", "warned_at", "noticed_at", "turn_of")),
     *(f"ALTER TABLE acts DROP COLUMN {name}" for name in ("detail", "previous")),
     "CREATE INDEX entries_due ON entries (next_attempt_at, entry_id) WHERE kind = 'deliver' AND claimed_by IS NULL",
     "CREATE INDEX entries_again ON entries (next_attempt_at, entry_id) WHERE kind = 'released' AND claimed_by IS NULL",
@@ -176,7 +188,7 @@ BACK_TO_2: Final = (
     "ALTER TABLE owners DROP COLUMN said",
     "UPDATE spool_version SET version = 2",
 )
-"""What versions 3 and 4 added to a shared spool, taken away again."""
+"""What versions 3 to 5 added to a shared spool, taken away again."""
 
 
 @SHARED
@@ -204,6 +216,7 @@ async def test_a_shared_spool_of_version_2(ground: Ground) -> None:
         assert (proof.acts, proof.broken) == (2, ())
     assert [ground.ask(each) for each in shape] == new
     assert ground.ask("SELECT version FROM spool_version") == [(VERSION,)]
+    assert ground.ask("SELECT DISTINCT turn_of FROM entries") == [("so-noi-vu.example",)]
     assert ground.ask("SELECT number, previous IS NULL FROM acts ORDER BY number") == [(1, True), (2, False)]
     with pytest.raises(DATABASE_ERRORS, match="stays on record"):
         ground.ask("UPDATE acts SET previous = NULL")
