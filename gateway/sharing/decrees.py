@@ -87,13 +87,16 @@ def line_of(decree: Decree) -> Line:
     return Line(**given)
 
 
-def certificate_of(decree: Decree) -> Certificate | None:
-    """Return the certificate that comes with a decree; raises `SetupError`."""
+def certificate_of(decree: Decree) -> Certificate:
+    """Return the certificate that an adding brings; raises `SetupError` where it is not the one it speaks of."""
     der = decree.body.get("der")
     try:
-        return Certificate.load(base64.b64decode(der, validate=True)) if isinstance(der, str) and der else None
+        found = Certificate.load(base64.b64decode(der if isinstance(der, str) else "", validate=True))
     except (CertificateError, binascii.Error) as error:
         raise SetupError(f"decree {decree.number} in the database holds no certificate") from error
+    if found.fingerprint != decree.subject:
+        raise SetupError(f"decree {decree.number} in the database holds another certificate than it says")
+    return found
 
 
 def suspended(past: Past) -> dict[str, Suspension]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Settings
     from gateway.keys.suspensions import Suspension
+    from gateway.pki.certificate import Certificate
     from gateway.sharing.copies import Texts
     from gateway.spool.gazette import Decree, Gazette, Past
 
@@ -243,12 +244,20 @@ def _follow_trust(settings: Settings, past: Past, found: Followed) -> None:
             if here is not None:
                 store.follow(line, None)
         elif here is None or (here.kind, here.family) != (line.kind, line.family):
-            certificate = decrees.certificate_of(decree)
-            why = misfit(settings.trust, certificate, line.family) if certificate is not None else None
-            if why is not None:
-                found.refused.append(f"{store.directory}: {why}")
-                continue
-            store.follow(line, certificate)
+            certificate = None
+            with _noting(found.refused):
+                certificate = _fitting(settings, decree, line.family)
+            if certificate is not None:
+                store.follow(line, certificate)
+
+
+def _fitting(settings: Settings, decree: Decree, family: str) -> Certificate:
+    """Return the certificate of an adding; raises `SetupError` where this machine has no place for it."""
+    certificate = decrees.certificate_of(decree)
+    why = misfit(settings.trust, certificate, family)
+    if why is not None:
+        raise SetupError(f"{settings.trust_directory}: {why}")
+    return certificate
 
 
 def _publish_own_policy(settings: Settings, gazette: Gazette, past: Past) -> Past:

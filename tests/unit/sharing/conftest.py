@@ -1,0 +1,7 @@
+"""What these tests stand on: a database that machines share."""
+
+from __future__ import annotations
+
+from support.grounds import server
+
+__all__ = ["server"]
