@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from bench import bench_inside, bench_latency, bench_mail, bench_nodes, bench_scale
 from bench.measuring import machine
 from bench.peers import SIGH, SIGH_PUBLISHED
+from bench.sizing import section
 from bench.table import Found, Group, Scale, line, markdown
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def document(found: Sequence[Found], about: str, seconds: float) -> str:
     """Return docs/benchmarks.md."""
     told = [*machine(), ("This run", f"{about}; {seconds / 60:.0f} minutes")]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in told)]
-    return "\n".join(["# Benchmarks", "", _HOW, "", *table, "", _COLUMNS, "", _SWITCHED, "", *map(markdown, found)])
+    told_of = [_HOW, "\n".join(table), _COLUMNS, _SWITCHED, *map(markdown, found), section(found)]
+    return "# Benchmarks\n\n" + "\n\n".join(each.strip() for each in told_of if each) + "\n"
 
 
 def main() -> None:
