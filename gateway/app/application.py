@@ -25,6 +25,7 @@ from gateway.app.presence import Presence, State
 from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
+from gateway.delivery.ages import Ages
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.handover import Handover
 from gateway.delivery.outcomes import Outcomes
@@ -106,6 +107,7 @@ class Application:
         self._log = structlog.get_logger("gateway.app")
         self._settings, self._read_again, self._clock = settings, read_again, clock
         followed = begun(settings)
+        self._ages = Ages(clock, most=settings.spool.expire_after)
         self._parts = Parts(settings, clock.now())
         self._hops = Hops(settings)
         self._spool = open_spool(settings.spool)
@@ -156,6 +158,7 @@ class Application:
             routes=self._routes,
             clock=self._clock,
             new_id=new_token,
+            ages=self._ages,
         )
 
     def _handing_over(self, recorder: Recorder) -> Handover:
@@ -168,6 +171,7 @@ class Application:
             settings=self._settings.spool,
             hostname=self._settings.hostname,
             new_id=new_token,
+            ages=self._ages,
             routes=self._routes,
             on_committed=self._dispatcher.wake,
         )
@@ -180,6 +184,7 @@ class Application:
             routes=self._routes,
             clock=self._clock,
             new_id=new_token,
+            ages=self._ages,
         )
         again = Again(
             spool=self._spool,
@@ -197,6 +202,7 @@ class Application:
             clock=self._clock,
             recorder=recorder,
             on_committed=self._dispatcher.wake,
+            ages=self._ages,
             digests=digests_of(self._settings, outcomes, self._routes, lambda: self._journey.world.who.registry),
         )
         return again, keeping

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.config.model import SpoolSettings
     from gateway.core.events import Event
     from gateway.core.queue import Entry
+    from gateway.delivery.ages import Ages
     from gateway.delivery.outcomes import Outcomes
     from gateway.ports import Clock, Recorder
     from gateway.spool.desk import Listed
@@ -47,9 +48,14 @@ class Keeping:
         clock: Clock,
         recorder: Recorder,
         on_committed: Callable[[], None],
+        ages: Ages | None = None,
         digests: Digests | None = None,
     ) -> None:
-        """Keep the rooms; `on_committed` wakes whoever delivers. Without `digests` nobody gets one."""
+        """Keep the rooms; `on_committed` wakes whoever delivers. Without `digests` nobody gets one.
+
+        Nothing ends by an age that `ages` does not believe; without it the clock is believed.
+        """
+        self._ages = ages
         self._settings = settings
         self._outcomes = outcomes
         self._clock = clock
@@ -83,7 +89,7 @@ class Keeping:
         with Orders(self._settings) as orders:
             self._announce(orders)
             self._remind(orders)
-            ended = self._end(orders)
+            ended = self._end(orders) if self._ages is None or not self._ages.doubtful else 0
             return ended + (self._digests.send(orders, self._clock.now()) if self._digests is not None else 0)
 
     def _announce(self, orders: Orders) -> None:

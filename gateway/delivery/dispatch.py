@@ -19,7 +19,8 @@ from gateway.core.errors import ServiceError
 from gateway.delivery.lanes import Lanes
 from gateway.delivery.passage import Passage
 from gateway.delivery.patience import Bell, Patience
-from gateway.delivery.settle import Attempt, Moment, Terms, settle
+from gateway.delivery.schedule import longest_wait
+from gateway.delivery.settle import Attempt, Moment, settle, terms_of
 from gateway.delivery.settling import PAUSE, store
 from gateway.ports import HopError
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import SpoolSettings
     from gateway.core.queue import Entry
+    from gateway.delivery.ages import Ages
     from gateway.delivery.settle import Settled
     from gateway.ports import Clock, NextHops, Recorder, Routes, Spool
 
@@ -55,6 +57,7 @@ class Dispatcher:
         routes: Routes,
         clock: Clock,
         new_id: Callable[[], str],
+        ages: Ages | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Keep the rooms; `jitter` returns numbers in [0, 1)."""
@@ -65,7 +68,7 @@ class Dispatcher:
         self._clock = clock
         self._new_id = new_id
         self._jitter = jitter
-        self._terms = Terms(settings, hostname, lambda mailbox: routes.inbound(mailbox) or routes.outbound(mailbox))
+        self._terms, self._ages = terms_of(settings, hostname, routes, ages), ages
         self._wakened = asyncio.Event()
         self._stopping = Bell()
         self._giving_up = Bell()
@@ -85,6 +88,7 @@ class Dispatcher:
                 self._wakened.clear()
                 try:
                     await self._stop_what_is_not_ours()
+                    await self._mend_plans()
                     await self._claim_due()
                     await self._sleep()
                 except ServiceError as error:
@@ -110,6 +114,17 @@ class Dispatcher:
         for each in left:
             each.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+    async def _mend_plans(self) -> None:
+        """After the clock went back, and at the start, pull near what it had put off too far while it was ahead."""
+        if self._ages is None:
+            return
+        self._ages.look()
+        if self._ages.went_back:
+            moved = await self._spool.pull_near(self._clock.now(), longest_wait(self._settings))
+            self._ages.went_back = False
+            if moved:
+                self._log.warning("what a clock that was ahead had put off is tried now", entries=moved)
 
     async def _claim_due(self) -> None:
         """Claim all that is due and has room at its hop; what has none stays where it is and delays nobody."""

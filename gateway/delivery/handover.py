@@ -26,11 +26,11 @@ from gateway.delivery.settle import (
     Attempt,
     Moment,
     Settled,
-    Terms,
     accepted,
     new_entry,
     owes_success,
     settle,
+    terms_of,
 )
 from gateway.delivery.settling import PAUSE, store
 from gateway.ports import HopError
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.config.model import SpoolSettings
     from gateway.core.events import Fact
     from gateway.core.queue import Consignment, Entry
+    from gateway.delivery.ages import Ages
     from gateway.ports import Clock, NextHop, NextHops, Recorder, Routes, Spool
 
 READING: Final = 600.0
@@ -67,6 +68,7 @@ class Handover:
         new_id: Callable[[], str],
         routes: Routes,
         on_committed: Callable[[], None],
+        ages: Ages | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Keep the rooms; `on_committed` wakes whoever dispatches, `jitter` returns numbers in [0, 1)."""
@@ -78,7 +80,7 @@ class Handover:
         self._new_id = new_id
         self._on_committed = on_committed
         self._jitter = jitter
-        self._terms = Terms(settings, hostname, lambda mailbox: routes.inbound(mailbox) or routes.outbound(mailbox))
+        self._terms = terms_of(settings, hostname, routes, ages)
         self._closing = Bell()
         self._giving_up = Bell()
         self._under_way: set[asyncio.Task[Any]] = set()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.core.queue import Kind
-from gateway.delivery.settle import Attempt, Moment, Terms, given_back, new_entry, notice, settle
+from gateway.delivery.settle import Attempt, Moment, given_back, new_entry, notice, settle, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.core.message import Message
     from gateway.core.queue import Consignment, Entry
     from gateway.core.reply import Reply
+    from gateway.delivery.ages import Ages
     from gateway.delivery.settle import Settled
     from gateway.ports import Clock, Routes
 
@@ -36,10 +37,11 @@ class Outcomes:
         routes: Routes,
         clock: Clock,
         new_id: Callable[[], str],
+        ages: Ages | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Keep what every settlement needs; `jitter` returns numbers in [0, 1)."""
-        self._terms = Terms(settings, hostname, lambda mailbox: routes.inbound(mailbox) or routes.outbound(mailbox))
+        self._terms = terms_of(settings, hostname, routes, ages)
         self._clock = clock
         self._new_id = new_id
         self._jitter = jitter

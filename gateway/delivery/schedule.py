@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _SPREAD: Final = 0.25
 """The part of an interval that jitter may take off: what failed together shall not come back together."""
 _MOST_DOUBLINGS: Final = 32
+_OTHERS: Final = timedelta(hours=1)
+"""What mail is put off for that goes through the journey again and meets trouble of ours."""
+_SLACK: Final = timedelta(minutes=1)
 
 
 def expiry(settings: SpoolSettings, received_at: datetime) -> datetime:
@@ -31,9 +34,14 @@ def interval(settings: SpoolSettings, attempts: int, jitter: float) -> timedelta
     return timedelta(seconds=seconds * (1 - _SPREAD * jitter))
 
 
-def next_attempt(settings: SpoolSettings, entry: Entry, *, attempts: int, now: datetime, jitter: float) -> datetime:
+def longest_wait(settings: SpoolSettings) -> timedelta:
+    """Return what no entry that waits is put off for; more was planned by a clock that was ahead."""
+    return max(timedelta(seconds=settings.retry_most), _OTHERS) + _SLACK
+
+
+def next_attempt(entry: Entry, pause: timedelta, now: datetime) -> datetime:
     """Return when to try again: never after the expiry, so that the last attempt is made before giving up."""
-    return min(now + interval(settings, attempts, jitter), max(entry.expires_at, now))
+    return min(now + pause, max(entry.expires_at, now))
 
 
 def warns(settings: SpoolSettings, entry: Entry, next_attempt_at: datetime) -> bool:

@@ -15,7 +15,7 @@ from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction, Envelope, Notify, Recipient
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Consignment, Entry, Kind, RecipientState
-from gateway.delivery.schedule import expiry, next_attempt, warns
+from gateway.delivery.schedule import expiry, interval, next_attempt, warns
 from gateway.mime.report import Action, Outcome, Report, delivery_report, without_content
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.reply import Reply
+    from gateway.delivery.ages import Ages
+    from gateway.ports import Routes
 
 _EXPIRED: Final = "4.4.7"
 _DELAYED: Final = "4.4.1"
@@ -61,6 +63,8 @@ class Terms:
     hostname: str
     route: Callable[[Mailbox], str | None]
     """Which hop carries a notice to a sender."""
+    believed: Callable[[datetime], bool] = lambda _: True
+    """Whether the age of what came then has consequences (`ages`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,12 @@ class Settled:
     events: tuple[Event, ...]
 
 
+def terms_of(settings: SpoolSettings, hostname: str, routes: Routes, ages: Ages | None) -> Terms:
+    """Return the terms of one process; without `ages` the clock is believed."""
+    terms = Terms(settings, hostname, lambda mailbox: routes.inbound(mailbox) or routes.outbound(mailbox))
+    return terms if ages is None else replace(terms, believed=ages.believed)
+
+
 def accepted(reply: Reply) -> bool:
     """True if the hop has taken over; a 3xx out of place has not."""
     return 200 <= reply.code < 300  # noqa: PLR2004 - RFC 5321 4.2.1
@@ -99,16 +109,16 @@ def owes_success(consignment: Consignment, indexes: Iterable[int], *, hop_report
 
 def settle(entry: Entry, attempt: Attempt, moment: Moment, terms: Terms) -> Settled:
     """Return what the attempt on the entry's open recipients makes of it."""
-    states = _states(entry, attempt, moment.now)
+    ages = terms.believed(entry.received_at)
+    states = _states(entry, attempt, expired=ages and moment.now >= entry.expires_at)
     replies = tuple(
         attempt.replies.get(index, before)
         for index, before in enumerate(entry.last_replies or (None,) * len(entry.states))
     )
     attempts = entry.attempts + attempt.tried
     is_open = RecipientState.READY in states
-    at = next_attempt(
-        terms.settings, entry, attempts=attempts if attempt.tried else 1, now=moment.now, jitter=moment.jitter
-    )
+    pause = interval(terms.settings, attempts if attempt.tried else 1, moment.jitter)
+    at = next_attempt(entry, pause, moment.now) if ages else moment.now + pause
     changed = replace(
         entry,
         states=states,
@@ -117,7 +127,7 @@ def settle(entry: Entry, attempt: Attempt, moment: Moment, terms: Terms) -> Sett
         dot_sent=is_open and (entry.dot_sent or bool(attempt.unanswered)),
         last_replies=replies,
     )
-    if is_open and warns(terms.settings, entry, at):
+    if is_open and ages and warns(terms.settings, entry, at):
         changed = replace(changed, warned_at=moment.now)
     outcomes = _outcomes(entry, changed, attempt)
     notices = _notices(changed, outcomes, moment, terms) or _lighter(changed, moment, terms)
@@ -140,13 +150,13 @@ def given_back(entry: Entry, reply: Reply, moment: Moment, terms: Terms) -> Sett
     return settled if settled.notices else None
 
 
-def _states(entry: Entry, attempt: Attempt, now: datetime) -> tuple[RecipientState, ...]:
+def _states(entry: Entry, attempt: Attempt, *, expired: bool) -> tuple[RecipientState, ...]:
     states = list(entry.states)
     for index in entry.open_indexes:
         reply = attempt.replies.get(index)
         if reply is not None and accepted(reply):
             states[index] = RecipientState.SENT
-        elif (reply is not None and reply.permanent) or now >= entry.expires_at:
+        elif (reply is not None and reply.permanent) or expired:
             states[index] = RecipientState.FAILED
     return tuple(states)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from gateway.core.past import PastMessage
     from gateway.core.queue import Entry, Full
@@ -57,6 +57,10 @@ class Spool(Protocol):
 
     async def next_due(self, full: Full = ...) -> datetime | None:
         """Return when the earliest unclaimed DELIVER entry is due for which there is room."""
+        ...
+
+    async def pull_near(self, now: datetime, longest: timedelta) -> int:
+        """Make due what is planned for more than `longest` from now; return how many entries that were."""
         ...
 
     async def count(self) -> Mapping[str, int]:

@@ -158,9 +158,13 @@ class Orders(Desk):
         return self._change(entry_id, change)
 
     def about_to_end(self, now: datetime) -> tuple[Listed, ...]:
-        """Return kept mail, the oldest first, that will end soon and of which nobody was told yet; some at a time."""
+        """Return kept mail, the oldest first, that will end soon and of which nobody was told yet; some at a time.
+
+        What was told by a clock that was ahead is told again.
+        """
         before = now - timedelta(days=self._settings.kept_days - self._notice_days)
-        return self._kept(ENTRIES.c.noticed_at.is_(None), ENTRIES.c.received_at <= stamp(before))
+        untold = or_(ENTRIES.c.noticed_at.is_(None), ENTRIES.c.noticed_at > stamp(now))
+        return self._kept(untold, ENTRIES.c.received_at <= stamp(before))
 
     def forgotten(self, now: datetime) -> tuple[Listed, ...]:
         """Return frozen mail of which nothing was done or said for a day, the oldest first; some at a time."""

@@ -25,14 +25,16 @@ from gateway.spool.files import BodyFiles
 from gateway.spool.holding import Held
 from gateway.spool.migrate import SPOOL
 from gateway.spool.place import prepare_place, room
+from gateway.spool.plans import pull_near
 from gateway.spool.reader import Reader
 from gateway.spool.reserve import Reserve
+from gateway.spool.schema import stamp
 from gateway.spool.strays import Strays
 from gateway.spool.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from gateway.config.model import SpoolSettings
     from gateway.core.queue import Entry, Full, Kind
@@ -164,6 +166,10 @@ class SqlSpool:
     async def next_due(self, full: Full = NOWHERE) -> datetime | None:
         """Return when the earliest unclaimed DELIVER entry is due for which there is room."""
         return await self._in_helper(lambda: self._reader.next_due(full))
+
+    async def pull_near(self, now: datetime, longest: timedelta) -> int:
+        """Make due what is planned for more than `longest` from now, and return how many; raises `ServiceError`."""
+        return await self._in_helper(lambda: pull_near(self._database, stamp(now), stamp(now + longest)))
 
     async def next_due_again(self) -> datetime | None:
         """Return when the earliest unclaimed RELEASED or TO_SIGN entry is due."""

@@ -14,6 +14,7 @@ import asyncio
 import datetime as dt
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -244,6 +245,12 @@ class MemorySpool:
 
     async def next_due(self, full: Full = NOWHERE) -> dt.datetime | None:
         return min((each.next_attempt_at for each in self._open(full)), default=None)
+
+    async def pull_near(self, now: dt.datetime, longest: dt.timedelta) -> int:
+        far = [each for each in self._open() if each.next_attempt_at > now + longest]
+        for each in far:
+            self._world.disk[each.entry_id] = replace(each, next_attempt_at=now)
+        return len(far)
 
     async def count(self) -> Mapping[str, int]:
         return Counter(str(each.consignment.kind) for each in self._world.disk.values())

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import event
 
 from gateway.core.address import NULL_PATH, Mailbox
-from gateway.core.queue import Full
+from gateway.core.queue import Full, Kind
+from gateway.spool.schema import stamp
 from support.grounds import SHARED, SQLITE
 from support.spooled import NOW, entry, sent
 
@@ -202,3 +203,33 @@ async def plans(ground: Ground, word: str) -> list[tuple[str, list[str]]]:
     await spool.close()
     assert len(asked) >= 5
     return asked
+
+
+async def test_what_is_planned_too_far_away_is_pulled_near(ground: Ground) -> None:
+    """It is due at once, of both kinds that move; what is near, frozen or claimed keeps its time."""
+    spool = ground.open()
+    far = {"due": later(1000), "expires_at": later(9e6)}
+    await spool.commit([to("a", entry_id=f"far{n}", **far) for n in range(1100)])
+    await spool.commit(
+        [
+            to("a", due=later(60), entry_id="near"),
+            to("a", entry_id="frozen", **far),
+            to("a", entry_id="claimed", due=NOW),
+            to("a", kind=Kind.RELEASED, entry_id="again", **far),
+        ]
+    )
+    ground.ask("UPDATE entries SET frozen_at = 1 WHERE entry_id = 'frozen'")
+    (claimed,) = await spool.due(NOW, 9)
+    ground.ask(f"UPDATE entries SET next_attempt_at = {stamp(later(1000))} WHERE entry_id = 'claimed'")  # noqa: S608
+    assert await spool.pull_near(NOW, timedelta(seconds=60)) == 1101
+    assert await spool.pull_near(NOW, timedelta(seconds=60)) == 0
+    planned = dict(ground.ask("SELECT entry_id, next_attempt_at FROM entries"))
+    assert {planned.pop(f"far{n}") for n in range(1100)} == {stamp(NOW)}
+    assert planned == {
+        "near": stamp(later(60)),
+        "frozen": stamp(later(1000)),
+        "claimed": stamp(later(1000)),
+        "again": stamp(NOW),
+    }
+    await spool.settle(sent(claimed))
+    await spool.close()
