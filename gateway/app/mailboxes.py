@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Settings
     from gateway.core.message import Message
     from gateway.core.verdict import Judgment
+    from gateway.mime.entity import Entity
     from gateway.ports import Judge, Sightings
 
 MOST_MAILBOXES: Final = 500
@@ -53,9 +54,9 @@ class FullJudge:
         """Go on from this judge's word."""
         self._judge, self._who, self._sightings, self._authserv_id = judge, who, sightings, authserv_id
 
-    async def judge(self, message: Message, *, at: dt.datetime, source: str) -> Judgment:
+    async def judge(self, message: Message, *, at: dt.datetime, source: str, entity: Entity | None = None) -> Judgment:
         """Return the judgment (see `ports.Judge`); a replay is one here as well."""
-        judgment = await self._judge.judge(message, at=at, source=source)
+        judgment = await self._judge.judge(message, at=at, source=source, entity=entity)
         try:
             opened = open_arrival(stripped(message, authserv_id=self._authserv_id).message)
         except InputError:  # over the limits: the judgment says so already

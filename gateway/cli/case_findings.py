@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from gateway.core.message import Message
     from gateway.core.verdict import Judgment, Signer, Verdict
+    from gateway.mime.entity import Entity
     from gateway.service.intake import World
     from gateway.yamlcheck import Checker
     from gateway.yamltext import Node
@@ -161,6 +162,6 @@ class StatedJudge:
         self._judge = InlineJudge(Terms(world.trust, world.revocation))
         self._found = found
 
-    async def judge(self, message: Message, *, at: datetime, source: str) -> Judgment:
+    async def judge(self, message: Message, *, at: datetime, source: str, entity: Entity | None = None) -> Judgment:
         """Return the judgment of a message (see `ports.Judge`)."""
-        return self._found.stated(await self._judge.judge(message, at=at, source=source))
+        return self._found.stated(await self._judge.judge(message, at=at, source=source, entity=entity))

@@ -138,7 +138,7 @@ def judged(name: str, world: World) -> Judgment:
     judgment = verify_against(message, world.trust)
     try:
         known = identified(judgment, read_header(message), world.who)
-        clean = strip(message, authserv_id=world.authserv_id)
-        return suspected(known, clean, parse(clean), world.who.registry)
+        clean = parse(strip(message, authserv_id=world.authserv_id))
+        return suspected(known, clean.header, clean, world.who.registry)
     except InputError:  # over a limit: so the verdict says, too
         return judgment

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.core.verdict import Judgment
     from gateway.judging.paths import PathCache
     from gateway.judging.terms import Terms
+    from gateway.mime.entity import Entity
     from gateway.pki.certificate import Certificate
     from gateway.smime.verify import Opened
 
@@ -54,10 +55,10 @@ def may_be_opened(message: Message) -> bool:
     return len(message) <= WINDOW and message.octets().count(b"\r\n--") <= MOST_DELIMITERS
 
 
-def opening(message: Message) -> Opening:
-    """Open a message; raises `MimeError` over a limit."""
+def opening(message: Message, entity: Entity | None = None) -> Opening:
+    """Open a message, whose part tree may be known; raises `MimeError` over a limit."""
     begun = time.thread_time()
-    opened = open_message(message)
+    opened = open_message(message, entity)
     asked = questions(opened)
     return Opening(opened, asked, time.thread_time() - begun)
 

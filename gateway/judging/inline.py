@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.core.message import Message
     from gateway.core.verdict import Judgment
     from gateway.judging.terms import Terms
+    from gateway.mime.entity import Entity
 
 
 class InlineJudge:
@@ -24,9 +25,9 @@ class InlineJudge:
         """Judge by these terms."""
         self._terms = terms
 
-    async def judge(self, message: Message, *, at: datetime, source: str) -> Judgment:
+    async def judge(self, message: Message, *, at: datetime, source: str, entity: Entity | None = None) -> Judgment:
         """Return the judgment of a message as it came (see `ports.Judge`); large ones are read in a thread."""
-        del source
+        del source, entity
         judge = partial(
             verify, message, trust=self._terms.trust, revocation=self._terms.revocation, at=at, untrusted=(), crls=()
         )

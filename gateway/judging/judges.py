@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gateway.judging.passing import Parcel
     from gateway.judging.paths import Heard, Key
     from gateway.judging.terms import Terms
+    from gateway.mime.entity import Entity
     from gateway.ports import RevocationData
 
 SLOW: Final = 0.5
@@ -89,10 +90,10 @@ class Judges:
         """The numbers of the processes."""
         return self._crew.pids
 
-    async def judge(self, message: Message, *, at: dt.datetime, source: str) -> Judgment:
+    async def judge(self, message: Message, *, at: dt.datetime, source: str, entity: Entity | None = None) -> Judgment:
         """Return the judgment of a message as it came (see `ports.Judge`)."""
         try:
-            return await self._judge(message, at, source)
+            return await self._judge(message, at, source, entity)
         except InputError as error:  # condition 1
             return unreadable(message, error.reason)
         except BusyError:
@@ -106,10 +107,10 @@ class Judges:
             self._log.exception("fault while judging")
             return unreadable(message, "internal_fault")
 
-    async def _judge(self, message: Message, at: dt.datetime, source: str) -> Judgment:
+    async def _judge(self, message: Message, at: dt.datetime, source: str, entity: Entity | None) -> Judgment:
         keys: frozenset[Key] = frozenset()
         if may_be_opened(message) and not self._turns.suspected(source):
-            asked = opening(message)
+            asked = opening(message, entity)
             if asked.seconds > COSTLY:
                 self._turns.suspect(source)
             found = judged_here(asked, terms=self._terms, paths=self._paths, at=at)

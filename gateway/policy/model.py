@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
@@ -188,6 +189,8 @@ def folded(text: str) -> str:
 
     A sender who writes a zero-width space into a word shows the same word, and meets the same rule.
     """
+    if text.isascii():
+        return " ".join(text.casefold().split())
     visible = "".join(each for each in normalized("NFKC", text) if unicodedata.category(each) != "Cf")
     return " ".join(normalized("NFKC", visible.casefold()).split())
 
@@ -202,6 +205,7 @@ def senders_keys(reverse_path: ReversePath) -> frozenset[str]:
     return keys_of(reverse_path) if isinstance(reverse_path, Mailbox) else frozenset({NULL_SENDER})
 
 
+@lru_cache(maxsize=4096)
 def keys_of(mailbox: Mailbox) -> frozenset[str]:
     """Return every pattern a mailbox fits."""
     key = mailbox.key

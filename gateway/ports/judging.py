@@ -12,17 +12,19 @@ if TYPE_CHECKING:
 
     from gateway.core.message import Message
     from gateway.core.verdict import Judgment
+    from gateway.mime.entity import Entity
     from gateway.pki.needs import Evidence, Needs
 
 
 class Judge(Protocol):
     """Judges octets, signatures and paths where hostile input can be killed; no message waits for long."""
 
-    async def judge(self, message: Message, *, at: datetime, source: str) -> Judgment:
+    async def judge(self, message: Message, *, at: datetime, source: str, entity: Entity | None = None) -> Judgment:
         """Return the judgment of a message as it came, by the trust of now; never raises.
 
         `at` is the aware time of its receipt. `source` says who sent it, for sharing fairly: no source can make the
-        mail of another wait for its own. A judge that dies, or takes too long, leaves `Unreadable`.
+        mail of another wait for its own. `entity` is the part tree of exactly this message, where it is known.
+        A judge that dies, or takes too long, leaves `Unreadable`.
         """
         ...
 

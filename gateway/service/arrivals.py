@@ -53,6 +53,8 @@ class Opened:
     message: Message
     entity: Entity
     form: Form
+    trace: bytes = b""
+    """Our trace field, where it still has to stand above everything that came (RFC 5321 4.4)."""
     asked: Message | None = None
     """The same with the sender's wish still in it, where there was one."""
 
@@ -67,10 +69,10 @@ class Opened:
         return self.entity.header
 
 
-def open_arrival(message: Message) -> Opened:
-    """Parse; raises `MimeError` over a limit."""
+def open_arrival(message: Message, trace: bytes = b"") -> Opened:
+    """Parse; raises `MimeError` over a limit. `trace` is our field, if it still has to be put on."""
     entity = parse(message)
-    return Opened(message, entity, form_of(message, entity))
+    return Opened(message, entity, form_of(message, entity), trace)
 
 
 def without_wish(opened: Opened, words: WishSettings | None) -> tuple[Wish | None, Opened]:

@@ -36,15 +36,19 @@ _REPLY_OCTETS: Final = 2048
 _INNER: Final = ("from", "subject", "x-verified-sender")
 
 
-def suspected(judgment: Judgment, message: Message, entity: Entity, registry: Registry) -> Judgment:
+def header_as_it_came(message: Message, clean: Header) -> Header:
+    """Return the header of a message before forged marks were taken off; `clean` is the one without them."""
+    try:
+        return read_header(message)
+    except MimeError:
+        return clean
+
+
+def suspected(judgment: Judgment, header: Header, entity: Entity, registry: Registry) -> Judgment:
     """Return the judgment with a note for each imitation; `entity` is the message's part tree without forged marks.
 
-    The header is read as it came: a forged mark that was taken off is still worth a note.
+    `header` is the one that came: a forged mark that was taken off is still worth a note.
     """
-    try:
-        header = read_header(message)
-    except MimeError:
-        header = entity.header
     vouched = _vouched(judgment, registry)
     found = claims(shown(judgment.author, header, entity), registry, vouched=vouched)
     sender = _sender(header)

@@ -73,7 +73,7 @@ class Inbound:
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
         if refusals and len(refusals) == len(shares) and relayed.again is None:
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
-        tagged = cache(partial(self._tagged, world, relayed, opened.message, judgment, boundary))
+        tagged = cache(partial(self._tagged, world, relayed, opened, judgment, boundary))
         consignments: list[Consignment] = []
         for share in shares:
             result = await self._consign_share(world, relayed, received, share, tagged)
@@ -111,13 +111,14 @@ class Inbound:
         self,
         world: World,
         relayed: Relayed,
-        message: Message,
+        opened: Opened,
         judgment: Judgment,
         boundary: BoundaryResults,
         subject: SubjectTag | None,
     ) -> Message:
-        found = marked(world, message, judgment, at=relayed.arrival.at, boundary=boundary, subject=subject)
-        facts: dict[str, Fact] = {"agency": agency_of(judgment), "added_octets": len(found) - len(message)}
+        found = marked(world, opened, judgment, at=relayed.arrival.at, boundary=boundary, subject=subject)
+        added = len(found) - len(opened.message) - len(opened.trace)
+        facts: dict[str, Fact] = {"agency": agency_of(judgment), "added_octets": added}
         self._recorder.record(Event(Stage.TAGGED, relayed.arrival.trace_id, facts))
         return found
 

@@ -20,6 +20,7 @@ from gateway.core.events import Event, Stage
 from gateway.core.received import Relayed, Standing, Submission, Submitter
 from gateway.core.reply import Reply
 from gateway.mime.fields import MimeError, read_header
+from gateway.mime.trace import trace_field
 from gateway.service.arrivals import loops, open_arrival, with_trace
 from gateway.service.authorship import rights_unknown, unlisted_host
 from gateway.service.boundary import not_passed, source_of
@@ -226,7 +227,7 @@ class Journey:
         """Inbound mail is judged as it came; one too deep or too wide to be parsed is refused before anything else."""
         arrival = relayed.arrival
         try:
-            opened = open_arrival(with_trace(clean, arrival, self._hostname))
+            opened = open_arrival(clean, trace_field(arrival, self._hostname))
         except MimeError as error:
             return Reply.of(554, "5.6.0", f"Cấu trúc thư vượt giới hạn / message structure: {error.reason}")
         return await self.inbound.consign(world, relayed, arrival.message, opened)

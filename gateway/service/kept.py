@@ -18,7 +18,7 @@ from gateway.core.message import Message
 from gateway.core.queue import Kind, Origin
 from gateway.core.received import Arrival, Client, Relayed, Standing, Submission, Submitter
 from gateway.mime.fields import author_of, read_header
-from gateway.service.arrivals import with_trace
+from gateway.mime.trace import trace_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,14 +69,19 @@ class Kept:
 
     def traced(self, message: Message) -> Message:
         """Return a message of this entry with our trace field above everything, which says when it came."""
+        return Message.join((self.trace, message))
+
+    @property
+    def trace(self) -> bytes:
+        """Our trace field; nothing where the message has it."""
         if self.has_trace:
-            return message
+            return b""
         arrival = replace(self._arrival(), at=self.entry.received_at)
         if self.entry.consignment.origin is None:
             date = format_datetime(self.entry.received_at)
             field = f"Received: by {self.hostname} with ESMTP\r\n\tid {arrival.trace_id};\r\n\t{date}\r\n"
-            return Message.join((field.encode("ascii", "replace"), message))
-        return with_trace(message, arrival, self.hostname)
+            return field.encode("ascii", "replace")
+        return trace_field(arrival, self.hostname)
 
     @property
     def has_trace(self) -> bool:

@@ -20,22 +20,28 @@ if TYPE_CHECKING:
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
     from gateway.core.verdict import Judgment
+    from gateway.service.arrivals import Opened
     from gateway.service.intake import World
 
 
 def marked(
     world: World,
-    message: Message,
+    opened: Opened,
     judgment: Judgment,
     *,
     at: datetime,
     boundary: BoundaryResults,
     subject: SubjectTag | None,
 ) -> Message:
-    """Return the message with its marks; `at` is the aware time of receipt, `subject` what a rule says of the tag."""
+    """Return the message with its marks, and our trace field below them.
+
+    `at` is the aware time of receipt, `subject` what a rule says of the tag.
+    """
     return tag(
-        message,
+        opened.message,
         judgment,
+        header=opened.header,
+        below=opened.trace,
         agency=agency_of(judgment),
         authserv_id=world.tags.authserv_id,
         subject=subject if subject is not None else world.tags.subject,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.core.events import Event, Stage
 from gateway.core.verdict import Indeterminate, row_of
 from gateway.service.boundary import source_of
-from gateway.service.impersonation import suspected
+from gateway.service.impersonation import header_as_it_came, suspected
 from gateway.service.recognition import recognized
 from gateway.smime.identity import identified
 
@@ -38,7 +38,8 @@ async def known(
     """
     found = identified(judgment, opened.header, who)
     found = await recognized(found, opened.header, at=at, sightings=sightings)
-    return suspected(found, seen, opened.entity, who.registry)
+    header = opened.header if seen is opened.message else header_as_it_came(seen, opened.header)
+    return suspected(found, header, opened.entity, who.registry)
 
 
 class Verdicts:
@@ -54,19 +55,20 @@ class Verdicts:
     async def of(self, world: World, relayed: Relayed, opened: Opened) -> Judgment:
         """Return the judgment of an arrival as it came; `opened` is the same message without forged marks."""
         arrival = relayed.arrival
-        judgment = await self._judged(relayed, source_of(arrival, world.boundary))
+        judgment = await self._judged(relayed, opened, source_of(arrival, world.boundary))
         # mail that we could not deliver was kept with our own marks: they are no imitation when it goes again
         seen = arrival.message if relayed.again is None else opened.message
         judgment = await known(judgment, seen, opened, world.who, at=arrival.at, sightings=self._sightings)
         self._record(arrival.trace_id, judgment)
         return judgment
 
-    async def _judged(self, relayed: Relayed, source: str) -> Judgment:
+    async def _judged(self, relayed: Relayed, opened: Opened, source: str) -> Judgment:
         """Judge by the time of receipt; where nothing is known of that time any more, what holds today held then."""
         arrival = relayed.arrival
-        judgment = await self._judge.judge(arrival.message, at=arrival.at, source=source)
+        entity = opened.entity if opened.message is arrival.message else None  # nothing was taken off: the same octets
+        judgment = await self._judge.judge(arrival.message, at=arrival.at, source=source, entity=entity)
         if relayed.again is not None and isinstance(judgment.verdict, Indeterminate):
-            return await self._judge.judge(arrival.message, at=self._clock.now(), source=source)
+            return await self._judge.judge(arrival.message, at=self._clock.now(), source=source, entity=entity)
         return judgment
 
     def _record(self, trace_id: str, judgment: Judgment) -> None:

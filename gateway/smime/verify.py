@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gateway.cms.verify import SignedData, SignerInfo
     from gateway.core.message import Message
     from gateway.core.verdict import AttachmentSignature
+    from gateway.mime.entity import Entity
     from gateway.mime.fields import Header
     from gateway.pki.certificate import Certificate
     from gateway.pki.path import Revocation, TrustAnchors
@@ -73,9 +74,13 @@ class Opened:
     """Files that may bear signatures of their own."""
 
 
-def open_message(message: Message) -> Opened:
-    """Take a message apart and hash what its signers signed; raises `MimeError` over a limit."""
-    entity = parse(message)
+def open_message(message: Message, entity: Entity | None = None) -> Opened:
+    """Take a message apart and hash what its signers signed; raises `MimeError` over a limit.
+
+    `entity` is its part tree, where that is known.
+    """
+    if entity is None:
+        entity = parse(message)
     structure = examine(message, entity)
     digests = tuple(_digests(found.data, found.content) for found in structure.signatures)
     attached = attached_files(message, entity, structure)

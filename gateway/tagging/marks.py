@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.core.message import Message
+    from gateway.mime.fields import Header
     from gateway.pki.family import Family
     from gateway.tagging.seal import Sealing
 
@@ -45,14 +46,18 @@ def tag(  # noqa: PLR0913 - one argument for each thing that is told
     boundary: BoundaryResults = NOTHING_SAID,
     families: Sequence[Family] = (),
     seal: Sealing | None = None,
+    header: Header | None = None,
+    below: bytes = b"",
 ) -> Message:
     """Return the message with our marks; `message` must come from `strip`. Raises `MimeError` over a limit.
 
     `agency` names the signers' agency where the registry knows it; `received_at` is aware; `families` are those whose
     names may be shown. Octets of other fields stay, continuation lines above the first field excepted: they would
     continue ours. With `seal` nothing may be changed afterwards; whoever has still to add fields calls `sealed` later.
+    `header` is the message's, where it is known; `below` are complete fields to stand between our marks and the rest.
     """
-    header = read_header(message)
+    if header is None:
+        header = read_header(message)
     verdict, ours = judgment.verdict, domain_key(authserv_id)
     fields = results_field(verdict, header, authserv_id)
     fields += verdict_field(judgment, agency, authserv_id=ours, at=received_at)
@@ -65,7 +70,7 @@ def tag(  # noqa: PLR0913 - one argument for each thing that is told
     subjects = [put_before(each, text) for each in header.all("subject")] if text is not None else []
     if text is not None and not subjects:
         fields += tag_alone(text)
-    marked = message.splice((Edit(0, orphans(message.read(0, header.stop)), fields), *subjects))
+    marked = message.splice((Edit(0, orphans(message.read(0, header.stop)), fields + below), *subjects))
     return sealed(marked, seal) if seal is not None else marked
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.core.verdict import Judgment
+    from gateway.mime.entity import Entity
 
 GOOD: Final[dict[str, Any]] = {"imap": "127.0.0.1:143", "tls": "none", "login": "gateway", "password": "file:/x"}
 
@@ -34,7 +35,7 @@ def settings(**more: Any) -> MailboxSettings:
 class Judging:
     """A `ports.Judge` over the shared authority."""
 
-    async def judge(self, message: Message, *, at: dt.datetime, source: str) -> Judgment:
+    async def judge(self, message: Message, *, at: dt.datetime, source: str, entity: Entity | None = None) -> Judgment:
         return judged(message)
 
 

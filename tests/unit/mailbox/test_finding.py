@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from gateway.core.verdict import Verdict
+    from gateway.mime.entity import Entity
 
 ME: Final = Mailbox.parse("nhan@tinh.example")
 OTHER: Final = Mailbox.parse("khac@tinh.example")
@@ -50,7 +51,7 @@ class Judging:
         )
         self.asked: list[tuple[bytes, str]] = []
 
-    async def judge(self, message: Message, *, at: dt.datetime, source: str) -> Judgment:
+    async def judge(self, message: Message, *, at: dt.datetime, source: str, entity: Entity | None = None) -> Judgment:
         self.asked.append((message.octets(), source))
         return self.judgment
 

@@ -11,7 +11,7 @@ from gateway.core.address import Mailbox
 from gateway.core.message import Message
 from gateway.core.verdict import NOTES, Judgment, Note, SignerMismatch, Verified, VerifiedLesser
 from gateway.mime.entity import parse
-from gateway.service.impersonation import suspected
+from gateway.service.impersonation import header_as_it_came, suspected
 from support.letters import LAN, PLAIN, judged, lan, signed
 from support.pace import soon
 
@@ -29,7 +29,7 @@ FROM = PLAIN.partition(b"\r\n")[0]
 def looked_at(message: bytes, judgment: Judgment | None = None) -> dict[str, str]:
     whole = Message.of(message)
     judgment = judgment or judged(message)
-    found = suspected(judgment, whole, parse(whole), REGISTRY)
+    found = suspected(judgment, header_as_it_came(whole, parse(whole).header), parse(whole), REGISTRY)
     assert found.verdict == judgment.verdict
     assert [NOTES.index(each.code) for each in found.notes] == sorted(NOTES.index(each.code) for each in found.notes)
     return {each.code: each.detail for each in found.notes if each not in judgment.notes}
@@ -121,7 +121,7 @@ def test_notes_of_others_stay() -> None:
     """What was noted before is kept, in the order in which people are told."""
     judgment = replace(judged(PLAIN), author=None, notes=(Note("headers_changed"), Note("revocation_from_cache")))
     message = Message.of(sent_as("From: Sở Y tế <a@noi-khac.example>"))
-    found = suspected(judgment, message, parse(message), REGISTRY)
+    found = suspected(judgment, parse(message).header, parse(message), REGISTRY)
     assert [each.code for each in found.notes] == ["headers_changed", "impersonation", "revocation_from_cache"]
 
 
@@ -141,5 +141,5 @@ def test_the_first_of_many_who_are_answered_are_looked_at() -> None:
     message = Message.of(b"\r\n".join([b"From: lan@noi-khac.example", *[many] * 4]) + b"\r\n\r\nx\r\n")
     judgment, entity = judged(PLAIN), parse(message)
     with soon(0.3):
-        found = suspected(judgment, message, entity, REGISTRY)
+        found = suspected(judgment, entity.header, entity, REGISTRY)
     assert found.noted("lookalike_domain")

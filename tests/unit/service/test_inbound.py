@@ -15,7 +15,9 @@ from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.core.sighting import Repeat
 from gateway.core.verdict import ChainState, Indeterminate, Verified
+from gateway.mime.entity import parse
 from gateway.mime.fields import decode_text, read_header
+from gateway.service.arrivals import open_arrival
 from gateway.service.boundary import Boundary
 from gateway.tagging.seal import SealKeys, SealState, check
 from support.letters import ASCII, HEAD, LAN, NOW, PLAIN, binh, judged, lan, signed
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from gateway.core.verdict import Judgment
+    from gateway.mime.entity import Entity
     from gateway.ports import Judge
 
 CLERK = "vanthu@soyte.songlam.example"
@@ -241,7 +244,7 @@ class Expecting:
         self.day, self.judgment = day, judgment
         self.asked: list[dt.datetime] = []
 
-    async def judge(self, message: Message, *, at: dt.datetime, source: str) -> Judgment:
+    async def judge(self, message: Message, *, at: dt.datetime, source: str, entity: Entity | None = None) -> Judgment:
         self.asked.append(at)
         if at == self.day:
             return self.judgment
@@ -260,6 +263,42 @@ async def test_released_mail_is_judged_by_its_receipt_as_long_as_that_is_known(
     (sent,) = delivered(await inbound_room(judge=judge).consign(world(), arrived, Message.of(letter), opened(letter)))
     assert field(sent.message, "x-gateway-verdict").startswith("verified")
     assert judge.asked == asked
+
+
+class Reading:
+    """A `Judge` that keeps the part trees it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[Entity | None] = []
+
+    async def judge(self, message: Message, *, at: dt.datetime, source: str, entity: Entity | None = None) -> Judgment:
+        self.given.append(entity)
+        return judged(message)
+
+
+async def test_a_part_tree_is_judged_only_if_it_is_that_of_the_octets_that_came() -> None:
+    """A message that lost a forged mark is another one: it is judged as it came, so its tree must not be used."""
+    judge, letter = Reading(), signed(PLAIN, lan())
+    room, arrived = inbound_room(judge=judge), relayed(letter, CLERK, sender="x@ngoai.example")
+    await room.consign(world(), arrived, arrived.arrival.message, open_arrival(arrived.arrival.message))
+    assert judge.given == [parse(Message.of(letter))]
+    for other in (letter, letter.replace(b"Subject", b"X-Subject")):
+        await room.consign(world(), arrived, arrived.arrival.message, opened(other))
+    assert judge.given[1:] == [None, None]
+
+
+async def test_our_trace_field_stands_below_our_marks() -> None:
+    """Above everything that came (RFC 5321 4.4), and in no count of what the marks added."""
+    recorder, letter, trace = ListRecorder(), signed(PLAIN, lan()), b"Received: by us; now\r\n"
+    room, arrived = inbound_room(recorder=recorder), relayed(letter, CLERK, sender="x@ngoai.example")
+    (sent,) = delivered(
+        await room.consign(world(), arrived, Message.of(letter), open_arrival(Message.of(letter), trace))
+    )
+    names = [each.key for each in read_header(sent.message).fields]
+    first = read_header(Message.of(letter)).fields[0].key
+    assert names.index("x-gateway-reason") < names.index("received") == names.index(first) - 1
+    (facts,) = recorder.facts("tagged")
+    assert facts["added_octets"] == len(sent.message) - len(letter) - len(trace)
 
 
 async def test_mail_that_just_came_is_judged_once() -> None:
