@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_INCREMENTAL: Final = 2
 PRAGMAS: Final = (
-    "auto_vacuum = INCREMENTAL",  # before everything else: it counts only while the file is empty
     "journal_mode = WAL",
     "synchronous = FULL",
     "journal_size_limit = 67108864",
@@ -206,6 +206,10 @@ class Database:
 
 
 def _configure(connection: Any, _: Any) -> None:
+    # Counts only while the file is empty, so before everything else; and each time it is set it is written, even if it
+    # is the same: outside of any turn, and on a full disk nobody could open the spool to make room in it.
+    if connection.execute("PRAGMA auto_vacuum").fetchall() != [(_INCREMENTAL,)]:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL").fetchall()
     for pragma in PRAGMAS:
         answer = connection.execute(f"PRAGMA {pragma}").fetchall()
         if pragma.startswith("journal_mode") and answer != [("wal",)]:
