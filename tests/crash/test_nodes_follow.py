@@ -45,7 +45,7 @@ SECONDS: Final = 60
 CLOSED: Final = "rules:\n  - {name: closed, direction: outbound, then: {refuse: {vi: nghỉ, en: closed today}}}\n"
 OPEN: Final = POLICY
 ROUTED: Final = (
-    "rules:\n  - {name: by-hop, direction: outbound, when: {recipient: x@x.example}, then: {route: {hop: chi-a}}}\n"
+    "rules:\n  - {name: by-hop, direction: outbound, when: {recipient: x@x.example}, then: {pass: {route: chi-a}}}\n"
 )
 
 
@@ -178,6 +178,7 @@ def test_a_policy_applied_here_rules_there(pair: tuple[Gateway, Gateway]) -> Non
     done(here, "policy", "apply")
     assert "closed today" in refusal(there)
     assert "closed today" in refusal(here)
+    assert not pair[1].events("the workers do not all have the same policy"), "each follows at its own time"
     assert (there.directory / "policies/10-test.yaml").read_text() == OPEN
     pair[1].hup()
     assert "closed today" in refusal(there)
