@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives import serialization
 
-from bench.bench_mail import MailRow, out
-from bench.targets import AWAY, the_gateway
+from bench import mail
+from bench.bench_mail import TEN, MailRow, look, out, signed
+from bench.sending import Load
+from bench.targets import AWAY, TO, the_gateway
 from gateway.core.address import Mailbox
 from gateway.core.envelope import Envelope, Recipient
 from gateway.core.queue import RecipientState
@@ -38,6 +41,8 @@ PATIENCE: Final = 600.0
 """Seconds in which the gateway must be up, however many keys it opens."""
 _AT_ONCE: Final = 64
 """Entries committed in one transaction."""
+STAFF: Final = f"nhan-vien-0@{OURS}"
+"""Somebody who has one of the many keys."""
 MANY_KEYS: Final = (sys.executable, str(Path(__file__).parents[1] / "support/many_keys.py"))
 """Runs a gateway with all keys that `more_keys` made: its settings file may not be so long."""
 
@@ -52,7 +57,11 @@ def rows() -> list[MailRow]:
         row("rules-10", "10 rules, 5 keys, nothing queued", rules=10),
         row("rules-1000", f"{RULES:,} rules", rules=RULES),
         row(
-            "keys-30000", f"{KEYS:,} keys in the catalog (one key, as many certificates)", prepare=more_keys, long=True
+            "keys-30000",
+            f"{KEYS:,} keys in the catalog (one key, as many certificates)",
+            prepare=more_keys,
+            before=MANY_KEYS,
+            long=True,
         ),
         row("queue-100000", f"{QUEUED:,} messages queued for a next hop that is away", prepare=full_queue, long=True),
     ]
@@ -63,6 +72,8 @@ def _gateway(
     rules: int = 10, prepare: Callable[[House], None] | None = None, before: tuple[str, ...] = ()
 ) -> Iterator[Target]:
     with the_gateway(policy=policy(rules), prepare=prepare, before=before, patience=PATIENCE) as target:
+        if before:
+            look(target, Load(STAFF, (TO,), made=mail.Plain(TEN, STAFF)), signed)
         yield target if prepare is not full_queue else _never_empty(target)
 
 
@@ -107,6 +118,10 @@ def more_keys(house: House) -> None:
     for number in range(KEYS - len(AUTHORS)):
         issued = authority().issue(f"NV {number}", f"nhan-vien-{number}@{OURS}", key=key)
         (directory / f"nv-{number}.crt").write_bytes(issued.chain_pem())
+    document = json.loads(house.config.read_text(encoding="utf-8"))
+    for source in (each for listener in document["listeners"] for each in listener.get("sources", ())):
+        source["authors"].append(STAFF)
+    house.config.write_text(json.dumps(document), encoding="utf-8")
 
 
 def full_queue(house: House) -> None:
