@@ -71,9 +71,9 @@ class Office:
         finally:
             self.hop.answers.update(DEFAULTS)
 
-    def send(self, *to: str, subject: bytes = b"Ket qua") -> tuple[int, str]:
+    def send(self, *to: str, subject: bytes = b"Ket qua", more: bytes = b"") -> tuple[int, str]:
         """Send a letter from a listed host, and return the reply to its dot."""
-        letter = ASCII.replace(b"Subject: ", b"Subject: " + subject + b" ", 1)
+        letter = ASCII.replace(b"Subject: ", b"Subject: " + subject + b" ", 1) + more
         with smtplib.SMTP("127.0.0.1", self.gate.house.port("internal"), timeout=60) as client:
             client.ehlo()
             assert client.mail(LAN)[0] == 250
@@ -155,6 +155,15 @@ def test_row_3_spool_first(office: Office) -> None:
         assert (code, text.partition(" ")[0]) == (452, "4.3.1")
     assert office.kept() == []
     assert office.hop.dots == 0
+
+
+def test_large_mail_cannot_even_be_read(office: Office) -> None:
+    """What does not lie in memory has no place: the client is told at its dot, and the connection goes on."""
+    with office.no_room():
+        code, text = office.send(more=b"Dong dai cho du lon.\r\n" * 40_000)
+        assert (code, text.partition(" ")[0]) == (452, "4.3.1")
+        assert office.hop.dots == 0
+    assert office.kept() == []
 
 
 def test_row_4_before_the_dot(office: Office) -> None:

@@ -1,9 +1,9 @@
 """Every row of the decision table and the tests that hold it: whoever removes one of them hears which row is bare.
 
 The rows, in short (decision 33 has what differs): 1 cut-through, 2 refused by a rule, 3 spool first, 4 mixed RCPT,
-5 all refused, 6 all put off, 7 hop not usable, 8 budget spent before our dot, 9 after it, 10 lost after our dot, 11 then
-no COMMIT, 12 client gone before its dot, 13 after it, 14 `relayed` owed, 15 dispatch, 16 LMTP, 17 key away, 18 our bug,
-19 cannot travel, 20 store in trouble.
+5 all refused, 6 all put off, 7 hop not usable, 8 budget spent before our dot, 9 after it, 10 lost after our dot, 11 no
+COMMIT then, 12 client gone before its dot, 13 after it, 14 `relayed` owed, 15 dispatch, 16 LMTP, 17 key away, 18 our
+bug, 19 cannot travel, 20 store in trouble.
 """
 
 from __future__ import annotations
