@@ -23,10 +23,14 @@ _SITE: Final = 64
 """Bits of the IPv6 network that one site holds: it can choose the rest freely (RFC 6177)."""
 
 
+parsed_address: Final = lru_cache(maxsize=4096)(ip_address)
+"""Returns an IP address as a value, parsed once: a client sends many messages."""
+
+
 @lru_cache(maxsize=4096)
 def site_of(address: str) -> str:
     """Return whom an IP address is counted for: itself, or the IPv6 network that one site holds."""
-    parsed = ip_address(address)
+    parsed = parsed_address(address)
     return str(ip_network((parsed, _SITE), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 

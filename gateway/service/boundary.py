@@ -6,12 +6,12 @@ Only where a message really came from that server does its name mean anything (R
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING, Self
 
 from gateway.core.address import NullPath, domain_key
 from gateway.core.boundary import NOTHING_SAID, BoundaryResults
-from gateway.core.received import site_of
+from gateway.core.received import parsed_address, site_of
 from gateway.tagging.results import boundary
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def source_of(arrival: Arrival, boundary: Boundary | None) -> str:
 
 
 def _address(client: Client) -> IPv4Address | IPv6Address:
-    address = ip_address(client.address)
+    address = parsed_address(client.address)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address

@@ -7,7 +7,6 @@ A fault of ours is caught here, once: 451 4.3.0, logged with the trace id, nothi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -17,7 +16,7 @@ from gateway.config.senders import Reaction
 from gateway.core.envelope import Direction
 from gateway.core.errors import InputError, ServiceError, StorageFullError
 from gateway.core.events import Event, Stage
-from gateway.core.received import Relayed, Standing, Submission, Submitter
+from gateway.core.received import Relayed, Standing, Submission, Submitter, parsed_address
 from gateway.core.reply import Reply
 from gateway.mime.fields import MimeError, read_header
 from gateway.mime.trace import trace_field
@@ -86,7 +85,7 @@ class ListedSource:
         shown = client.certificate
         if self.certificates and (shown is None or self.certificates.isdisjoint(shown.every_name)):
             return False
-        address = ip_address(client.address)
+        address = parsed_address(client.address)
         return address.version == self.network.version and address in self.network
 
 
