@@ -29,6 +29,7 @@ from gateway.spool.files import BodyFiles
 from gateway.spool.migrate import SPOOL
 from gateway.spool.place import prepare_place
 from gateway.spool.reader import Reader
+from gateway.spool.reserve import Reserve
 from gateway.spool.schema import ENTRIES, RECIPIENTS, moment, stamp
 from gateway.spool.shared_store import open_shared
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from gateway.core.address import ReversePath
     from gateway.core.queue import Entry
     from gateway.spool.acts import By
-    from gateway.spool.engine import Beside, Engine
+    from gateway.spool.engine import Beside, Engine, KeptRoom
 
 _PAGE: Final = 500
 """Entries looked at in one reading: a long list must not keep the log from starting anew."""
@@ -112,6 +113,7 @@ class Desk:
         """Open a spool that exists; raises `SetupError` where there is none or it cannot be opened."""
         self._settings = settings
         self._files: Beside = NothingBeside()
+        self._reserve: KeptRoom = NothingBeside()
         self._database: Engine
         if settings.database is not None:
             self._place = prepare_place(settings.directory)
@@ -123,6 +125,7 @@ class Desk:
             self._place = prepare_place(settings.directory)
             self._database = Database(self._place, SPOOL)
             self._files = files = BodyFiles(self._place.bodies)
+            self._reserve = Reserve(self._place.reserve)
         except (OSError, ServiceError) as error:
             raise SetupError(f"{settings.directory}: the spool cannot be opened: {error}") from error
         self._reader = Reader(self._database, lambda _, row: Message.from_source(files.open(row.entry_id, row.length)))
@@ -132,6 +135,7 @@ class Desk:
 
     def __exit__(self, *_: object) -> None:
         self._files.close()
+        self._reserve.close()
         self._database.close()
 
     def entries(
@@ -229,10 +233,19 @@ class Desk:
             return Outcome.DONE
 
         with self._database.turn():
-            outcome = self._change_in_turn(entry_id, change)
+            outcome = self._end_in_turn(entry_id, change)
             if outcome is Outcome.DONE:
                 self._files.remove(entry_id)
         return outcome
+
+    def _end_in_turn(self, entry_id: str, change: Callable[[Connection, Row[Any]], Outcome]) -> Outcome:
+        """Change what ends an entry, and so makes room: on a full disk out of what is kept back for that."""
+        try:
+            return self._change_in_turn(entry_id, change)
+        except StorageFullError:
+            if not self._reserve.spend():
+                raise
+        return self._change_in_turn(entry_id, change)
 
     def _change(self, entry_id: str, change: Callable[[Connection, Row[Any]], Outcome]) -> Outcome:
         with self._database.turn():

@@ -286,7 +286,7 @@ class Orders(Desk):
             return Outcome.DONE
 
         with self._database.turn():
-            outcome = self._change_in_turn(entry_id, change)
+            outcome = self._end_in_turn(entry_id, change)
             if outcome is Outcome.DONE and by is not None:
                 self._files.remove(entry_id)
         return outcome

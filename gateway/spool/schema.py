@@ -70,7 +70,7 @@ ENTRIES: Final = Table(
     Column("origin_client", Text),
     Column("frozen_at", _WHOLE),  # null: not kept back by an administrator; only `desk` and `orders` change it
     Column("warned_at", _WHOLE),  # null: its sender was not due to be told that it is late
-    Column("noticed_at", _WHOLE),  # null: nobody was told yet that kept mail is about to end; only `orders` changes it
+    Column("noticed_at", _WHOLE),  # null: not said yet that it will end, or is kept back; only `orders` changes it
     Column("turn_of", _ID, nullable=False, server_default=""),  # the sender's domain, folded
 )
 RECIPIENTS: Final = Table(
