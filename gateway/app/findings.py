@@ -52,6 +52,9 @@ def _still(settings: Settings, parts: Parts) -> Iterator[str]:
             yield f"policy: a rule signs with the key {label!r}, and there is no such key"
     if any(each.kind is ListenerKind.INBOUND for each in settings.listeners):
         yield from trust_findings(settings.trust, parts.world.trust)
+    for told in settings.spool.digest.agencies if settings.spool.digest is not None else ():
+        if told.agency not in parts.world.who.registry.by_id:
+            yield f"spool.digest: the registry has no agency {told.agency!r}, so {told.mailbox} is told of nothing"
     for listener in settings.listeners:
         if listener.auth_without_tls and not listener.address.startswith(("127.", "[::1]", "localhost:")):
             yield f"listener {listener.name}: passwords travel in the clear (auth_without_tls)"

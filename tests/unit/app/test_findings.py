@@ -123,6 +123,18 @@ def test_a_stale_revocation_list(province: Path) -> None:
     assert check(province)[0] == 0
 
 
+def test_a_digest_for_an_agency_that_nobody_knows(province: Path) -> None:
+    """Its mailbox would never be told: a wrong id must not look like an agency without kept mail."""
+    config = province / "gateway.yaml"
+    text = config.read_text(encoding="utf-8")
+    office = text.partition("local_domains:")[2].partition("domain: ")[2].split(",")[0].split("\n")[0].strip()
+    digest = f"{{postmaster: a@{office}, agencies: [{{agency: khong-co, mailbox: b@{office}}}]}}"
+    config.write_text(text.replace("min_free: 0}", f"min_free: 0, digest: {digest}}}"), encoding="utf-8")
+    code, said = check(province)
+    assert code == 1
+    assert f"spool.digest: the registry has no agency 'khong-co', so b@{office} is told of nothing" in said
+
+
 def _with_end(province: Path, end: dt.datetime) -> None:
     """Write another certificate for the listeners' key."""
     key = serialization.load_pem_private_key((province / "server.key").read_bytes(), None)
