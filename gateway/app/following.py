@@ -10,6 +10,7 @@ import structlog
 from gateway.app.policies import directory_of, policy_of
 from gateway.app.world import read_registry
 from gateway.core.errors import GatewayError
+from gateway.keys.suspensions import Suspensions
 from gateway.sharing.following import Followed, begin, catch_up, state_of, words
 from gateway.spool.shared_store import PostgresSpool
 
@@ -72,6 +73,7 @@ class Following:
             except GatewayError as error:
                 _LOG.warning("what was changed for all machines is not known now", error=str(error))
                 return await asyncio.to_thread(state_of, settings)
+            Suspensions.at(settings.keys_state_file).look()
             if self._news is not None:
                 self._news.followed(self._found.number, unable=bool(self._found.failed))
         return self._found.state

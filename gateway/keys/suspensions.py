@@ -81,6 +81,10 @@ class Suspensions:
             self._look(now)
         return label in self._found or self._fault is not None
 
+    def look(self) -> None:
+        """Read the file now if it is another one than before: somebody knows that it changed."""
+        self._look(time.monotonic())
+
     @property
     def fault(self) -> str | None:
         """Why every key is suspended, for administrators; None while the file can be read."""
@@ -137,11 +141,18 @@ def read_suspensions(path: Path) -> dict[str, Suspension]:
 def append(path: Path, action: Action, label: str, *, who: str, reason: str, now: dt.datetime) -> None:
     """Write one line and return when it survives a power failure; `now` is aware.
 
-    Raises `SetupError` for a reason that is no single short line, for a file that is not ours or unreadable already:
-    nothing is added to what nobody can read.
+    Raises `SetupError` for a reason that is no single short line, and as `write` does.
     """
     check_reason(reason)
-    line = {"at": now.isoformat(timespec="seconds"), "who": who, "action": action, "label": label, "reason": reason}
+    write(path, action, Suspension(label, now.isoformat(timespec="seconds"), who, reason))
+
+
+def write(path: Path, action: Action, given: Suspension) -> None:
+    """Write a line as it is and return when it survives a power failure.
+
+    Raises `SetupError` for a file that is not ours or unreadable already: nothing is added to what nobody can read.
+    """
+    line = {"at": given.at, "who": given.who, "action": action, "label": given.label, "reason": given.reason}
     octets = json.dumps(line, ensure_ascii=False).encode() + b"\n"
     try:
         descriptor = _open_to_append(path)

@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from gateway.core.errors import GatewayError, SetupError
-from gateway.keys.suspensions import append, read_suspensions
+from gateway.keys.suspensions import read_suspensions, write
 from gateway.sharing import decrees
 from gateway.sharing.copies import Copy, copy_file, read_copy, write_copy
 from gateway.spool.opening import open_gazette
@@ -216,11 +215,11 @@ def _follow_keys(settings: Settings, past: Past, local: Mapping[str, Suspension]
     path, wanted = settings.keys_state_file, decrees.suspended(past)
     for label, line in wanted.items():
         if local.get(label) != line:
-            append(path, "suspend", label, who=line.who, reason=line.reason, now=datetime.fromisoformat(line.at))
+            write(path, "suspend", line)
     last = decrees.last_of_keys(past)
     for label in local.keys() - wanted.keys():
         _, line = decrees.suspension_of(last[label])
-        append(path, "resume", label, who=line.who, reason=line.reason, now=datetime.fromisoformat(line.at))
+        write(path, "resume", line)
 
 
 def _publish_own_trust(settings: Settings, gazette: Gazette, past: Past) -> Past:

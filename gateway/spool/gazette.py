@@ -136,5 +136,8 @@ def _decree(row: Any) -> Decree:
 
 
 def _object(said: str | None) -> Mapping[str, Any]:
-    found = json.loads(said) if said else {}
+    try:
+        found = json.loads(said) if said else {}
+    except ValueError:  # nothing of ours: whoever needs something in it will say that it is missing
+        return {}
     return found if isinstance(found, dict) else {}

@@ -96,7 +96,6 @@ class Store:
 
         Returns when it survives a power failure; raises `SetupError`.
         """
-        one_line(line.note, least=0)
         self._prepare()
         self.index()
         if line.action == "added":

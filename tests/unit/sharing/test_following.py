@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -182,6 +183,18 @@ def test_a_suspension_after_a_shared_resumption(machines: tuple[Machine, Machine
     there.catch_up()
     here.catch_up()
     assert here.suspended == there.suspended == {"k": "lại mất"}
+
+
+def test_a_line_that_somebody_wrote_by_hand(machines: tuple[Machine, Machine]) -> None:
+    """What the file's readers take is shared as it is, and written once, however odd its time and its reason."""
+    here, there = machines
+    odd = {"at": "hôm qua", "who": "", "action": "suspend", "label": "k", "reason": ""}
+    there.settings.keys_state_file.touch(0o600)
+    there.settings.keys_state_file.write_text(json.dumps(odd) + "\n")
+    for each in (there, here, here):
+        assert each.catch_up().failed == []
+    assert here.suspended == {"k": ""}
+    assert here.settings.keys_state_file.read_bytes().count(b"\n") == 1
 
 
 def test_a_file_that_nobody_can_read_hides_nothing_else(machines: tuple[Machine, Machine]) -> None:
