@@ -361,13 +361,13 @@ def test_threads_get_the_same_answers() -> None:
 def test_issuers_are_seen_whole_by_every_thread_and_every_time() -> None:
     """What is kept of an issuer is kept for one thread: no other one sees it half parsed, and it never changes."""
     odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")
-    issuers = [TOP.issue("x", ca=True, extensions=[odd], critical=True) for _ in range(4)]
-    leaves = [(each.issue("lan").certificate, each.certificate) for each in issuers for _ in range(3)]
+    issuers = [TOP.issue("x", ca=True, extensions=[odd], critical=True) for _ in range(24)]
+    leaves = [(each.issue("lan").certificate, each.certificate) for each in issuers]
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda pair: told(*pair), leaves * 6))
+            found = list(pool.map(lambda pair: told(*pair), [pair for pair in leaves for _ in range(8)]))
     finally:
         sys.setswitchinterval(before)
     assert set(found) == {(INVALID, "unknown_critical_extension")}
