@@ -95,9 +95,8 @@ def measured(chosen: Sequence[Group], scale: Scale) -> Iterator[Found]:
         yield found
 
 
-def document(found: Sequence[Found], about: str, seconds: float) -> str:
-    """Return docs/benchmarks.md."""
-    told = [*machine(), ("This run", f"{about}; {seconds / 60:.0f} minutes")]
+def document(found: Sequence[Found], told: Sequence[tuple[str, str]]) -> str:
+    """Return docs/benchmarks.md; `told` is what there is to know about machine and run."""
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in told)]
     told_of = [_HOW, "\n".join(table), _COLUMNS, _SWITCHED, *map(markdown, found), section(found)]
     return "# Benchmarks\n\n" + "\n\n".join(each.strip() for each in told_of if each) + "\n"
@@ -116,11 +115,12 @@ def main() -> None:
     base = QUICK if given.quick else WHOLE
     scale = Scale(given.count or base.count, given.repeat or base.repeat, given.sessions or base.sessions)
     chosen = [_only(each, frozenset(given.rows), quick=given.quick) for each in groups()]
-    began = time.monotonic()
+    told, began = machine(), time.monotonic()
     found = list(measured([each for each in chosen if each.rows], scale))
     if given.write is not None:
-        about = f"{scale.repeat} runs of {scale.count} messages (rows of large or costly mail: fewer) {given.note}"
-        given.write.write_text(document(found, about.strip(), time.monotonic() - began), encoding="utf-8")
+        runs = f"{scale.repeat} run(s) of {scale.count} messages (rows of large or costly mail: fewer)"
+        told.append(("This run", f"{runs}, {(time.monotonic() - began) / 60:.0f} minutes. {given.note}".strip()))
+        given.write.write_text(document(found, told), encoding="utf-8")
 
 
 def _only(group: Group, names: frozenset[str], *, quick: bool) -> Group:
