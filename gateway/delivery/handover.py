@@ -21,7 +21,7 @@ from gateway.core.events import Event, Stage
 from gateway.core.queue import Kind
 from gateway.core.reply import Reply
 from gateway.delivery.passage import Passage, fit
-from gateway.delivery.patience import Bell, Patience
+from gateway.delivery.patience import Bell, Patience, outlived
 from gateway.delivery.settle import (
     Attempt,
     Moment,
@@ -95,7 +95,7 @@ class Handover:
             raise ValueError("nothing to hand over")
         task = asyncio.get_running_loop().create_task(self._hand_over(consignments))
         self._track(task)
-        return await asyncio.shield(task)
+        return await outlived(task)
 
     async def _hand_over(self, consignments: Sequence[Consignment]) -> Reply:
         patience = Patience(self._closing, self._settings.answer_within)
@@ -219,10 +219,10 @@ class Handover:
 
     async def _conclude(self, entry: Entry, attempt: Attempt) -> Reply:
         """Make the hop's answers the client's where they speak for everybody, else keep the message (rows 1, 5, 6)."""
-        replies = [attempt.replies.get(index) for index in entry.open_indexes]
-        first = replies[0]
-        if first is not None and None not in replies:
-            given = [each for each in replies if each is not None]
+        indexes = entry.open_indexes
+        given = [reply for index in indexes if (reply := attempt.replies.get(index)) is not None]
+        if len(given) == len(indexes):
+            first = given[0]
             if all(accepted(each) for each in given):
                 self._quietly(self._note_handed_over, entry, attempt, first)
                 return _taken((entry,))

@@ -80,8 +80,9 @@ class Passage:
         self._hop = hop
         self._client = consignment.origin
         self._message = consignment.message
-        self._envelope = consignment.envelope.only(indexes)
         self._indexes = tuple(indexes)
+        everybody = len(self._indexes) == len(consignment.envelope.recipients)
+        self._envelope = consignment.envelope if everybody else consignment.envelope.only(self._indexes)
         self._transaction: Transaction | None = None
         self._content: asyncio.Task[tuple[Reply, ...]] | None = None
         self._remote = hop.name
@@ -118,8 +119,9 @@ class Passage:
         site = of_the_site(replies)
         if site is not None or len(replies) != len(self._indexes):
             raise HopError(HopTrouble.SITE, f"not a usable next hop: {site or 'wrong number of replies'}")
-        self.accepted = tuple(index for index, each in zip(self._indexes, replies, strict=True) if accepted(each))
-        self.replies = {index: each for index, each in zip(self._indexes, replies, strict=True) if not accepted(each)}
+        answers = dict(zip(self._indexes, replies, strict=True))
+        self.accepted = tuple([index for index, each in answers.items() if accepted(each)])
+        self.replies = {index: each for index, each in answers.items() if not accepted(each)}
 
     async def send(self, patience: Patience) -> Attempt | None:
         """Send the content to those accepted, and return what the attempt came to.

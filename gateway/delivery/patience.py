@@ -1,4 +1,4 @@
-"""Waiting that ends: at a moment, or when a bell rings; what was waited for is never canceled by it.
+"""Waiting that ends: at a moment, or when a bell rings; what was waited for is never canceled by it, unless asked to.
 
 Canceling a step of a mail transaction closes its connection, so whoever waits decides that by itself, knowing how far
 the step has come.
@@ -7,10 +7,11 @@ the step has come.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 
@@ -18,26 +19,27 @@ T = TypeVar("T")
 class Bell:
     """Rings once, for everybody who waits or ever will. Used from one event loop."""
 
-    __slots__ = ("_future", "rung")
+    __slots__ = ("_listeners", "rung")
 
     def __init__(self) -> None:
         """Begin silent; may be made outside of a loop."""
         self.rung = False
-        self._future: asyncio.Future[None] | None = None
+        self._listeners: set[Callable[[], None]] = set()
 
     def ring(self) -> None:
         """Ring; again is harmless."""
-        self.rung = True
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+        if not self.rung:
+            self.rung = True
+            for each in tuple(self._listeners):
+                each()
 
-    def future(self) -> asyncio.Future[None]:
-        """Return what is done once the bell has rung."""
-        if self._future is None:
-            self._future = asyncio.get_running_loop().create_future()
-            if self.rung:
-                self._future.set_result(None)
-        return self._future
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the bell rings, unless it leaves before; one that has rung calls nobody."""
+        self._listeners.add(listener)
+
+    def leave(self, listener: Callable[[], None]) -> None:
+        """Forget a listener; harmless for one that is not known."""
+        self._listeners.discard(listener)
 
 
 class Patience:
@@ -53,14 +55,24 @@ class Patience:
     @property
     def over(self) -> bool:
         """True if nothing more is waited for."""
-        return self._bell.rung or (self._deadline is not None and self._left() <= 0)
+        return self._bell.rung or (self._deadline is not None and self._deadline <= asyncio.get_running_loop().time())
 
     async def wait(self, task: asyncio.Task[T]) -> bool:
         """Wait for the task; returns whether it is done. The task goes on if it is not."""
-        if not task.done():
-            timeout = None if self._deadline is None else max(self._left(), 0)
-            either: set[asyncio.Future[Any]] = {task, self._bell.future()}
-            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done() and not self.over:
+            loop = asyncio.get_running_loop()
+            waiter: asyncio.Future[None] = loop.create_future()
+            wake = partial(_wake, waiter)
+            task.add_done_callback(wake)
+            self._bell.listen(wake)
+            timer = None if self._deadline is None else loop.call_at(self._deadline, wake)
+            try:
+                await waiter
+            finally:
+                task.remove_done_callback(wake)
+                self._bell.leave(wake)
+                if timer is not None:
+                    timer.cancel()
         return task.done()
 
     async def bound(self, step: Coroutine[object, object, T]) -> T:
@@ -68,18 +80,36 @@ class Patience:
         if self.over:
             step.close()
             raise TimeoutError
-        task = asyncio.get_running_loop().create_task(step)
-        try:
-            await self.wait(task)
-        finally:
-            if not task.done():
-                await cancel(task)
-        if task.cancelled():
-            raise TimeoutError
-        return task.result()
+        async with asyncio.timeout_at(self._deadline) as limit:
+            end = partial(_end, limit)
+            self._bell.listen(end)
+            try:
+                return await step
+            finally:
+                self._bell.leave(end)
 
-    def _left(self) -> float:
-        return 0.0 if self._deadline is None else self._deadline - asyncio.get_running_loop().time()
+
+def _wake(waiter: asyncio.Future[None], *_: object) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _end(limit: asyncio.Timeout) -> None:
+    if not limit.expired():  # its own time may be over in this very moment
+        limit.reschedule(0)
+
+
+async def outlived(task: asyncio.Task[T]) -> T:
+    """Return what the task returns; it goes on if whoever waits here is canceled. A cheaper `asyncio.shield`."""
+    if not task.done():
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wake = partial(_wake, waiter)
+        task.add_done_callback(wake)
+        try:
+            await waiter
+        finally:
+            task.remove_done_callback(wake)
+    return task.result()
 
 
 async def cancel(task: asyncio.Task[T]) -> None:

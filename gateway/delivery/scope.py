@@ -51,7 +51,7 @@ class Scope(StrEnum):
 
 def scope_of(reply: Reply, step: Step) -> Scope:
     """Return whom an answer speaks for that is not 2xx or 3xx."""
-    behind = step in {Step.DOT, Step.DOT_OF_ONE}
+    behind = step is Step.DOT or step is Step.DOT_OF_ONE
     if reply.code in _OF_THE_SITE and not behind:
         return Scope.SITE
     if reply.code == _CLOSING and not behind:
@@ -61,4 +61,7 @@ def scope_of(reply: Reply, step: Step) -> Scope:
 
 def of_the_site(replies: Iterable[Reply]) -> Reply | None:
     """Return the first of the answers to commands before the dot that speaks of the site."""
-    return next((each for each in replies if scope_of(each, Step.DATA) is Scope.SITE), None)
+    for each in replies:
+        if not each.positive and scope_of(each, Step.DATA) is Scope.SITE:
+            return each
+    return None

@@ -53,8 +53,8 @@ class Transaction(Protocol):
     async def envelope(self, envelope: Envelope, *, size: int | None = None) -> tuple[Reply, ...]:
         """Send MAIL and every RCPT; return one reply per recipient (MAIL's refusal stands for all).
 
-        `size` is what `content` will have, in octets, where that is known: announced where the hop wants to know
-        (RFC 1870). Raises `HopError(SITE)`.
+        With `size` content is to follow, of so many octets: announced where the hop wants to know (RFC 1870), and DATA
+        may go out with the envelope (RFC 2920), so that `abandon` closes the connection. Raises `HopError(SITE)`.
         """
         ...
 
@@ -73,7 +73,7 @@ class Transaction(Protocol):
         ...
 
     async def abandon(self) -> None:
-        """Close the connection without a dot, or RSET it before DATA; never raises."""
+        """Close the connection without a dot, or RSET it before DATA; never raises. Ends a step of another task."""
         ...
 
 

@@ -23,8 +23,10 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 def mail_command(envelope: Envelope, offers: Offers, size: int | None) -> bytes | Reply:
     """Return the MAIL command; the refusal if the envelope asks for SMTPUTF8, or needs it, and the hop lacks it."""
     path = envelope.reverse_path
-    utf8 = envelope.smtputf8 or not all(
-        each.ascii for each in (path, *(each.mailbox for each in envelope.recipients)) if isinstance(each, Mailbox)
+    utf8 = (
+        envelope.smtputf8
+        or (isinstance(path, Mailbox) and not path.ascii)
+        or not all(each.mailbox.ascii for each in envelope.recipients)
     )
     if utf8 and not offers.smtputf8:
         return NEEDS_UTF8

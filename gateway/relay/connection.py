@@ -7,7 +7,7 @@ its reply. Whatever ends a step early - trouble, silence, cancellation - closes 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway.core.reply import Reply
 from gateway.ports import HopError, HopTrouble
@@ -16,7 +16,7 @@ from gateway.relay.content import blocks, end_of_data
 from gateway.relay.wire import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Coroutine, Iterable, Sequence
 
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.relay.pool import Pool
     from gateway.relay.replies import Offers
 
+T = TypeVar("T")
+
 COMMAND_SECONDS: Final = 300.0
 """For MAIL, RCPT, DATA and each window of octets (RFC 5321 4.5.3.2)."""
 RESET_SECONDS: Final = 5.0
@@ -33,6 +35,7 @@ RESET_SECONDS: Final = 5.0
 MOST_PIPELINED: Final = 100
 """Commands in one write; their replies fit into what a wire keeps unread."""
 
+_DATA: Final = b"DATA\r\n"
 _CLOSING: Final = 421
 _GO_AHEAD: Final = 354
 _LOGIN_WANTED: Final = frozenset({530, 535})
@@ -72,6 +75,11 @@ class SmtpTransaction:
         self._reply_timeout = reply_timeout
         self._accepted = 0
         self._begun = False
+        self._stepping = False
+        self._abandoned = False
+        """By another task than that of the step under way."""
+        self._data_asked = False
+        """DATA is out and its reply was not read: nothing but content may follow a 354."""
         self._ended = False
         self._dot_sent = False
         self._outcomes: list[Reply] = []
@@ -97,67 +105,101 @@ class SmtpTransaction:
         if self._begun or self._ended:
             raise RuntimeError("a transaction has one envelope")
         self._begun = True
-        with self._guard():
-            while True:
-                try:
-                    return await self._ask(envelope, size)
-                except WireError:
-                    connection = await self._pool.another(self._connection, self._client)
-                    if connection is None:
-                        raise
-                    self._connection = connection
+        return await self._step(self._offer(envelope, size))
 
     async def content(self, message: Message) -> tuple[Reply, ...]:
-        """Send DATA, the message and the dot (see `ports.Transaction`)."""
+        """Send DATA, if it is not out yet, the message and the dot (see `ports.Transaction`)."""
         if self._ended or not self._accepted:
             raise RuntimeError("content goes to recipients that were accepted, once")
-        with self._guard():
-            connection = self._connection
-            connection.wire.write(b"DATA\r\n")
-            reply = await connection.reply(COMMAND_SECONDS)
-            if reply.code != _GO_AHEAD:
-                return await self._refused_data(reply)
-            early = await self._send(message)
-            if early is not None:
-                self._end(in_step=False)
-                return (early,) * self._accepted
-            while len(self._outcomes) < (self._accepted if self._lmtp else 1):
-                self._outcomes.append(await connection.final_reply(self._reply_timeout))
-            self._end(in_step=all(each.code != _CLOSING for each in self._outcomes))
-            return tuple(self._outcomes) if self._lmtp else (self._outcomes[0],) * self._accepted
+        return await self._step(self._carry(message))
 
     async def abandon(self) -> None:
-        """Leave the transaction: RSET before DATA, close the connection otherwise; never raises."""
+        """Leave the transaction: RSET before DATA, close the connection otherwise; never raises.
+
+        A step under way in another task finds its connection closed, and ends by that: two may not read replies.
+        """
         if self._ended:
             return
+        if self._stepping:
+            self._abandoned = True
+            self._connection.abort()
+            return
+        self._stepping = True
         try:
             await self._reset()
         finally:
             if not self._ended:
                 self._end(in_step=False)
 
+    async def _offer(self, envelope: Envelope, size: int | None) -> tuple[Reply, ...]:
+        while True:
+            try:
+                return await self._ask(envelope, size)
+            except WireError:
+                connection = None if self._abandoned else await self._pool.another(self._connection, self._client)
+                if connection is None:
+                    raise
+                self._connection = connection
+                if self._abandoned:
+                    raise
+
+    async def _carry(self, message: Message) -> tuple[Reply, ...]:
+        connection = self._connection
+        if not self._data_asked:
+            connection.wire.write(_DATA)
+        reply = await self._data_reply(COMMAND_SECONDS)
+        if reply.code != _GO_AHEAD:
+            return await self._refused_data(reply)
+        early = await self._send(message)
+        if early is not None:
+            self._end(in_step=False)
+            return (early,) * self._accepted
+        while len(self._outcomes) < (self._accepted if self._lmtp else 1):
+            self._outcomes.append(await connection.final_reply(self._reply_timeout))
+        self._end(in_step=all(each.code != _CLOSING for each in self._outcomes))
+        return tuple(self._outcomes) if self._lmtp else (self._outcomes[0],) * self._accepted
+
+    async def _data_reply(self, seconds: float) -> Reply:
+        reply = await self._connection.reply(seconds)
+        self._data_asked = False
+        return reply
+
     async def _reset(self) -> None:
-        """End the transaction with RSET, whose reply is not waited for long; a hop that fails here loses us."""
+        """End the transaction with RSET, whose reply is not waited for long; a hop that fails here loses us.
+
+        Behind a 354, or beside a reply that nobody asked for, RSET would be content, or have another reply than its
+        own: then the connection is closed.
+        """
         in_step = True
         if self._begun:
+            connection = self._connection
             try:
-                self._connection.wire.write(b"RSET\r\n")
-                in_step = (await self._connection.reply(RESET_SECONDS)).code == 250  # noqa: PLR2004 - RFC 5321 4.1.1.5
+                in_step = not self._data_asked or await self._is_refused_data()
+                if in_step := in_step and connection.wire.quiet:
+                    connection.wire.write(b"RSET\r\n")
+                    in_step = (await connection.reply(RESET_SECONDS)).code == 250  # noqa: PLR2004 - RFC 5321 4.1.1.5
             except (WireError, TimeoutError):
                 in_step = False
         self._end(in_step=in_step)
+
+    async def _is_refused_data(self) -> bool:
+        """Return whether DATA, which is out, was refused; not asked for where somebody was accepted at RCPT."""
+        return not self._accepted and not (await self._data_reply(RESET_SECONDS)).positive
 
     async def _ask(self, envelope: Envelope, size: int | None) -> tuple[Reply, ...]:
         """Send MAIL and RCPT; raises `WireError` where another connection might do better."""
         connection = self._connection
         offers = connection.offers
+        self._data_asked = False
         mail = mail_command(envelope, offers, size)
         if isinstance(mail, Reply):
             return self._refused_mail(mail, envelope)
         commands = [mail, *(rcpt_command(each, offers) for each in envelope.recipients)]
+        # with one recipient nothing is decided between RCPT and DATA that 354 would be in the way of
+        self._data_asked = size is not None and offers.pipelining and len(envelope.recipients) == 1
         replies: list[Reply] = []
         for batch in _batches(commands, MOST_PIPELINED if offers.pipelining else 1):
-            connection.wire.write(b"".join(batch))
+            connection.wire.write(b"".join((*batch, _DATA) if self._data_asked else batch))
             for _ in batch:
                 reply = await connection.final_reply(COMMAND_SECONDS)
                 if reply.code == _CLOSING:
@@ -166,7 +208,7 @@ class SmtpTransaction:
             if not replies[0].positive:
                 return self._refused_mail(_fit(replies[0]), envelope)
         accepted = sum(each.positive for each in replies[1:])
-        if accepted and not connection.wire.quiet:
+        if accepted and not self._data_asked and not connection.wire.quiet:
             raise WireError("out of step after RCPT")
         self._accepted = accepted
         return tuple(replies[1:])
@@ -238,17 +280,17 @@ class SmtpTransaction:
         else:
             self._pool.drop(self._connection)
 
-    @contextlib.contextmanager
-    def _guard(self) -> Generator[None, None, None]:
-        """Close the connection if a step does not come to its end; trouble becomes `HopError`."""
+    async def _step(self, step: Coroutine[object, object, T]) -> T:
+        """Take a step; close the connection if it does not come to its end. Trouble becomes `HopError`."""
+        self._stepping = True
         try:
-            yield
+            done = await step
         except (WireError, TimeoutError) as error:
             self._fail()
             words = f"{self._connection.endpoint}: {error if str(error) else 'no answer in time'}"
             if self._dot_sent:
                 raise HopError(HopTrouble.LOST_AFTER_DOT, words, tuple(self._outcomes)) from error
-            if not isinstance(error, _UnfitError) or error.whole_site:
+            if not self._abandoned and (not isinstance(error, _UnfitError) or error.whole_site):
                 self._breaker.trouble()
                 self._pool.suspect(self._connection)
             raise HopError(HopTrouble.SITE, words) from error
@@ -259,6 +301,10 @@ class SmtpTransaction:
         except BaseException:
             self._fail()
             raise
+        if self._abandoned:  # its end came in the same moment
+            self._fail()
+        self._stepping = False
+        return done
 
     def _fail(self) -> None:
         if not self._ended:

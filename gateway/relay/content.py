@@ -5,6 +5,7 @@ Nothing here may look at lines one by one: a message of 50 MB in short lines cos
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.octets import WINDOW
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 END_OF_DATA: Final = b".\r\n"
 
+_DOT: Final = re.compile(rb"\n\.")
+"""Finding none takes a third of the time that `bytes.find` and `bytes.replace` need."""
+
 
 def blocks(message: Message, *, window: int = WINDOW) -> Iterator[bytes]:
     """Yield the octets to send, in blocks of about `window`, without the end of data: see `end_of_data`."""
@@ -23,14 +27,14 @@ def blocks(message: Message, *, window: int = WINDOW) -> Iterator[bytes]:
     size = 0
     before = b"\r\n"
     for octets in message.windows(window):
-        pending.append(stuffed(octets, before))
+        pending.append(octets)
         size += len(octets)
-        before = octets[-1:]
         if size >= window:
-            yield b"".join(pending)
-            pending, size = [], 0
+            block = b"".join(pending)
+            yield stuffed(block, before)
+            pending, size, before = [], 0, block[-1:]
     if pending:
-        yield b"".join(pending)
+        yield stuffed(b"".join(pending), before)
 
 
 def stuffed(octets: bytes, before: bytes) -> bytes:
@@ -39,13 +43,17 @@ def stuffed(octets: bytes, before: bytes) -> bytes:
     A dot after a bare LF is doubled too. Canonical messages have none, but if one ever came this far, a lenient hop
     that takes LF . CRLF for the end of data must not be made to see two messages (SMTP smuggling).
     """
-    doubled = octets.replace(b"\n.", b"\n..")
+    doubled = octets.replace(b"\n.", b"\n..") if _DOT.search(octets) is not None else octets
     return b"." + doubled if octets.startswith(b".") and before.endswith(b"\n") else doubled
 
 
 def end_of_data(message: Message) -> bytes:
     """Return the octets that end the data: a final line end where the message has none, then the dot."""
-    size = len(message)
-    if size == 0 or message.read(max(size - 2, 0), size) == b"\r\n":
+    if not message.spans:
         return END_OF_DATA
-    return b"\r\n" + END_OF_DATA
+    last = message.spans[-1]
+    end = last.source.read(max(last.start, last.stop - 2), last.stop)
+    if len(end) < 2:  # noqa: PLR2004 - a line end cut in two
+        size = len(message)
+        end = message.read(max(size - 2, 0), size)
+    return END_OF_DATA if end == b"\r\n" else b"\r\n" + END_OF_DATA

@@ -183,15 +183,16 @@ class Pool:
     def _pop_idle(self, endpoint: str, client: Origin | None) -> Connection | None:
         """Return the fitting connection used last, if it is still good; the others lie longer and go first."""
         oldest = time.monotonic() - self._idle_seconds
-        for connection in reversed(tuple(self._idle)):
+        for index in range(len(self._idle) - 1, -1, -1):
+            connection = self._idle[index]
             if not connection.wire.quiet:
-                self._idle.remove(connection)
+                del self._idle[index]
                 connection.abort()
             elif connection.idle_since < oldest:
-                self._idle.remove(connection)
+                del self._idle[index]
                 connection.leave()
             elif connection.endpoint == endpoint and self._greeter.may_speak(connection, client):
-                self._idle.remove(connection)
+                del self._idle[index]
                 return connection
         return None
 

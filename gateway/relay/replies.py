@@ -26,10 +26,14 @@ _LINE: Final = re.compile(rb"[2-5][0-9]{2}(?:[ -]|$)")
 
 async def read_reply(wire: Wire, seconds: float) -> Reply:
     """Return the next reply; raises `WireError` when there will be none, `TimeoutError` when not in time."""
-    wire.limit(seconds)
-    line = await wire.line()
-    if line[3:4] != b"-":
+    line = wire.take_line()  # of several commands in one write the replies come together
+    if line is not None and line[3:4] != b"-":
         return _parsed_line(line)
+    wire.limit(seconds)
+    if line is None:
+        line = await wire.line()
+        if line[3:4] != b"-":
+            return _parsed_line(line)
     lines = [line]
     while line[3:4] == b"-":
         if len(lines) >= MOST_LINES:
