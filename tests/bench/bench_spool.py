@@ -2,8 +2,9 @@
 
 How long accepts of 10 KB take beside two writers of 15 MB (the goal: p99 at most 100 ms). Accepts per second of 10 KB
 messages from 64 sessions; then, with 1,000 and with 100,000 entries of 10 KB queued, the time of claiming 50 (without
-and with reading them), of settling one, of listing 500 and of opening. The goal: claiming at 100,000 takes at most
-twice as long as at 1,000, opening under 5 s.
+and with reading them), of claiming one letter beside all that when its hop is full, of settling one, of listing 500,
+of opening, of trying all again for each 1,000, and the memory of this process. The goal: claiming at 100,000 takes at
+most twice as long as at 1,000, opening under 5 s, at most 200 MB.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.queue import Full
+from gateway.spool.acts import By
 from gateway.spool.bodies import SpoolBodies
 from gateway.spool.changes import Change
 from gateway.spool.desk import Desk
+from gateway.spool.orders import Order, Orders
 from support.grounds import SharedGround, SqliteGround
 from support.postgres import postgres
-from support.spooled import NOW, entry, octets, sent
+from support.spooled import NOW, entry, octets, sent, with_consignment
 from support.spooled import fill as fill_body
 
 if TYPE_CHECKING:
@@ -55,6 +59,11 @@ async def fill(spool: SqlSpool, count: int) -> tuple[float, float]:
     return count / (time.perf_counter() - began), statistics.quantiles(times, n=100)[98] * 1000
 
 
+def resident() -> float:
+    """Return the memory of this process, MB."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 async def measure(ground: Ground) -> None:
     """Say what each thing takes with what is queued now."""
     began = time.perf_counter()
@@ -63,6 +72,8 @@ async def measure(ground: Ground) -> None:
     claiming: list[float] = []
     reading: list[float] = []
     settling: list[float] = []
+    beside: list[float] = []
+    full = Full(frozenset({entry().consignment.hop}))
     for _ in range(ROUNDS):
         began = time.perf_counter()
         ids = await spool._writer.submit(Change(due=NOW, limit=50))
@@ -75,16 +86,27 @@ async def measure(ground: Ground) -> None:
         await spool.settle(replace(found[0], attempts=1))
         settling.append(time.perf_counter() - began)
         await asyncio.gather(*(spool.release_claim(each.entry_id) for each in found))
+        other = with_consignment(entry(BODY), hop="other")
+        await spool.commit([other])
+        began = time.perf_counter()
+        (found_beside,) = await spool.due(NOW, 50, full)
+        beside.append(time.perf_counter() - began)
+        await spool.settle(sent(found_beside))
     with Desk(ground.settings()) as desk:
         began = time.perf_counter()
         list(islice(desk.entries(), 500))
         listing = time.perf_counter() - began
     counted = sum((await spool.count()).values())
+    with Orders(ground.settings()) as orders:
+        began = time.perf_counter()
+        assert orders.order_all(Order.RETRY, None, By("bench", "", NOW)) == counted
+        retrying = (time.perf_counter() - began) / counted * 1000
     await spool.close()
-    middle = [statistics.median(each) * 1000 for each in (claiming, reading, settling)]
+    middle = [statistics.median(each) * 1000 for each in (claiming, reading, settling, beside)]
     print(  # noqa: T201 - what it is for
         f"{counted:7} queued: claim 50 {middle[0]:6.1f} ms, with reading {middle[1]:6.1f} ms, "
-        f"settle {middle[2]:5.1f} ms, list 500 {listing * 1000:6.1f} ms, open {opening:4.2f} s"
+        f"beside a full hop {middle[3]:5.1f} ms, settle {middle[2]:5.1f} ms, list 500 {listing * 1000:6.1f} ms, "
+        f"open {opening:4.2f} s, retry {retrying:5.2f} s per 1,000, {resident():.0f} MB"
     )
 
 

@@ -5,60 +5,23 @@ What either answered 250 arrives, whole and as it was sent; what arrives twice i
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from support.flapping import flapping
-from support.gateway_process import OURS, House, build_house, gateway
+from support.gateway_process import gateway
 from support.load import Load, number_of
+from support.nodes import TO, node, trace_of, traces
 from support.peers import free_port, short_directory, wait_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.postgres import Postgres
 
-TO: Final = "tai@hopthu.example"
 MESSAGES: Final = 120
 """Acknowledged between two misfortunes."""
 SECONDS: Final = 180
 """The lease is 30 s; what comes back then has to get through a hop in a bad mood."""
-
-_TRACE: Final = re.compile(rb"\tid (\w+)")
-
-
-def node(directory: Path, conninfo: str, port: int) -> House:
-    """Make one of the machines."""
-    directory.mkdir(mode=0o700)
-    secret = directory / "database"
-    secret.touch(mode=0o600)
-    secret.write_text(conninfo)
-    (directory / "kho").mkdir(mode=0o700)
-    return build_house(
-        directory,
-        hops=[
-            {"name": "ngoai", "protocol": "smtp", "addresses": [f"127.0.0.1:{port}"], "tls": "none"},
-            {"name": "kho", "protocol": "maildir", "directory": "kho"},
-        ],
-        local_domains=[{"domain": OURS, "hop": "kho", "recipients": "any"}],
-        outbound=[{"domain": "*", "hop": "ngoai"}],
-        spool={"database": f"file:{secret}", "retry_first": 0.2, "retry_most": 0.5, "answer_within": 1.0},
-    )
-
-
-def trace_of(octets: bytes) -> str:
-    """Return the trace id of a letter that arrived."""
-    match = _TRACE.search(octets)
-    assert match is not None
-    return match[1].decode()
-
-
-def traces(lines: list[dict[str, Any]]) -> tuple[set[str], set[str]]:
-    """Return the trace ids of messages that were said to be doubled maybe, and of those whose end was said."""
-    doubled = {each["trace_id"] for each in lines if each.get("possible_duplicate") or each.get("after_unanswered_dot")}
-    return doubled, {each["trace_id"] for each in lines if each.get("event") in {"delivered", "handed_over"}}
 
 
 def test_a_node_dies_and_the_database_crashes(server: Postgres) -> None:

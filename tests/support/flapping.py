@@ -62,6 +62,10 @@ class Flapping:
         """Be well from now on."""
         self._loop.call_soon_threadsafe(self._well.set)
 
+    def answers(self, **changes: Answer) -> None:
+        """Answer differently from now on."""
+        self._loop.call_soon_threadsafe(lambda: self._hop.answers.update(changes))
+
     def discontent(self) -> None:
         """Begin to change."""
         self._loop.call_soon_threadsafe(lambda: self._changing.append(self._loop.create_task(self._change())))

@@ -43,10 +43,10 @@ def number_of(octets: bytes) -> int:
 class Load:
     """Some clients at work; each message is sent once, whatever becomes of it."""
 
-    def __init__(self, ports: Sequence[int], to: str, *, senders: int = SENDERS) -> None:
+    def __init__(self, ports: Sequence[int], to: str, *, senders: int = SENDERS, first: int = 1) -> None:
         """Send to all of these ports in turn."""
         self._ports, self._to, self.senders = ports, to, senders
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first)
         self._stop = threading.Event()
         self.acknowledged: set[int] = set()
         self.refused: Counter[int] = Counter()
