@@ -71,7 +71,8 @@ def groups() -> list[Group]:
         Group("Much of everything", "Outbound, 10 KB, kept.", rows(bench_scale.rows()), "rules-10"),
         Group(
             "Two machines on one PostgreSQL",
-            "Every message spool first; lock waits: share of the database's active processes that wait for a lock.",
+            "Every message spool first, two deliveries each. Active: the database's processes at work, on average;"
+            " waits: the share of these that wait for a lock, or for the disk.",
             tuple(bench_nodes.rows()),
             "node-1",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,7 +33,10 @@ DATABASE: Final = "GATEWAY_BENCH_DATABASE"
 SHARE: Final = 0.5
 EVERY: Final = 0.01
 """Seconds between two looks at what the database's processes do."""
-_LOOK: Final = "SELECT coalesce(wait_event_type, '') FROM pg_stat_activity WHERE state = 'active' AND datname = %s"
+_LOOK: Final = """
+    SELECT coalesce(wait_event_type, '') FROM pg_stat_activity
+    WHERE state = 'active' AND datname = %s AND pid <> pg_backend_pid()
+"""
 
 
 def rows() -> list[Row]:
@@ -81,7 +85,9 @@ def _one(
         CPU: (after.cpu - before.cpu) * 1000 / sent,
         "PostgreSQL CPU-ms": (kept.cpu - stored.cpu) * 1000 / sent,
         RATE: sent / seconds,
-        "lock waits %": waits.share * 100,
+        "active": waits.active,
+        "lock waits %": waits.share("Lock", "LWLock") * 100,
+        "disk waits %": waits.share("IO") * 100,
     }
 
 
@@ -91,18 +97,23 @@ def _made(directory: Path) -> Path:
 
 
 class _Waits:
-    """Looks at what the database's processes do: how many of those at work wait for a lock."""
+    """Looks at what the database's processes do: how many are at work, and what those wait for."""
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
         self._ended = threading.Event()
-        self._seen = self._waiting = 0
+        self._looks = 0
+        self._seen: Counter[str] = Counter()
         self._thread = threading.Thread(target=self._watch)
 
     @property
-    def share(self) -> float:
-        """Return which share of them waited."""
-        return self._waiting / max(self._seen, 1)
+    def active(self) -> float:
+        """Return how many were at work, on average."""
+        return self._seen.total() / max(self._looks, 1)
+
+    def share(self, *kinds: str) -> float:
+        """Return which share of those at work waited for something of these kinds."""
+        return sum(self._seen[each] for each in kinds) / max(self._seen.total(), 1)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -116,6 +127,5 @@ class _Waits:
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             name = connection.info.dbname
             while not self._ended.wait(EVERY):
-                found = [row[0] for row in connection.execute(f"{_LOOK} AND pid <> pg_backend_pid()", (name,))]
-                self._seen += len(found)
-                self._waiting += found.count("Lock")
+                self._looks += 1
+                self._seen.update(row[0] for row in connection.execute(_LOOK, (name,)))
