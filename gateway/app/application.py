@@ -320,6 +320,8 @@ class Application:
         self._loads += 1
         at = self._clock.now().isoformat(timespec="milliseconds")
         self._following.say(self._journey.world.policy.digest, mistakes)
+        if not self._servers:
+            return  # read again before anything listened: a supervisor would take us for ready
         try:
             self._presence.report(State(self._journey.world.policy.digest, self._loads, at, mistakes))
         except OSError as error:

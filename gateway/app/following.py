@@ -11,7 +11,7 @@ from gateway.app.policies import directory_of, policy_of
 from gateway.app.world import read_registry
 from gateway.core.errors import GatewayError
 from gateway.keys.suspensions import Suspensions
-from gateway.sharing.following import Followed, begin, catch_up, state_of, words
+from gateway.sharing.following import Followed, begin, catch_up, state_of, tell, words
 from gateway.spool.shared_store import PostgresSpool
 
 if TYPE_CHECKING:
@@ -67,16 +67,8 @@ class Following:
     async def catch_up(self, settings: Settings) -> State:
         """Bring the files up to date with other settings; returns what they say, also where nobody answers."""
         self._settings = settings
-        if self._spool is not None:
-            try:
-                self._found = await asyncio.to_thread(catch_up, settings, self._spool.gazette, _load)
-            except GatewayError as error:
-                _LOG.warning("what was changed for all machines is not known now", error=str(error))
-                return await asyncio.to_thread(state_of, settings)
-            Suspensions.at(settings.keys_state_file).look()
-            if self._news is not None:
-                self._news.followed(self._found.number, unable=bool(self._found.failed))
-        return self._found.state
+        found = await self._take()
+        return await asyncio.to_thread(state_of, settings) if found is None else found.state
 
     def say(self, policy: str, mistakes: Sequence[str]) -> None:
         """Tell other machines which policy rules here, and why the last reload was refused."""
@@ -85,10 +77,30 @@ class Following:
             self._spool.say(words(self._found, self.loaded, policy, self._mistakes))
 
     async def _look(self) -> None:
-        if await self.catch_up(self._settings) != self.loaded:
+        """Take over what there is; only what was read again counts as followed."""
+        found = await self._take()
+        if found is None:
+            return
+        if found.state != self.loaded:
             await self._reload()
         else:
             self.say(self._policy, self._mistakes)
+        if self._news is not None:
+            self._news.followed(found.number, unable=bool(found.failed))
+
+    async def _take(self) -> Followed | None:
+        """Bring the files up to date; None while the database is away."""
+        if self._spool is None:
+            return self._found
+        try:
+            found = await asyncio.to_thread(catch_up, self._settings, self._spool.gazette, _load)
+        except GatewayError as error:
+            _LOG.warning("what was changed for all machines is not known now", error=str(error))
+            return None
+        tell(found, self._found)
+        self._found = found
+        Suspensions.at(self._settings.keys_state_file).look()
+        return found
 
 
 def _load(settings: Settings, place: Path, files: Texts) -> object:

@@ -78,6 +78,7 @@ def begin(settings: Settings, load: Load) -> Followed | None:
         found = catch_up(settings, gazette, load)
     if found.failed:
         raise SetupError(*found.failed)
+    tell(found)
     return found
 
 
@@ -104,11 +105,17 @@ def catch_up(settings: Settings, gazette: Gazette, load: Load | None = None) -> 
                 _follow_policy(settings, gazette, past, load)
         found.number = max((each.number for each in past), default=0)
         found.state = state_of(settings)
-        for each in found.refused:
-            _LOG.error("what was changed for all machines does not fit this one, its old state stands", mistake=each)
-        for each in found.failed:
-            _LOG.error("what was changed for all machines cannot be taken over: no mail until it can", mistake=each)
         return found
+
+
+def tell(found: Followed, before: Followed | None = None) -> None:
+    """Log what is wrong, once: it is tried again every few seconds."""
+    for each in found.refused:
+        if before is None or each not in before.refused:
+            _LOG.error("what was changed for all machines does not fit this one, its old state stands", mistake=each)
+    for each in found.failed:
+        if before is None or each not in before.failed:
+            _LOG.error("what was changed for all machines cannot be taken over: no mail until it can", mistake=each)
 
 
 def publish(settings: Settings, choose: Callable[[Past], Sequence[Decree]]) -> Followed:

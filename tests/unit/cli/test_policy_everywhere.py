@@ -161,3 +161,5 @@ def test_options_of_machines_that_share(house: Path) -> None:
     config.write_text(json.dumps(document))
     for option in ("--over", "--again"):
         assert apply(house, option, "1").exit_code == 2
+    assert "no gateway runs" in policy(house, "status").stderr
+    assert policy(house, "status", "--out", str(house / "live")).exit_code == 2
