@@ -300,7 +300,8 @@ def finish_clear(prepared: Prepared, *, cms: bytes, micalg: str, new_token: Call
 def base64_lines(octets: bytes) -> bytes:
     """Return base64 in lines of 76, each ending in CRLF."""
     letters = binascii.b2a_base64(octets, newline=False)
-    return b"".join(letters[start : start + 76] + b"\r\n" for start in range(0, len(letters), 76))
+    lines = [letters[start : start + 76] for start in range(0, len(letters), 76)]
+    return b"\r\n".join(lines) + b"\r\n" if lines else b""
 
 
 def overhead(template: SigningTemplate) -> int:
