@@ -47,6 +47,15 @@ def _a_label(label: str) -> str:
     return label.encode("idna").decode("ascii")
 
 
+@lru_cache(maxsize=4096)
+def _key(local: str, domain: str) -> str:
+    """Return `Mailbox.key`: asked for a dozen times a message."""
+    if local.startswith('"') and local.endswith('"'):
+        inner = re.sub(r"\\(.)", r"\1", local[1:-1])
+        local = inner if _DOT_STRING.fullmatch(inner) else local
+    return f"{local.translate(_ASCII_UPPER)}@{domain_key(domain)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Mailbox:
     """`local@domain` as it was given; the local part keeps its quotes if it had any. `key` is for comparing."""
@@ -74,11 +83,7 @@ class Mailbox:
     @property
     def key(self) -> str:
         """The form in which two mailboxes are compared and stored in tables."""
-        local = self.local
-        if local.startswith('"') and local.endswith('"'):
-            inner = re.sub(r"\\(.)", r"\1", local[1:-1])
-            local = inner if _DOT_STRING.fullmatch(inner) else local
-        return f"{local.translate(_ASCII_UPPER)}@{domain_key(self.domain)}"
+        return _key(self.local, self.domain)
 
     @property
     def ascii(self) -> bool:

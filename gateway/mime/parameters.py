@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
@@ -23,6 +24,8 @@ _PARAMETER: Final = re.compile(
 )
 _CONTINUED: Final = re.compile(r"([^*]+)\*(\d{1,3})(\*?)")
 _MAX_PARAMETERS: Final = 100
+_MAX_REMEMBERED: Final = 128
+"""Octets of a value that is remembered: a boundary makes most longer ones new every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class Parameterized:
 
 def read_parameters(value: bytes) -> Parameterized:
     """Return the value and its parameters; never raises, says in `defects` what it could not read."""
+    return _remembered(value) if len(value) <= _MAX_REMEMBERED else _read(value)
+
+
+def _read(value: bytes) -> Parameterized:
     head = _HEAD.match(value)
     if head is None:
         return Parameterized("", MappingProxyType({}), ("malformed_value",))
@@ -67,6 +74,9 @@ def main_value(value: bytes) -> str:
     """Return the value alone, as `read_parameters` does."""
     head = _HEAD.match(value)
     return head[1].decode("ascii", "replace").lower() if head is not None else ""
+
+
+_remembered = lru_cache(maxsize=1024)(_read)
 
 
 def parameters(value: bytes) -> tuple[str, dict[str, str]]:

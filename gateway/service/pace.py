@@ -17,20 +17,27 @@ class Pace:
         """Begin with nobody waiting; how many may is bounded by the connections that are let in."""
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._going = False
+        self._went = ""
+        """The source that went on in this round without having waited."""
 
     async def turn(self, source: str) -> None:
         """Wait until this source's next message may go on; between two of them everybody else's input is read."""
         loop = asyncio.get_running_loop()
+        if not self._going:
+            self._going, self._went = True, source
+            loop.call_soon(self._next, loop)
+            return
         place: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(source, deque()).append(place)
-        if not self._going:
-            self._going = True
-            loop.call_soon(self._next, loop)
         await place
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        went, self._went = self._went, ""
         while self._waiting:
             source, places = self._waiting.popitem(last=False)
+            if source == went and self._waiting:
+                self._waiting[source], went = places, ""
+                continue
             place = places.popleft()
             if places:
                 self._waiting[source] = places  # behind all others
