@@ -44,7 +44,7 @@ def check(province: Path) -> tuple[int, str]:
         [GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--check"],
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "LANG": "C.UTF-8"},
     )
     said = (done.stdout + done.stderr).decode()
