@@ -147,7 +147,7 @@ def test_a_worker_that_reads_other_rules_is_told_of(gate: Gateway) -> None:
     """Files that were changed without `apply`: whoever is started again has the new rules, and the state says so."""
     (gate.house.directory / "policies/10-test.yaml").write_text(CLOSED, encoding="utf-8")
     os.kill(min(workers(gate)), signal.SIGKILL)
-    wait_for(lambda: "do not all have the same policy" in str(state(gate.house)), "the word about it")
+    wait_for(lambda: "do not all have the same policy" in str(state(gate.house)), "the word about it", seconds=60)
     assert apply(gate).returncode == 0
     assert (state(gate.house) or {})["mistakes"] == []
 
@@ -162,7 +162,7 @@ def test_workers_do_not_outlive_their_supervisor(gate: Gateway) -> None:
 def test_a_wrong_setup_ends_all() -> None:
     """What one worker cannot start with, none can: the mistake is told, and the exit code is 2."""
     with house_of(2) as house, socket.create_server(("127.0.0.1", house.port("inbound"))):
-        found = subprocess.run(run_command(house.config), capture_output=True, check=False, timeout=60, text=True)
+        found = subprocess.run(run_command(house.config), capture_output=True, check=False, timeout=180, text=True)
     assert found.returncode == 2
     assert "cannot listen on" in found.stderr
 
