@@ -104,7 +104,7 @@ class LineReader:
 
     async def block(self) -> bytes:
         """Return all that is there, at least one octet; raises as `line` does."""
-        if not self._octets:
+        while not self._octets:
             await self._more()
         block = bytes(self._octets)
         self._octets.clear()

@@ -85,6 +85,16 @@ async def test_why_a_connection_ended_is_told_to_who_reads() -> None:
             await read
 
 
+async def test_an_end_is_no_block() -> None:
+    """Whoever waits for octets when the client leaves is told so, and given none."""
+    reader, _ = attached()
+    waiting = asyncio.create_task(reader.block())
+    await asyncio.sleep(0)
+    reader.feed_eof()
+    with pytest.raises(asyncio.IncompleteReadError):
+        await waiting
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
 async def test_no_session_gets_the_octets_of_another(tmp_path: Path, *, tls: bool) -> None:
     """Messages that arrive in alternating pieces, of any size, are each their sender's to the octet."""
