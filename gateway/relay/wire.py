@@ -17,6 +17,8 @@ MOST_LINE: Final = 2048
 """Octets of one reply line; RFC 5321 4.5.3.1.5 asks for 512, real hops exceed it."""
 MOST_UNREAD: Final = 256 * 1024
 """Octets kept unread; a peer that sends more is read no further. The replies to one batch of commands fit."""
+LANDING: Final = 4096
+"""Octets taken off the socket at once; a plain protocol is given 256 KiB of fresh memory by asyncio for each reply."""
 SHUTDOWN_SECONDS: Final = 2.0
 
 _RESOLUTION: Final = 0.01
@@ -27,11 +29,12 @@ class WireError(Exception):
     """The connection gave what we wait for neither now nor later: closed, broken, or talking nonsense."""
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.BufferedProtocol):
     """One connection; used by one task at a time. Whoever is done with it calls `abort` or `close`."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
+        self._landing = memoryview(bytearray(LANDING))  # what TLS fills piece by piece
         self._buffer = bytearray()
         self._arrival: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
@@ -61,8 +64,16 @@ class Wire(asyncio.Protocol):
         """Take the transport; called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
-        """Keep what came; called by the loop."""
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as the loop calls it
+        """Return where octets go; called by the loop."""
+        return self._landing
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what came; called by the loop."""
+        self.data_received(self._landing[:nbytes])
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Keep what came."""
         self._buffer += data
         if len(self._buffer) > MOST_UNREAD and not self._read_paused and self._transport is not None:
             self._read_paused = True
