@@ -52,6 +52,7 @@ def test_ten_thousand_wait_for_a_hop_that_hangs() -> None:
                     "protocol": "smtp",
                     "addresses": [f"127.0.0.1:{where}"],
                     "tls": "none",
+                    "connect_timeout": 20,
                 }
                 for name, where in (("treo", silent.getsockname()[1]), ("khoe", port))
             ],
@@ -63,7 +64,7 @@ def test_ten_thousand_wait_for_a_hop_that_hangs() -> None:
         (written,) = ground.ask("SELECT min(next_attempt_at) FROM entries")
         with gateway(house) as running:
             wait_for(lambda: len(hop.said) == 1, "the letter behind the backlog", seconds=60)
-            running.wait_for_event("delivered", entry="live")
+            running.wait_for_event("delivered", entry="live", seconds=60)
             (touched,) = ground.ask(
                 "SELECT count(*), sum(next_attempt_at <> (SELECT min(next_attempt_at) FROM entries)), sum(attempts), "
                 "sum(claimed_by IS NOT NULL) FROM entries"
