@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 DRAIN_SECONDS: Final = 30.0
 """Seconds that open sessions get to finish after SIGTERM."""
 SIZE_REFRESH_SECONDS: Final = 60.0
+FIRST_SIZES: Final = 2.0
+"""Seconds that a start waits for next hops to say what they take: one that hangs must not hold up everybody's mail."""
 RELOADABLE: Final = frozenset(
     {
         "policies",
@@ -219,7 +221,8 @@ class Application:
             if not self._presence.claim():
                 self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
         await self._judging.start()
-        await self._refresh_sizes()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._refresh_sizes(), FIRST_SIZES)
         await self._following.start()
         self._spool.watch(self._look_for_work)
         self._run(self._dispatcher.run())
@@ -268,8 +271,8 @@ class Application:
 
     async def _keep_sizes(self) -> None:
         while True:
-            await asyncio.sleep(SIZE_REFRESH_SECONDS)
             await self._refresh_sizes()
+            await asyncio.sleep(SIZE_REFRESH_SECONDS)
 
     async def _keep_keys(self) -> None:
         """Hear of revocations without being told to reload."""
