@@ -194,3 +194,25 @@ async def test_abandoned_twice_at_once_is_ended_once(hop_to: HopTo) -> None:
         fake.release()
         assert [each.code for each in await deliver(hop)] == [250]
         assert fake.connections == 2
+
+
+@pytest.mark.parametrize("rcpt", [b"550 5.1.1 unknown\r\n", b"250 ok\r\n"], ids=["refused", "accepted"])
+async def test_behind_354_an_abandoned_transaction_sends_nothing(hop_to: HopTo, rcpt: bytes) -> None:
+    """Not one octet: it would be content, RSET as well."""
+    content: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        says = {b"EHLO": b"250-x.example\r\n250 PIPELINING\r\n", b"MAIL": b"250 ok\r\n", b"RCPT": rcpt}
+        writer.write(b"220 x.example\r\n")
+        while not (line := await reader.readline()).startswith(b"DATA"):
+            writer.write(says[line[:4]])
+        writer.write(b"354 go\r\n")
+        content.append(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        transaction = await hop_to(f"127.0.0.1:{server.sockets[0].getsockname()[1]}").begin()
+        await offer(transaction)
+        await transaction.abandon()
+        await until(lambda: bool(content))
+        assert content == [b""]
