@@ -6,17 +6,19 @@ signal can reach a stranger that got an old number.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import json
 import os
 import signal
 import struct
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gateway.durable import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PID: Final = "gateway.pid"
 _STATE: Final = "gateway.state"
@@ -95,15 +97,7 @@ class Presence:
         """Write the state, whole or not at all, if we are the one that claimed. Raises `OSError`."""
         if self._descriptor is None:
             return
-        descriptor, name = tempfile.mkstemp(prefix=f"{_STATE}.", dir=self._directory)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(state), file, ensure_ascii=False)
-            Path(name).replace(self._directory / _STATE)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        replace_file(self._directory / _STATE, json.dumps(asdict(state)).encode("ascii"), durable=False)
 
     def release(self) -> None:
         """Say that we do not run any more."""

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from gateway.core.errors import SetupError
+from gateway.durable import sync_directory
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -163,7 +164,7 @@ def write(path: Path, action: Action, given: Suspension) -> None:
             if os.write(descriptor, octets) != len(octets):
                 raise SetupError(f"{path}: the line was not written as a whole; every key is suspended: mend its end")
             os.fsync(descriptor)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise SetupError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -227,14 +228,6 @@ def _check(path: Path, status: os.stat_result) -> None:
         raise SetupError(f"{path}: open to others (mode {stat.S_IMODE(status.st_mode):04o}); run: chmod 600 {path}")
     if status.st_uid not in {0, os.geteuid(), path.parent.stat().st_uid}:
         raise SetupError(f"{path}: belongs to user {status.st_uid}, neither root nor the gateway's own")
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.reply import Reply
+from gateway.durable import sync_directory
 from gateway.ports import HopError, HopTrouble
 from gateway.relay.replies import Offers
 
@@ -181,7 +182,7 @@ class MaildirTransaction:
                 raise OSError(errno.ECANCELED, "given up")
             self._dot_sent = True
         draft.rename(new / draft.name)
-        _sync(new)
+        sync_directory(new)
         return _DELIVERED
 
 
@@ -196,7 +197,7 @@ def _make(directory: Path, maildir: Path) -> None:
     ):
         with contextlib.suppress(FileExistsError):
             child.mkdir(mode=0o700)
-        _sync(parent)
+        sync_directory(parent)
 
 
 def _write(path: Path, head: bytes, message: Message) -> None:
@@ -208,11 +209,3 @@ def _write(path: Path, head: bytes, message: Message) -> None:
             file.write(window)
         file.flush()
         os.fsync(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,18 +5,17 @@ It is not the directory `policies`, which is its administrator's draft and may b
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import SetupError
-from gateway.trust.index import give, sync
+from gateway.durable import replace_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.config.model import Settings
 
 _NAME: Final = "policies.json"
@@ -72,18 +71,6 @@ def read_copy(path: Path) -> Copy | None:
 def write_copy(path: Path, copy: Copy) -> None:
     """Replace the copy, and return when it survives a power failure; raises `SetupError`."""
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(copy), file, ensure_ascii=False)
-                file.flush()
-                give(descriptor, path.parent)
-                os.fsync(descriptor)
-            Path(name).replace(path)
-            sync(path.parent)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        replace_file(path, json.dumps(asdict(copy), ensure_ascii=False).encode(), durable=True)
     except OSError as error:
         raise SetupError(f"{path}: cannot be written: {error.strerror}") from error

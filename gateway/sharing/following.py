@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.core.errors import GatewayError, SetupError
+from gateway.durable import give
 from gateway.keys.suspensions import read_suspensions, write
 from gateway.sharing import decrees
 from gateway.sharing.copies import Copy, copy_file, read_copy, write_copy
 from gateway.spool.opening import open_gazette
 from gateway.trust.anchors import misfit
-from gateway.trust.index import give
 from gateway.trust.store import Store
 
 if TYPE_CHECKING:

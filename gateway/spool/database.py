@@ -20,7 +20,8 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.core.errors import ServiceError, SetupError, StorageFullError
-from gateway.spool.place import Place, room, sync_directory
+from gateway.durable import sync_directory
+from gateway.spool.place import Place, room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,6 +16,7 @@ from typing import Final
 import structlog
 
 from gateway.core.errors import ServiceError, SetupError, StorageFullError
+from gateway.durable import sync_directory
 
 _LOG: Final = structlog.get_logger("gateway.spool")
 _MOUNTS: Final = Path("/proc/self/mountinfo")
@@ -84,15 +85,6 @@ def storage_fault(error: OSError, doing: str) -> ServiceError:
     """Return our fault for the system's: `StorageFullError` where room, quota or descriptors are spent."""
     kind = StorageFullError if error.errno in _FULL else ServiceError
     return kind(f"{doing}: {error.strerror}")
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make(directory: Path) -> None:

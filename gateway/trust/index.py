@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gateway.core.errors import SetupError
+from gateway.durable import give, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,23 +127,7 @@ def make(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    sync(path.parent)
-
-
-def give(descriptor: int, directory: Path) -> None:
-    """Let what root makes belong to the directory's owner: the gateway must be able to read it."""
-    if os.geteuid() == 0:
-        owner = directory.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
-
-def sync(directory: Path) -> None:
-    """Return when the names in a directory survive a power failure."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path.parent)
 
 
 @contextmanager

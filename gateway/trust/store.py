@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import SetupError
+from gateway.durable import give, sync_directory
 from gateway.pki.certificate import Certificate, CertificateError
-from gateway.trust.index import FIRST, MAX_NOTE, Index, Line, PinKind, append, give, make, read_index, sync
+from gateway.trust.index import FIRST, MAX_NOTE, Index, Line, PinKind, append, make, read_index
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -159,7 +160,7 @@ class Store:
                 give(descriptor, self.directory.parent)
             finally:
                 os.close(descriptor)
-            sync(self.directory.parent)
+            sync_directory(self.directory.parent)
         if not self.index_file.exists():
             self.index()
             make(self.index_file)
@@ -180,7 +181,7 @@ class Store:
                 os.fsync(descriptor)
             os.link(beside, file)
             beside.unlink()
-            sync(self.directory)
+            sync_directory(self.directory)
         except OSError as error:
             with contextlib.suppress(OSError):
                 beside.unlink()

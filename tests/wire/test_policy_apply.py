@@ -124,6 +124,7 @@ def test_a_number_in_the_file_is_not_believed(gate: Gateway, tmp_path: Path) -> 
 def test_a_second_gateway_does_not_take_the_place(gate: Gateway) -> None:
     """Where one runs, another can neither claim its files nor write over what it said."""
     spool = gate.house.directory / "spool"
+    wait_for((spool / "gateway.state").exists, "the state, which comes after the last listener")
     before = (spool / "gateway.state").read_text()
     second = Presence(spool)
     assert not second.claim()
