@@ -356,7 +356,7 @@ def test_a_submission_carries_no_marks(field: Field) -> None:
         f"Authentication-Results: {HOSTNAME}; smime=pass\r\n"
     )
     fields = head(author=LAN).replace(b"Subject: ", f"Subject: {words(TAG)} ".encode())
-    with smtplib.SMTP("127.0.0.1", field.gate.house.port("internal"), "may-quet.example", timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", field.gate.house.port("internal"), "may-quet.example", timeout=120) as client:
         client.sendmail(LAN, [to], marks.encode() + mail(part(), head=fields), ["BODY=8BITMIME"])
     octets = field.taken(Mailbox.parse(to))
     assert octets is not None

@@ -135,7 +135,7 @@ class Dovecot:
 
     @contextmanager
     def _login(self, user: str) -> Iterator[imaplib.IMAP4]:
-        imap = imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=30)
+        imap = imaplib.IMAP4("127.0.0.1", self.imap_port, timeout=120)
         try:
             imap.login(user, PASSWORD)
             yield imap

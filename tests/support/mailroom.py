@@ -38,7 +38,7 @@ def mailroom(more: str = "") -> Iterator[Dovecot]:
         for name in ("gateway-tags.sieve", "gateway-acl"):
             (directory / name).write_bytes((SHIPPED / name).read_bytes())
         (directory / "gateway-master").write_text(f"{MASTER}:{{PLAIN}}{MASTER_PASSWORD}::::::allow_nets=127.0.0.1/32\n")
-        subprocess.run(("sievec", str(directory / "gateway-tags.sieve")), check=True, capture_output=True, timeout=30)
+        subprocess.run(("sievec", str(directory / "gateway-tags.sieve")), check=True, capture_output=True, timeout=120)
         shipped = (SHIPPED / "90-gateway.conf").read_text(encoding="utf-8")
         return shipped.replace("/etc/dovecot/", f"{directory}/") + more
 
@@ -48,7 +48,7 @@ def mailroom(more: str = "") -> Iterator[Dovecot]:
 
 def deliver(mail: Dovecot, to: str, message: bytes) -> None:
     """Hand a message over by LMTP."""
-    with smtplib.LMTP("127.0.0.1", mail.lmtp_port, timeout=30) as lmtp:
+    with smtplib.LMTP("127.0.0.1", mail.lmtp_port, timeout=120) as lmtp:
         lmtp.sendmail("ai-do@hopthu.example", [to], message)
 
 
@@ -62,7 +62,7 @@ def append(mail: Dovecot, user: str, message: bytes, flags: str = "", *, folder:
 @contextmanager
 def session(mail: Dovecot, user: str, password: str = PASSWORD) -> Iterator[imaplib.IMAP4]:
     """Log in by IMAP; `user` may be MAILBOX*MASTER."""
-    imap = imaplib.IMAP4("127.0.0.1", mail.imap_port, timeout=30)
+    imap = imaplib.IMAP4("127.0.0.1", mail.imap_port, timeout=120)
     try:
         imap.login(user, password)
         yield imap

@@ -69,7 +69,7 @@ def short_directory(prefix: str) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def wait_for(ready: Callable[[], bool], what: str, *, seconds: float = 10.0) -> None:
+def wait_for(ready: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
     """Return as soon as `ready` says so; raises `PeerError` after so many seconds."""
     deadline = time.monotonic() + seconds
     while not ready():

@@ -112,5 +112,5 @@ def openssl_stamp(stamping: Node, value: bytes, directory: Path, *, digest: str 
         ["ts", "-reply", "-config", "conf", "-queryfile", "query", "-token_out", "-out", "token"],
     )
     for step in steps:
-        subprocess.run(["openssl", *step], cwd=directory, check=True, capture_output=True, timeout=30)
+        subprocess.run(["openssl", *step], cwd=directory, check=True, capture_output=True, timeout=120)
     return (directory / "token").read_bytes()

@@ -185,7 +185,7 @@ def client_of(running: Gateway) -> Iterator[smtplib.SMTP]:
     """A logged-in session that is spoken to by hand; it ends without QUIT."""
     context = ssl.create_default_context(cafile=str(running.house.server_pem))
     context.check_hostname = False  # the certificate names localhost, the address is a number
-    client = smtplib.SMTP("127.0.0.1", running.house.port("submission"), timeout=30)
+    client = smtplib.SMTP("127.0.0.1", running.house.port("submission"), timeout=120)
     try:
         client.starttls(context=context)
         client.login(*LOGIN)
@@ -238,7 +238,7 @@ def test_sigterm_with_idle_sessions(place: Path, mail_store: Dovecot) -> None:
 
 def refused(house: House) -> str:
     """Start on wrong files: exit code 2, nothing listened, and return what it said."""
-    done = subprocess.run(run_command(house.config), capture_output=True, check=False, timeout=30)
+    done = subprocess.run(run_command(house.config), capture_output=True, check=False, timeout=120)
     assert done.returncode == 2, done.stderr.decode()
     assert not any(listening(port) for port in house.ports.values())
     assert b"Traceback" not in done.stderr
@@ -291,7 +291,7 @@ def test_an_expired_certificate(place: Path, mail_store: Dovecot) -> None:
     )
     (place / "keys/rsa2048.p12").write_bytes(old.pkcs12(PASSPHRASE))
     with outside(mail_store, hop), gateway(house) as running:
-        done = subprocess.run((*run_command(house.config), "--check"), capture_output=True, check=False, timeout=30)
+        done = subprocess.run((*run_command(house.config), "--check"), capture_output=True, check=False, timeout=120)
         assert done.returncode == 1
         assert re.search(rb"rsa2048.*expired", done.stdout), done.stdout
         assert any(line.get("label") == "rsa2048" and line.get("reason") == "expired" for line in running.lines())
@@ -320,7 +320,7 @@ def test_check(place: Path, mail_store: Dovecot) -> None:
     house = house_in(place, mail_store, hop)
 
     def check() -> tuple[int, str]:
-        done = subprocess.run((*run_command(house.config), "--check"), capture_output=True, check=False, timeout=30)
+        done = subprocess.run((*run_command(house.config), "--check"), capture_output=True, check=False, timeout=120)
         return done.returncode, done.stdout.decode()
 
     code, said = check()

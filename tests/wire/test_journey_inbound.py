@@ -226,7 +226,7 @@ def test_unknown_recipients_are_refused_at_rcpt(town: Town) -> None:
 
 def utf8_mail(town: Town, sender: str, to: str, message: bytes) -> None:
     """Send with SMTPUTF8 through Postfix, which swaks cannot."""
-    with smtplib.SMTP("127.0.0.1", town.mta.port, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", town.mta.port, timeout=120) as client:
         client.ehlo("may-khac.example")
         for line in (f"MAIL FROM:<{sender}> SMTPUTF8 BODY=8BITMIME", f"RCPT TO:<{to}>"):
             client.send(f"{line}\r\n".encode())

@@ -105,7 +105,7 @@ def session_of(town: Town) -> Iterator[smtplib.SMTP_SSL]:
     """Log in over implicit TLS, for parameters that swaks does not know."""
     context = ssl.create_default_context(cafile=str(town.gate.house.server_pem))
     context.check_hostname = False  # the certificate names localhost, the address is a number
-    with smtplib.SMTP_SSL("127.0.0.1", town.gate.house.port("submissions"), timeout=30, context=context) as client:
+    with smtplib.SMTP_SSL("127.0.0.1", town.gate.house.port("submissions"), timeout=120, context=context) as client:
         client.login(*LOGIN)
         yield client
 

@@ -90,7 +90,7 @@ def box(kind: str, key: str) -> str:
 def arrived(town: Town) -> Mapping[tuple[str, str], Found]:
     """Everything, sent over one connection with STARTTLS and AUTH, as it lies in the mailboxes."""
     house = town.gate.house
-    with smtplib.SMTP("127.0.0.1", house.port("submission"), timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", house.port("submission"), timeout=120) as client:
         client._host = "localhost"
         client.starttls(context=ssl.create_default_context(cafile=str(house.server_pem)))
         client.login(*LOGIN)

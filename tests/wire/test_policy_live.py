@@ -262,7 +262,7 @@ def signer_of(cms: bytes, tmp: Path, part: bytes | None = None) -> str:
 def send(gate: Gateway, way: Way) -> str:
     """Send as a client and return the reply to the dot, or the first refusal before it."""
     house = gate.house
-    with smtplib.SMTP("127.0.0.1", house.port(way.door), timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", house.port(way.door), timeout=120) as client:
         if way.door == "submission":
             client._host = "localhost"  # type: ignore[attr-defined]
             client.starttls(context=ssl.create_default_context(cafile=str(house.server_pem)))

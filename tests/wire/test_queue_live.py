@@ -81,7 +81,7 @@ class Office:
     def queue(self, word: str, *arguments: str, code: int = 0) -> str:
         """Run `gateway queue WORD` and return what it says."""
         command = [COMMAND, "queue", word, "--config", str(self.gate.house.config), *arguments]
-        done = subprocess.run(command, capture_output=True, check=False, timeout=30, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, check=False, timeout=120, stdin=subprocess.DEVNULL)
         assert done.returncode == code, (done.stdout + done.stderr).decode()
         return (done.stdout if code == 0 else done.stderr).decode()
 

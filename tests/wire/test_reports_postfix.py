@@ -31,7 +31,7 @@ def mta(mail_store: Dovecot) -> Iterator[Postfix]:
 
 def handed(mta: Postfix, to: str, message: bytes, *options: str) -> None:
     """Give a report to Postfix as dispatch does: from the null reverse-path, without a report of its own."""
-    with smtplib.SMTP("127.0.0.1", mta.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", mta.port, timeout=120) as client:
         client.ehlo("mail.songlam.example")
         client.command_encoding = "utf-8"
         assert client.mail("", [f"BODY={'7BIT' if message.isascii() else '8BITMIME'}", *options])[0] == 250

@@ -75,7 +75,7 @@ def send(gate: Gateway) -> str:
     """Send the clerk's letter in a session of its own, again while a connection is reset; return the answer."""
     for _ in range(50):
         try:
-            with smtplib.SMTP("127.0.0.1", gate.house.port("internal"), timeout=20) as client:
+            with smtplib.SMTP("127.0.0.1", gate.house.port("internal"), timeout=120) as client:
                 client.sendmail(LAN, [TO], ASCII)
         except smtplib.SMTPDataError as error:
             return str(error.smtp_code)
@@ -99,7 +99,7 @@ def test_a_worker_that_dies_is_replaced(gate: Gateway) -> None:
             assert send(gate) == "250"
             sent += 1
         up = count * len(gate.house.ports)
-        wait_for(lambda up=up: len(gate.events("listening")) == up, "a new worker")
+        wait_for(lambda up=up: len(gate.events("listening")) == up, "a new worker", seconds=60)
         assert victim not in workers(gate)
         assert len(workers(gate)) == 2
     assert delivered(gate) == sent

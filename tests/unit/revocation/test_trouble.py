@@ -33,7 +33,7 @@ async def test_a_server_that_hangs_or_drips(tmp_path: Path, site: Site, page_of_
     async with asking(tmp_path, settings(site)) as found:
         begun = time.monotonic()
         evidence = await found.gather(status(lists=(site.url("/a.crl"),)))
-        assert time.monotonic() - begun < 0.9
+        assert time.monotonic() - begun < 5  # it would go on for ever
     assert (evidence.crls, evidence.troubles) == ((), (f"{site.name}: no_answer_in_time",))
 
 
@@ -98,7 +98,7 @@ async def test_a_site_that_is_down_costs_two_messages_at_most(tmp_path: Path, si
         begun = time.monotonic()
         for each in needs:
             assert (await found.gather(each)).crls == ()
-        assert time.monotonic() - begun < 0.8
+        assert time.monotonic() - begun < 2  # twelve times a limit is more
     assert site.asked["/a"] == 2
 
 
@@ -114,7 +114,7 @@ async def test_all_servers_down(tmp_path: Path, site: Site) -> None:
     async with asking(tmp_path, settings(site, hosts=hosts)) as found:
         begun = time.monotonic()
         evidence = await asyncio.gather(*map(found.gather, needs))
-        assert time.monotonic() - begun < 2.5
+        assert time.monotonic() - begun < 10  # one after the other would take longer
     assert all((each.ocsps, each.crls, each.until) == ((), (), None) and each.troubles for each in evidence)
 
 
@@ -148,7 +148,7 @@ async def test_what_comes_late_serves_the_next_message(tmp_path: Path, site: Sit
     """Nobody waits longer than the patience, and the work is not lost."""
 
     def slowly(site: Site, handler: object, body: bytes) -> None:
-        site.ended.wait(0.5)
+        site.ended.wait(1.5)
         page(CRL)(site, handler, body)  # type: ignore[arg-type]
 
     site.pages["/a.crl"] = slowly
@@ -156,9 +156,9 @@ async def test_what_comes_late_serves_the_next_message(tmp_path: Path, site: Sit
     async with asking(tmp_path, settings(site, timeout=3, patience=0.2)) as found:
         begun = time.monotonic()
         first = await found.gather(needs)
-        assert time.monotonic() - begun < 0.4
+        assert time.monotonic() - begun < 1.4
         assert first.troubles == ("patience: ended before an answer came",)
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.8)
         assert (await found.gather(needs)).crls == (CRL,)
     assert site.asked == {"/a.crl": 1}
 
@@ -206,7 +206,7 @@ async def test_strangers_issuers_do_not_take_the_turns_of_lists(tmp_path: Path, 
         await asyncio.sleep(0.1)
         begun = time.monotonic()
         assert (await found.gather(status(lists=(site.url("/a.crl"),)))).crls == (CRL,)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 4  # each of the others is waited for five seconds
         assert sum(site.asked.values()) - 1 <= 2, "two at a time of one site"
         for each in flood:
             each.cancel()
