@@ -13,7 +13,7 @@ import pytest
 from gateway.app.presence import Presence, State, find_running
 from support.gateway_process import LOGIN, OURS, POLICY, Gateway, build_house, gateway
 from support.letters import LAN, PLAIN
-from support.peers import short_directory
+from support.peers import short_directory, wait_for
 from support.swaks import swaks
 
 if TYPE_CHECKING:
