@@ -32,6 +32,7 @@ from support.letters import (
     signed,
     text_part,
 )
+from support.pieces import apart
 from support.rooms import REGISTRY
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def test_any_pieces_give_the_same_judgment(kind: str, data: st.DataObject) -> No
     message = good(kind)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(message)), max_size=6)))
     pieces = [message[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(message)], strict=True)]
-    assert judged(Message.join(pieces)) == judged(message)
+    assert judged(apart(pieces)) == judged(message)
 
 
 @pytest.mark.parametrize("kind", sorted(real_life()))

@@ -12,6 +12,7 @@ from gateway.core.octets import MemoryBuilder
 from gateway.mime.entity import parse
 from gateway.mime.fields import MimeError
 from gateway.mime.transfer import decode_body, needs_seven_bit, seven_bit
+from support.pieces import apart
 
 TRAPS = st.sampled_from(
     [
@@ -56,7 +57,7 @@ def test_leaves_come_back_octet_for_octet(kind: bytes, body: bytes, data: st.Dat
         assert safe == octets.replace(b"8bit", b"7bit", 1)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(octets)), max_size=5)))
     pieces = [octets[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(octets)], strict=True)]
-    cut = Message.join(pieces)
+    cut = apart(pieces)
     assert seven_bit(cut, parse(cut), new_builder=MemoryBuilder).octets() == safe
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,15 @@ from hypothesis import strategies as st
 
 from gateway.core.message import EMPTY, Edit, Message
 from gateway.core.octets import MemoryBuilder
+from support.pieces import apart, together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Hold = Callable[[Iterable[bytes]], Message]
 
 PIECES = st.lists(st.binary(max_size=40), max_size=6)
+HELD = st.sampled_from([apart, together])
 
 
 @st.composite
@@ -24,39 +32,39 @@ def edited(draw: st.DrawFn) -> tuple[list[bytes], list[Edit]]:
     return pieces, [Edit(start, stop, draw(st.binary(max_size=10))) for start, stop in pairs]
 
 
-@given(edited())
-def test_splice_is_what_bytes_would_give(case: tuple[list[bytes], list[Edit]]) -> None:
+@given(edited(), HELD)
+def test_splice_is_what_bytes_would_give(case: tuple[list[bytes], list[Edit]], hold: Hold) -> None:
     """A splice equals the same edit made on one bytes object."""
     pieces, edits = case
     whole = bytearray(b"".join(pieces))
     for edit in sorted(edits, key=lambda each: each.start, reverse=True):
         whole[edit.start : edit.stop] = edit.octets
-    spliced = Message.join(pieces).splice(edits)
+    spliced = hold(pieces).splice(edits)
     # insertions that share a position keep the order given, which the reversed loop above does not
     if len({edit.start for edit in edits}) == len(edits):
         assert spliced.octets() == bytes(whole)
     assert len(spliced) == len(whole)
 
 
-@given(PIECES, st.binary(min_size=1, max_size=4), st.integers(0, 50))
-def test_find_crosses_spans_and_windows(pieces: list[bytes], needle: bytes, start: int) -> None:
+@given(PIECES, st.binary(min_size=1, max_size=4), st.integers(0, 50), HELD)
+def test_find_crosses_spans_and_windows(pieces: list[bytes], needle: bytes, start: int, hold: Hold) -> None:
     """A search sees through the borders of spans."""
-    message = Message.join(pieces)
+    message = hold(pieces)
     assert message.find(needle, start) == b"".join(pieces).find(needle, start)
 
 
-@given(PIECES, st.integers(0, 200), st.integers(0, 200))
-def test_slice_and_read_clip(pieces: list[bytes], start: int, stop: int) -> None:
+@given(PIECES, st.integers(0, 200), st.integers(0, 200), HELD)
+def test_slice_and_read_clip(pieces: list[bytes], start: int, stop: int, hold: Hold) -> None:
     """Ranges are clipped to what exists, as with bytes."""
-    message = Message.join(pieces)
+    message = hold(pieces)
     assert message.read(start, stop) == b"".join(pieces)[start:stop]
     assert message.slice(start, stop).octets() == b"".join(pieces)[start:stop]
 
 
-@given(PIECES)
-def test_digest_and_windows(pieces: list[bytes]) -> None:
+@given(PIECES, HELD)
+def test_digest_and_windows(pieces: list[bytes], hold: Hold) -> None:
     """The digest is over all octets, and small windows give the same octets."""
-    message = Message.join(pieces)
+    message = hold(pieces)
     assert message.digest("sha256") == hashlib.sha256(b"".join(pieces)).digest()
     assert b"".join(message.windows(3)) == b"".join(pieces)
 

@@ -11,6 +11,7 @@ from gateway.core.octets import WINDOW
 from gateway.mime.entity import Entity, parse
 from gateway.mime.fields import Limits, MimeError
 from support.pace import soon
+from support.pieces import apart
 
 HEAD = b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n'
 
@@ -135,7 +136,7 @@ def test_delimiter_across_spans() -> None:
     """The octets count, not in how many pieces they are held."""
     octets = HEAD + b"pre\r\n--b\r\n\r\none\r\n--b--\r\n"
     whole = tree(octets)
-    pieces = Message.join([octets[index : index + 1] for index in range(len(octets))])
+    pieces = apart(octets[index : index + 1] for index in range(len(octets)))
     assert parse(pieces) == whole
 
 

@@ -17,6 +17,7 @@ from gateway.mime.entity import parse
 from gateway.mime.fields import MimeError
 from gateway.mime.transfer import CannotEncode, decode_body, needs_seven_bit, seven_bit
 from support.pace import soon
+from support.pieces import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,7 +130,7 @@ def test_same_answer_in_any_pieces() -> None:
     """How a message is held in spans never changes what is fragile."""
     for body in (b"a\r\nb \r\nc\r\n", b"a\r\nFrom b\r\n", b"a\r\n.\r\n", b"fine\r\nlines\r\n", b"x\ry\r\n"):
         octets = TEXT + body
-        pieces = Message.join([octets[index : index + 1] for index in range(len(octets))])
+        pieces = apart(octets[index : index + 1] for index in range(len(octets)))
         assert needs_seven_bit(pieces, parse(pieces)) is needs_seven_bit(Message.of(octets), parse(Message.of(octets)))
         assert encoded(pieces) == encoded(octets)
 
@@ -326,7 +327,7 @@ def test_base64_is_read_alike_wherever_windows_end(octets: bytes, cuts: list[int
     head = b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     borders = sorted({0, len(letters), *(each for each in cuts if each < len(letters))})
     pieces = [letters[start:stop] for start, stop in itertools.pairwise(borders)]
-    message = Message.join((head, *pieces))
+    message = apart((head, *pieces))
     whole = Message.of(head + letters)
     found = []
     for each in (message, whole):

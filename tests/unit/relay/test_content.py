@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.core.message import Message
 from gateway.relay.content import blocks, end_of_data
 from support.hops import FakeHop
+from support.pieces import apart
 from support.way_out import carry, path
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ async def test_dots_survive(hop_to: HopTo, octets: bytes) -> None:
 @given(st.lists(st.sampled_from([b".", b"\r\n", b"a", b"\n", b"\r"]), max_size=30), st.integers(1, 7))
 def test_windows_do_not_matter(pieces: list[bytes], window: int) -> None:
     """However the octets are cut, the wire sees the same, and the end of data once, at the end."""
-    message = Message.join(pieces)
+    message = apart(pieces)
     whole = Message.of(message.octets())
     sent = b"".join(blocks(message, window=window)) + end_of_data(message)
     assert sent == b"".join(blocks(whole)) + end_of_data(whole)
