@@ -1,6 +1,7 @@
 """`gateway run`: the gateway itself, until a signal ends it; `--check` instead of a start.
 
-Exit codes: 0 as asked, 1 it ran and something is not right, 2 the set-up or the call is wrong.
+Exit codes: 0 as asked, 1 it ran and something is not right, or what it needs is away now and another start may find it,
+2 the set-up or the call is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from gateway.app.notify import READY, STOPPING, tell
 from gateway.app.supervisor import SETTLING, Supervisor, worker_command
 from gateway.app.tether import Tether
 from gateway.config.load import load_settings
-from gateway.core.errors import GatewayError, SetupError
+from gateway.core.errors import GatewayError, NotNowError, SetupError
 from gateway.record.logs import configure
 from gateway.sharing.following import is_shared
 from gateway.spool.place import prepare_place
@@ -43,7 +44,8 @@ def run(
         application = Application(settings, read_again=lambda: load_settings(config), present=tether)
     except SetupError as error:
         _say_mistakes(error)
-        raise typer.Exit(2) from None
+        again = isinstance(error, NotNowError) and not check
+        raise typer.Exit(1 if again else 2) from None
     if check:
         raise typer.Exit(asyncio.run(_check(application)))
     raise typer.Exit(asyncio.run(_serve(application, tether)))

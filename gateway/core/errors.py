@@ -42,6 +42,10 @@ class SetupError(GatewayError):
         self.mistakes = mistakes
 
 
+class NotNowError(SetupError):
+    """What the set-up names cannot be used at this moment, and may be soon: whoever starts us should try again."""
+
+
 class ServiceError(GatewayError):
     """A passing fault of a service we need (disk, key, next hop)."""
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway.core.errors import GatewayError, SetupError
+from gateway.core.errors import GatewayError, NotNowError, ServiceError, SetupError
 from gateway.durable import give
 from gateway.keys.suspensions import read_suspensions, write
 from gateway.sharing import decrees
@@ -75,7 +75,10 @@ def begin(settings: Settings, load: Load) -> Followed | None:
     if not is_shared(settings):
         return None
     with open_gazette(settings.spool, make=True) as gazette:
-        found = catch_up(settings, gazette, load)
+        try:
+            found = catch_up(settings, gazette, load)
+        except ServiceError as error:
+            raise NotNowError(f"spool.database: {error}") from error
     if found.failed:
         raise SetupError(*found.failed)
     tell(found)
@@ -180,7 +183,7 @@ def _lock(descriptor: int, words: str) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until:
-                raise SetupError(words) from None
+                raise NotNowError(words) from None
             time.sleep(0.02)
         else:
             return

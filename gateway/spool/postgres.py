@@ -64,6 +64,10 @@ _PREPARING: Final = 7_526_170_113
 """Key of the advisory lock under which tables are made: several machines start at once."""
 _AGAIN: Final = frozenset({"40001", "40P01", "55P03", "57014", "25006", "53300"})
 """Rolled back for no fault of the caller: serialization, deadlock, waited too long, a standby, too many connections."""
+_DEADLOCK: Final = "40P01"
+_HELD: Final = "55P03"
+_TRIES: Final = 5
+"""Times that tables are made or changed, each ended by a deadlock."""
 _AWAY: Final = ("08", "57P")
 _SPENT: Final = frozenset({"53100"})
 _MARK: Final = text(
@@ -151,8 +155,8 @@ class PostgresDatabase:
         )
         self._views = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         try:
-            with self._failing(), self._engine.begin() as connection:
-                self._prepare(connection, make=make)
+            with self._failing():
+                self._prepare(make=make)
         except BaseException:
             self.close()
             raise
@@ -223,7 +227,23 @@ class PostgresDatabase:
         except (SQLAlchemyError, psycopg.Error) as error:
             raise _fault(error) from error
 
-    def _prepare(self, connection: Connection, *, make: bool) -> None:
+    def _prepare(self, *, make: bool) -> None:
+        """Make what is needed, again where the server ends us for another: older processes lock tables as we do."""
+        for left in reversed(range(_TRIES)):
+            try:
+                with self._engine.begin() as connection:
+                    self._prepare_in(connection, make=make)
+            except DBAPIError as error:
+                if _state(error) == _HELD:
+                    raise OutageError(
+                        "somebody holds its tables for long, such as a dump: nothing was changed"
+                    ) from error
+                if _state(error) != _DEADLOCK or not left:
+                    raise
+            else:
+                return
+
+    def _prepare_in(self, connection: Connection, *, make: bool) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PREPARING})
         found = connection.execute(text("SELECT to_regclass('spool_version'), to_regclass('entries')")).one()
         if found[0] is None:

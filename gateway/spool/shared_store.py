@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from gateway.config.secrets import read_secret
-from gateway.core.errors import ServiceError, SetupError
+from gateway.core.errors import NotNowError, ServiceError, SetupError, StorageFullError
+from gateway.spool.database import OutageError
 from gateway.spool.engine import NothingBeside
 from gateway.spool.gazette import Gazette
 from gateway.spool.holding import Held
@@ -51,7 +52,7 @@ class PostgresSpool(SqlSpool):
             pulse.begin(pace)
         except psycopg.Error as error:
             database.close()
-            raise SetupError(f"spool.database: cannot be used: {type(error).__name__}") from error
+            raise NotNowError(f"spool.database: cannot be used: {type(error).__name__}") from error
         beside = NothingBeside()
         rooms = Rooms(place, database, beside, beside, reader, pulse, Held(pulse), upkeep=database.forget_old_marks)
         super().__init__(rooms, min_free=settings.min_free)
@@ -95,9 +96,11 @@ class PostgresSpool(SqlSpool):
 
 
 def open_shared(settings: SpoolSettings, place: Place, *, make: bool) -> tuple[PostgresDatabase, Reader]:
-    """Return the database and who reads it; raises `SetupError`."""
+    """Return the database and who reads it; raises `SetupError`, `NotNowError` where it is away."""
     try:
         database = PostgresDatabase(_parameters(settings), SHARED_SPOOL, make=make)
+    except (OutageError, StorageFullError) as error:
+        raise NotNowError(f"spool.database: cannot be used now: {error}") from error
     except ServiceError as error:
         raise SetupError(f"spool.database: cannot be used: {error}") from error
     directory = os.fspath(place.bodies)

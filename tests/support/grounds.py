@@ -92,7 +92,7 @@ class SharedGround:
 
     def __init__(self, directory: Path, conninfo: str) -> None:
         self._directory = directory
-        self._conninfo = conninfo
+        self.conninfo = conninfo
 
     def settings(self, **changes: Any) -> SpoolSettings:
         return settings(self._directory, database=f"env:{self.VARIABLE}", **changes)
@@ -106,7 +106,7 @@ class SharedGround:
         return [row[0] for row in self.ask(apart)]
 
     def ask(self, question: str) -> list[tuple[Any, ...]]:
-        return asked(self._conninfo, question)
+        return asked(self.conninfo, question)
 
     def tidy(self, spool: SqlSpool) -> None:
         assert isinstance(spool, PostgresSpool)
