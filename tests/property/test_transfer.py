@@ -74,3 +74,35 @@ def test_reading_raises_one_fault(encoding: bytes, body: bytes) -> None:
     except MimeError as error:
         reason = error.reason
     assert reason in {None, "body_too_large", "malformed_base64", "unknown_encoding"}
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            b"\r\n", b"\r\n", b"a", b"b" * 500, b"b" * 498, b"c" * 997, b"c" * 998, b"c" * 999, b" ", b"\t", b"From ",
+            b".", b"\r", b"\n", b"\0", b"\xc3\xa0",
+        ]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+def is_fragile(body: bytes, *, unencoded: bool) -> bool:
+    """Say of all octets at once what `needs_seven_bit` finds out in windows."""
+    lines = body.split(b"\r\n")
+    if not body.isascii() or b"\0" in body or b"\r" in b"".join(lines) or b"\n" in b"".join(lines):
+        return True
+    if max(map(len, lines)) > 998:
+        return True
+    return unencoded and any(
+        line.endswith((b" ", b"\t")) or line.startswith(b"From ") or line == b"." for line in lines
+    )
+
+
+@given(LINES, st.sampled_from([b"7bit", b"8bit", b"binary", b"quoted-printable", b"base64"]))
+def test_what_transport_could_change_is_seen_wherever_windows_end(pieces: list[bytes], encoding: bytes) -> None:
+    """Neither is anything overlooked that lies across two windows, nor is anything encoded that travels well."""
+    head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n"
+    wanted = is_fragile(b"".join(pieces), unencoded=encoding in {b"7bit", b"8bit", b"binary"})
+    for message in (apart([head, *pieces]), Message.of(head + b"".join(pieces))):
+        assert needs_seven_bit(message, parse(message)) is wanted

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.core.errors import InputError, StorageFullError
 from gateway.core.octets import MemoryBuilder, MemorySource
 from gateway.smtp.data import DataScanner, DataSink, EndlessMessageError, LineReader, OverlongLineError
-from gateway.smtp.limits import BLOCK, DRAINED_BEYOND, OVERLONG_LINE, READ_AHEAD
+from gateway.smtp.limits import BLOCK, DRAINED_BEYOND, OVERLONG_LINE, READ_AHEAD, SMALL_SEGMENT
 from support.smtp_side import SmallDisk
 
 OCTETS = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\0", b"\r\n", b"\r\n.", b"\r\n.\r\n"]), max_size=24).map(
@@ -109,6 +109,13 @@ def test_what_is_taken_has_clean_lines(octets: bytes, cuts: list[int]) -> None:
     bare = content.replace(b"\r\n", b"")
     clean = not any(each in bare for each in (b"\r", b"\n", b"\0"))
     assert sunk(*pieces) == (content if clean else "bare_line_end")
+
+
+@given(st.lists(st.sampled_from([1, 7, SMALL_SEGMENT - 1, SMALL_SEGMENT, SMALL_SEGMENT + 1, BLOCK]), max_size=9))
+def test_large_and_small_segments_keep_their_order(sizes: list[int]) -> None:
+    """What is gathered and what is written at once stand in the message as they came."""
+    pieces = [bytes([0x41 + number]) * size for number, size in enumerate(sizes)]
+    assert sunk(*pieces) == b"".join(pieces)
 
 
 def test_the_size_limit_is_exact() -> None:
