@@ -25,6 +25,9 @@ AFTER_START: Final = 900.0
 """Seconds in which a machine that was started has its clock set right."""
 AFTER_JUMP: Final = 86400.0
 """Seconds in which an administrator who reads the log can set a clock right that jumped."""
+SLIGHT: Final = 3600.0
+"""Seconds by which ages may be wrong within `AFTER_JUMP` and are believed all the same: a virtual machine that is stood
+still each night for its copy would else never give anything up."""
 
 
 def _counted() -> float:
@@ -42,6 +45,8 @@ class Ages:
         self._now, self._ticks = clock.now(), counted()
         self._since, self._until = self._now, self._ticks + min(AFTER_START, most)
         self._jumped = False
+        self._slight = max(JUMP, min(SLIGHT, most / 100))
+        self._wrong, self._wrong_since = 0.0, self._ticks
         self.went_back = True
         """The clock may have been ahead until now: what was planned by it may lie too far away. Whoever mends that
         sets it to False."""
@@ -54,16 +59,28 @@ class Ages:
             self._now, self._ticks = now, ticks
             if abs(jump) <= JUMP:
                 return
-            doubt = min(AFTER_JUMP, self._most)
-            self._since, self._until = now, ticks + doubt
-            self._jumped = True
             self.went_back |= jump < 0
-        structlog.get_logger("gateway.clock").error(
-            "the clock has jumped: no mail is given up for its age meanwhile",
-            jump=round(jump),
-            now=now.isoformat(timespec="seconds"),
-            meanwhile=round(doubt),
+            doubt = min(AFTER_JUMP, self._most) if self._matters(jump) else 0.0
+            if doubt:
+                self._since, self._until = now, ticks + doubt
+                self._jumped = True
+        log, facts = (
+            structlog.get_logger("gateway.clock"),
+            {"jump": round(jump), "now": now.isoformat(timespec="seconds")},
         )
+        if doubt:
+            log.error(
+                "the clock has jumped: no mail is given up for its age meanwhile", **facts, meanwhile=round(doubt)
+            )
+        else:
+            log.warning("the clock has jumped, by too little to matter to mail", **facts)
+
+    def _matters(self, jump: float) -> bool:
+        """Return whether ages are too wrong now: little by little counts as well."""
+        if self._ticks - self._wrong_since > AFTER_JUMP:
+            self._wrong, self._wrong_since = 0.0, self._ticks
+        self._wrong += abs(jump)
+        return self._wrong > self._slight
 
     @property
     def doubtful(self) -> bool:

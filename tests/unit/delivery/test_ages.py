@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from gateway.core.queue import RecipientState
-from gateway.delivery.ages import AFTER_JUMP, AFTER_START, Ages
+from gateway.delivery.ages import AFTER_JUMP, AFTER_START, JUMP, SLIGHT, Ages
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.schedule import longest_wait
 from gateway.delivery.settle import Attempt, Moment, new_entry, settle, terms_of
@@ -86,6 +86,33 @@ def test_a_jump(clock: Wrong, jump: timedelta) -> None:
     clock.passed += AFTER_JUMP
     assert ages.believed(before)
     assert not ages.doubtful
+
+
+def test_a_machine_that_is_stood_still_each_night(clock: Wrong) -> None:
+    """A pause of a minute makes a clock jump; mail is given up all the same, as much too early at most."""
+    ages = watched(clock)
+    before = clock.now()
+    for _ in range(10):
+        clock.passed += AFTER_JUMP - 60
+        clock.ahead += timedelta(seconds=60)
+        assert ages.believed(before)
+        assert not ages.doubtful
+    assert not ages.went_back
+
+
+def test_a_clock_that_is_led_astray_by_little_steps(clock: Wrong) -> None:
+    """Steps that are slight one by one are not slight together; a step back always has plans looked through."""
+    ages = watched(clock)
+    before = clock.now()
+    clock.ahead -= timedelta(seconds=2 * JUMP)
+    assert ages.believed(before - DAY)
+    assert ages.went_back
+    for _ in range(3):
+        clock.passed += 5
+        clock.ahead += timedelta(seconds=SLIGHT / 2)
+        ages.look()
+    assert not ages.believed(before)
+    assert ages.doubtful
 
 
 def test_doubt_is_shorter_than_a_life(clock: Wrong) -> None:
