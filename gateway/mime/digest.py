@@ -78,6 +78,9 @@ _LINK: Final = re.compile(
 )
 """What makes mail programs see a link: a dot before a letter, a colon behind a word, an at sign."""
 
+_PLAIN: Final = re.compile(r"(?:[\w.+=-]+@[\w.:\[\]-]+)?")
+"""An address whose local part holds nothing of a link."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -146,12 +149,12 @@ def _entry(item: Item) -> str:
 
 
 def _lines(item: Item) -> Iterator[tuple[str, str]]:
-    names = ", ".join(shown(each) for each in item.recipients[:_MOST_NAMES])
+    names = ", ".join(_address(each) for each in item.recipients[:_MOST_NAMES])
     others = len(item.recipients) - _MOST_NAMES
     yield "Mã thư / id", item.entry_id
     yield "Tình trạng / state", _FROZEN if item.frozen_at is not None else _WHAT[item.kind]
     yield "Tiêu đề / subject", inert(item.subject)
-    yield "Từ / from", shown(item.sender) or "<>"
+    yield "Từ / from", _address(item.sender) or "<>"
     yield "Tới / to", names + (f" (+{others})" if others > 0 else "")
     yield "Nhận lúc / received", _time(item.received_at)
     yield "Vì sao / why", reason_words(item.reason)
@@ -176,6 +179,11 @@ def reason_words(reason: str) -> str:
 def inert(text: str) -> str:
     """Return text of a stranger, on one line, bounded, with nothing in it that a mail program makes a link of."""
     return _LINK.sub(lambda found: f"[{found[0]}]", shown(text[: 2 * _MOST_TEXT]))[:_MOST_TEXT]
+
+
+def _address(text: str) -> str:
+    """Return an address as it is; one whose local part may be taken for a place in the web as any text of a stranger."""
+    return shown(text) if _PLAIN.fullmatch(text) else inert(text)
 
 
 def _time(moment: datetime) -> str:

@@ -55,6 +55,22 @@ def test_the_text() -> None:
     assert digest_text("lan@so-a.example", (ITEM,)) == TEXT
 
 
+@pytest.mark.parametrize(
+    ("sender", "read"),
+    [
+        ("van-thu.syt+a=b@tỉnh.example", "van-thu.syt+a=b@tỉnh.example"),
+        ("lan@[IPv6:2001:db8::1]", "lan@[IPv6:2001:db8::1]"),
+        ('"http://evil.example/login"@b.example', '"http[:]//evil[.]example/login"[@]b[.]example'),
+        ("www.evil.example/login?x=1@b.example", "www[.]evil[.]example/login?x=1[@]b[.]example"),
+    ],
+)
+def test_an_address_is_no_link_either(sender: str, read: str) -> None:
+    """A stranger chooses both parts of his address; what may stand before the at sign is a good deal."""
+    text = digest_text("x", (replace(ITEM, sender=sender, recipients=(sender,)),))
+    assert f"/ from: {read}\n" in text
+    assert f"/ to: {read}\n" in text
+
+
 def test_frozen_mail_says_how_to_thaw_it() -> None:
     """It has no end of its own, and another command."""
     text = digest_text("x", (replace(ITEM, kind=Kind.DELIVER, frozen_at=CAME),))
