@@ -1,8 +1,9 @@
-"""Lines on their way to standard error: those of one turn of the event loop leave in one write.
+"""Lines on their way to standard error: those of one turn of the event loop leave together.
 
-A line is held back for that long and no longer, and an error, with all before it, not at all; lines keep their order.
-What cannot be written is lost, not raised: no fault of logging reaches the mail. Nothing that must survive a crash may
-be told here alone: what is promised to a client stands in the spool.
+They leave in writes that a pipe takes as one: workers share it, and lines of theirs must not stand inside ours. A line
+is held back for that long and no longer, and an error, with all before it, not at all; lines keep their order. What
+cannot be written is lost, not raised: no fault of logging reaches the mail. Nothing that must survive a crash may be
+told here alone: what is promised to a client stands in the spool.
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ import asyncio
 import atexit
 import contextlib
 import logging
+import select
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _MOST_HELD: Final = 256
 """Lines held back in one turn."""
+_AT_ONCE: Final = select.PIPE_BUF
+"""Octets that are written as a whole or not at all, whoever else writes to the same pipe (POSIX, write)."""
 
 
 class Stream:
@@ -46,8 +53,20 @@ class Stream:
     def flush(self) -> None:
         """Write what was held back."""
         held, self._held, self._loop = self._held, [], None
-        if held:
-            _write(b"".join(held))
+        for each in _together(held):
+            _write(each)
+
+
+def _together(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield whole lines in pieces of at most `_AT_ONCE`; only a line that is longer by itself is a longer piece."""
+    begin = size = 0
+    for index, line in enumerate(lines):
+        if size and size + len(line) > _AT_ONCE:
+            yield b"".join(lines[begin:index])
+            begin, size = index, 0
+        size += len(line)
+    if size:
+        yield b"".join(lines[begin:])
 
 
 def _write(octets: bytes) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from select import PIPE_BUF
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,6 +86,20 @@ async def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     for _ in range(1000):
         stream.say(b"x\n", logging.INFO)
     assert len(writes.getvalue()) >= 2 * 700
+
+
+@pytest.mark.parametrize("length", [1, 300, PIPE_BUF - 1, PIPE_BUF, PIPE_BUF + 1, 3 * PIPE_BUF])
+async def test_a_pipe_takes_each_write_as_one(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """Workers share it: what is longer than it takes at once is divided between lines, so that no line is torn."""
+    writes = standard_error(monkeypatch)
+    stream = Stream()
+    lines = [b"%03d" % number + b"x" * (size - 4) + b"\n" for number, size in enumerate([300, length + 4, 70] * 80)]
+    for line in lines:
+        stream.say(line, logging.INFO)
+    await asyncio.sleep(0)
+    assert b"".join(writes.each) == b"".join(lines)
+    assert all(each.endswith(b"\n") for each in writes.each)
+    assert all(len(each) <= PIPE_BUF or each.count(b"\n") == 1 for each in writes.each)
 
 
 def test_without_a_loop_a_line_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
