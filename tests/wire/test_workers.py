@@ -51,7 +51,8 @@ def house_of(count: int) -> Iterator[House]:
 def gate() -> Iterator[Gateway]:
     """A gateway with two workers, both of which listen."""
     with house_of(2) as house, gateway(house) as running:
-        wait_for(lambda: state(house) is not None, "both workers")
+        wait_for(lambda: len(running.events("listening")) == 2 * len(house.ports), "both workers")
+        wait_for(lambda: state(house) is not None, "their word")
         yield running
 
 
