@@ -8,15 +8,13 @@ is small, time linear in the size. A single object identifier with a huge arc is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.errors import InputError
+from gateway.core.remembered import remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-T = TypeVar("T")
+    from collections.abc import Iterator
 
 MAX_DEPTH: Final = 48
 MAX_ELEMENTS: Final = 50_000
@@ -76,20 +74,6 @@ def children(octets: bytes, content: int, end: int) -> Iterator[Node]:
             raise CmsError("malformed_cms")
         yield Node(tag, position, inner, stop)
         position = stop
-
-
-def remembered(most: int, *, octets: int) -> Callable[[Callable[[bytes], T]], Callable[[bytes], T]]:
-    """Return a decorator that remembers what a function says of octets, of few enough: `most` answers at a time.
-
-    For what depends on these octets alone and never changes: signers write again and again, each with the same
-    certificates, names and algorithms. What is raised is not remembered.
-    """
-
-    def decorated(function: Callable[[bytes], T]) -> Callable[[bytes], T]:
-        known = lru_cache(maxsize=most)(function)
-        return lambda element: known(element) if len(element) <= octets else function(element)
-
-    return decorated
 
 
 def definite(octets: bytes, *, limit: int) -> bytes:

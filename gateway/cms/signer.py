@@ -17,7 +17,8 @@ from asn1crypto import algos, cms, core, tsp
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from gateway.cms.algorithms import DIGESTS
-from gateway.cms.asn1 import CmsError, Node, children, head, remembered, sorted_set
+from gateway.cms.asn1 import CmsError, Node, children, head, sorted_set
+from gateway.core.remembered import remembered
 from gateway.pki.graph import issuer_key, name_key
 from gateway.pki.strength import key_text
 

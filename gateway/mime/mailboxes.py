@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.address import Mailbox
+from gateway.core.remembered import remembered
 from gateway.mime.words import decode_text
 
 if TYPE_CHECKING:
@@ -169,12 +169,9 @@ class _Reader:
             raise AddressError("not a mailbox") from error
 
 
+@remembered(2048, octets=_MAX_REMEMBERED)  # the same authors write again and again
 def mailbox_list(value: bytes, *, groups: bool) -> tuple[Named, ...]:
     """Return the mailboxes of an address list; raises `AddressError`. Without `groups`, group syntax is an error."""
-    return _remembered(value, groups) if len(value) <= _MAX_REMEMBERED else _read(value, groups)
-
-
-def _read(value: bytes, groups: bool) -> tuple[Named, ...]:  # noqa: FBT001 - as `mailbox_list`
     reader = _Reader(value)
     if reader.next.kind == "end":
         return ()
@@ -186,7 +183,3 @@ def _read(value: bytes, groups: bool) -> tuple[Named, ...]:  # noqa: FBT001 - as
             raise AddressError("too many mailboxes")
     reader.take("end")
     return tuple(found)
-
-
-_remembered = lru_cache(maxsize=2048)(_read)
-"""The same authors write again and again."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
+from gateway.core.remembered import remembered
 from gateway.mime.words import text_in
 
 if TYPE_CHECKING:
@@ -37,12 +37,9 @@ class Parameterized:
     defects: tuple[str, ...]
 
 
+@remembered(1024, octets=_MAX_REMEMBERED)
 def read_parameters(value: bytes) -> Parameterized:
     """Return the value and its parameters; never raises, says in `defects` what it could not read."""
-    return _remembered(value) if len(value) <= _MAX_REMEMBERED else _read(value)
-
-
-def _read(value: bytes) -> Parameterized:
     head = _HEAD.match(value)
     if head is None:
         return Parameterized("", MappingProxyType({}), ("malformed_value",))
@@ -74,9 +71,6 @@ def main_value(value: bytes) -> str:
     """Return the value alone, as `read_parameters` does."""
     head = _HEAD.match(value)
     return head[1].decode("ascii", "replace").lower() if head is not None else ""
-
-
-_remembered = lru_cache(maxsize=1024)(_read)
 
 
 def parameters(value: bytes) -> tuple[str, dict[str, str]]:

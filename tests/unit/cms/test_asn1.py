@@ -17,11 +17,11 @@ from gateway.cms.asn1 import (
     definite,
     head,
     length_octets,
-    remembered,
     sorted_set,
     tlv,
 )
 from gateway.cms.verify import open_signed
+from gateway.core.remembered import remembered
 from support.pace import soon
 
 LIMIT = 64 * 1024 * 1024
