@@ -264,6 +264,20 @@ def test_tag_only_adds_and_strip_takes_it_away(
     assert _others(again) == _others(clean)
 
 
+@settings(max_examples=examples(100), deadline=None)
+@given(HEADERS, BODIES, judgments(), st.sampled_from(["off", "on", "bad_only"]))
+def test_a_trace_field_put_on_with_the_marks_stands_below_them(
+    header: bytes, body: bytes, judgment: Judgment, subject: str
+) -> None:
+    """The octets are those of a message that had it before it was marked, whatever its header is like."""
+    trace = b"Received: from x.example by mail.songlam.example\r\n\tid 1;\r\n\tTue, 24 Nov 2026 08:30:00 +0700\r\n"
+    clean = strip(Message.of(header + body), authserv_id=OURS)
+    traced = Message.join((trace, clean))
+    facts = {"agency": None, "authserv_id": OURS, "subject": subject, "received_at": NOW}
+    at_once = tag(clean, judgment, header=read_header(clean), below=trace, **facts)  # type: ignore[arg-type]
+    assert at_once.octets() == tag(traced, judgment, **facts).octets()  # type: ignore[arg-type]
+
+
 def _others(message: Message) -> list[bytes]:
     return [each.raw for each in read_header(message).fields if each.key != "subject"]
 
