@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -10,7 +11,7 @@ import structlog
 from gateway.app.policies import directory_of, policy_of
 from gateway.app.world import read_registry
 from gateway.core.errors import GatewayError
-from gateway.keys.suspensions import Suspensions
+from gateway.keys.suspensions import Suspensions, signature
 from gateway.sharing.following import Followed, begin, catch_up, state_of, tell, words
 from gateway.spool.shared_store import PostgresSpool
 
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.model import Settings
+    from gateway.keys.suspensions import Signature
     from gateway.sharing.copies import Texts
     from gateway.sharing.following import State
     from gateway.spool.pulse import News
     from gateway.spool.store import SqlSpool
 
 _LOG: Final = structlog.get_logger("gateway.sharing")
+_EVERY: Final = 5.0
+"""Seconds between two looks at whether somebody stopped a key on this machine alone (`keys suspend --here`)."""
 
 
 def begun(settings: Settings) -> Followed | None:
@@ -46,6 +50,8 @@ class Following:
         """What was read last."""
         self._policy, self._mistakes = "", tuple[str, ...]()
         self._changed = asyncio.Event()
+        self._own: Signature | None = None
+        """Of the file of suspensions, as it was when it was last compared with what all machines hold."""
         self._news: News | None = None
 
     async def start(self) -> None:
@@ -57,12 +63,20 @@ class Following:
     async def run(self) -> None:
         """Follow until the task is canceled; while the database is away what holds is what the files say."""
         while True:
-            await self._changed.wait()
+            await self._something()
             self._changed.clear()
             try:
                 await self._look()
             except Exception:  # noqa: BLE001 - the seam: this loop outlives its own bugs
                 _LOG.exception("fault while following what was changed for all machines")
+
+    async def _something(self) -> None:
+        """Wait for a change on any machine."""
+        while self._spool is None or self._own == signature(self._settings.keys_state_file):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if self._spool is None else _EVERY):
+                    await self._changed.wait()
+                    return
 
     async def catch_up(self, settings: Settings) -> State:
         """Bring the files up to date with other settings; returns what they say, also where nobody answers."""
@@ -92,13 +106,14 @@ class Following:
         """Bring the files up to date; None while the database is away."""
         if self._spool is None:
             return self._found
+        own = signature(self._settings.keys_state_file)
         try:
             found = await asyncio.to_thread(catch_up, self._settings, self._spool.gazette, _load)
         except GatewayError as error:
             _LOG.warning("what was changed for all machines is not known now", error=str(error))
             return None
         tell(found, self._found)
-        self._found = found
+        self._found, self._own = found, own
         Suspensions.at(self._settings.keys_state_file).look()
         return found
 

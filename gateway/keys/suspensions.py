@@ -39,6 +39,7 @@ _SAFELY: Final = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _KEYS: Final = frozenset({"at", "who", "action", "label", "reason"})
 
 Action = Literal["suspend", "resume"]
+Signature = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Suspensions:
         """Read the file; a file that was never there suspends nobody. Never raises: what is unreadable stops all."""
         self._path = path
         self._found: Mapping[str, Suspension] = {}
-        self._signature: tuple[int, ...] | None = None
+        self._signature: Signature | None = None
         self._fault: str | None = None
         self._locked_since: float | None = None
         self._look(time.monotonic())
@@ -151,7 +152,8 @@ def append(path: Path, action: Action, label: str, *, who: str, reason: str, now
 def write(path: Path, action: Action, given: Suspension) -> None:
     """Write a line as it is and return when it survives a power failure.
 
-    Raises `SetupError` for a file that is not ours or unreadable already: nothing is added to what nobody can read.
+    Raises `SetupError` for a file that is not ours or unreadable already: nothing is added to what nobody can read, and
+    a line that could not be written as a whole is taken back.
     """
     line = {"at": given.at, "who": given.who, "action": action, "label": given.label, "reason": given.reason}
     octets = json.dumps(line, ensure_ascii=False).encode() + b"\n"
@@ -160,9 +162,11 @@ def write(path: Path, action: Action, given: Suspension) -> None:
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             _check(path, os.fstat(descriptor))
-            _folded(path, file.readall())
+            before = file.readall()
+            _folded(path, before)
             if os.write(descriptor, octets) != len(octets):
-                raise SetupError(f"{path}: the line was not written as a whole; every key is suspended: mend its end")
+                os.ftruncate(descriptor, len(before))
+                raise SetupError(f"{path}: the disk is full, nothing was noted")
             os.fsync(descriptor)
         sync_directory(path.parent)
     except OSError as error:
@@ -230,5 +234,13 @@ def _check(path: Path, status: os.stat_result) -> None:
         raise SetupError(f"{path}: belongs to user {status.st_uid}, neither root nor the gateway's own")
 
 
-def _signature(status: os.stat_result) -> tuple[int, ...]:
+def signature(path: Path) -> Signature | None:
+    """Return what is another value once the file is another one; None while there is none that can be looked at."""
+    try:
+        return _signature(path.stat())
+    except OSError:
+        return None
+
+
+def _signature(status: os.stat_result) -> Signature:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -182,7 +182,7 @@ def inert(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    """Return an address as it is; one whose local part may be taken for a place in the web as any text of a stranger."""
+    """Return an address as it is; one whose local part may be taken for a place in the web, as any text."""
     return shown(text) if _PLAIN.fullmatch(text) else inert(text)
 
 

@@ -137,6 +137,15 @@ def test_a_key_suspended_here_stops_there(pair: tuple[Gateway, Gateway]) -> None
     wait_for(lambda: refusal(here, "p256") == "", "the resumption", seconds=SECONDS)
 
 
+def test_a_key_suspended_on_one_machine_alone_stops_on_the_other_soon(pair: tuple[Gateway, Gateway]) -> None:
+    """`--here` is for while the database is away; what it wrote is shared without anything else that happens."""
+    here, there = (each.house for each in pair)
+    done(here, "keys", "suspend", "p256", "--here", "--reason", "mất thẻ")
+    wait_for(lambda: "suspended" in refusal(there, "p256"), "the suspension", seconds=SECONDS)
+    done(there, "keys", "resume", "p256", "--reason", "tìm thấy")
+    wait_for(lambda: refusal(here, "p256") == "", "the resumption", seconds=SECONDS)
+
+
 def test_nobody_needs_to_be_told(pair: tuple[Gateway, Gateway], server: Postgres) -> None:
     """A row that comes without a NOTIFY is found by polling."""
     here, there = (each.house for each in pair)

@@ -226,13 +226,15 @@ def test_the_reason_is_one_line_for_people(reason: str, path: Path) -> None:
 
 
 def test_half_a_line_is_told_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a full disk the command fails loudly: it does not say that a key is stopped."""
+    """On a full disk the command fails loudly; half a line would stop every key until it is mended: it is taken back."""
     stop(path, "a")
+    whole = path.read_bytes()
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, octets: real(descriptor, octets[:10]))
-    with pytest.raises(SetupError, match="not written as a whole"):
+    with pytest.raises(SetupError, match="the disk is full, nothing was noted"):
         stop(path, "b")
-    assert Suspensions(path).suspended("khac")
+    assert path.read_bytes() == whole
+    assert not Suspensions(path).suspended("khac")
 
 
 def test_two_writers_do_not_mix_their_lines(path: Path) -> None:
