@@ -226,7 +226,7 @@ def test_the_reason_is_one_line_for_people(reason: str, path: Path) -> None:
 
 
 def test_half_a_line_is_told_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a full disk the command fails loudly; half a line would stop every key until it is mended: it is taken back."""
+    """On a full disk the command fails loudly; half a line, which would stop every key until mended, is taken back."""
     stop(path, "a")
     whole = path.read_bytes()
     real = os.write
