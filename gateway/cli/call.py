@@ -7,16 +7,20 @@ hostile text: no control or direction character may reach a terminal.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import pwd
 import sys
 import unicodedata
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 
 from gateway.core.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
 """Where a gateway's configuration is, unless --config says otherwise."""
@@ -27,6 +31,12 @@ def stop(code: int, *lines: str) -> NoReturn:
     for line in lines:
         complain(line)
     raise typer.Exit(code)
+
+
+def say_json(found: Mapping[str, object]) -> None:
+    """Say one JSON object as a line on standard output; names of files may hold octets that are no UTF-8."""
+    sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def complain(line: str) -> None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import imaplib
-import json
 import secrets
 import smtplib
 import ssl
-import sys
 import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -22,7 +20,7 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway.cli.call import complain, stop
+from gateway.cli.call import complain, say_json, stop
 from gateway.cli.screen import show
 from gateway.cli.survival import Survival, survival
 from gateway.config.secrets import read_private
@@ -239,7 +237,7 @@ def _from_maildir(directory: Path, token: str, seconds: float, *, keep: bool) ->
 def _report(to: str, found: Survival, seconds: float, *, as_json: bool) -> None:
     if as_json:
         shown = {"to": to, "whole": found.whole, "seconds": round(seconds, 3), **asdict(found)}
-        sys.stdout.buffer.write(json.dumps(shown, ensure_ascii=False).encode() + b"\n")
+        say_json(shown)
         return
     lines = [("Kết luận / verdict", f"{found.verdict} ({found.reason})"), ("Sau / after", f"{seconds:.1f} s")]
     lines += [("Hỏng / damaged", f"{each.vietnamese} / {each.english}") for each in found.damages]

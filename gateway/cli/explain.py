@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway.cli.call import printable, stop
+from gateway.cli.call import printable, say_json, stop
 from gateway.cli.judged import (
     AnswerFiles,
     Config,
@@ -27,7 +27,6 @@ from gateway.cli.judged import (
 )
 from gateway.cli.report import as_object, signer_lines, texts
 from gateway.cli.screen import STATES, paragraph
-from gateway.cli.verify import write
 from gateway.core.verdict import Verified, VerifiedLesser, row_of
 from gateway.smime.argument import Held, Step, steps
 from gateway.smime.verify import path_answer
@@ -99,7 +98,7 @@ def explain(  # noqa: PLR0913, PLR0917 - one argument per option
     except OSError as error:
         stop(2, f"{file}: {error.strerror or error}")
     if as_json:
-        write(_as_object(found))
+        say_json(_as_object(found))
     else:
         _print(found, 0 if lang is Language.VI else 1)
     raise typer.Exit(0 if isinstance(found.judgment.verdict, Verified) else 1)

@@ -23,15 +23,14 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.call import acting_user, printable, stop
+from gateway.cli.configured import settings_of
 from gateway.cli.screen import show_narrow
-from gateway.config.load import load_settings
 from gateway.config.trust import read_certificates
 from gateway.core.errors import SetupError
 from gateway.keys.catalog import Catalog, FileKey, read_each
 from gateway.keys.files import certificate_place
 from gateway.keys.revocation import RevocationWatch
 from gateway.keys.suspensions import Suspension, Suspensions, append, check_reason
-from gateway.record.logs import configure
 from gateway.trust.anchors import for_own_keys, read_trust
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ def suspend(
     here: Annotated[bool, typer.Option("--here", help="Now and on this machine; the others hear of it later.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Stop a key at once, on all machines: gateways sign nothing more with it after seconds, without a restart."""
-    settings = _settings(config)
+    settings = settings_of(config)
     if label not in {each.label for each in settings.keys}:
         stop(2, f"{config}: there is no key {label!r}")
     line = _line(label, reason)
@@ -157,7 +156,7 @@ def suspend(
 
 def resume(label: Label, reason: Reason, config: Config = DEFAULT_CONFIG) -> None:
     """Let a suspended key sign again, on all machines."""
-    settings = _settings(config)
+    settings = settings_of(config)
     shared = settings.spool.database is not None
     if shared:
         from gateway.cli.everywhere import current, resume_key  # noqa: PLC0415 - as above
@@ -193,17 +192,9 @@ def _note(settings: Settings, line: Suspension, action: Action) -> None:
         stop(2, *error.mistakes)
 
 
-def _settings(config: Path) -> Settings:
-    configure("error")
-    try:
-        return load_settings(config)
-    except SetupError as error:
-        stop(2, *error.mistakes)
-
-
 def _read(config: Path, label: str | None) -> tuple[list[Row], str | None]:
     """Return the keys, or the one of this label, and why all are suspended if they are."""
-    settings = _settings(config)
+    settings = settings_of(config)
     now = dt.datetime.now(dt.UTC)
     files = [each for each in settings.keys if label is None or each.label == label]
     if label is not None and not files:

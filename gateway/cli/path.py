@@ -6,15 +6,13 @@ Exit codes: 0 a valid path was found, 1 none was, 2 the call or its files are wr
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
-import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.call import complain, moment, stop
+from gateway.cli.call import complain, moment, say_json, stop
 from gateway.cli.screen import STATES, show
 from gateway.config.trust import read_certificates, read_crls, read_untrusted
 from gateway.core.errors import Mistakes, SetupError
@@ -192,10 +190,7 @@ def verify_path(  # noqa: PLR0913, PLR0917 - one argument per option
             policies=PolicyInputs(accepted or (), require_explicit, inhibit_mapping, inhibit_any),
         )
     if as_json:
-        sys.stdout.buffer.write(
-            json.dumps(_as_object(str(certificate), answer), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        )
-        sys.stdout.buffer.flush()
+        say_json(_as_object(str(certificate), answer))
     else:
         _print_report(str(certificate), answer)
     raise typer.Exit(0 if answer.state is ChainState.VALID else 1)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.call import printable, stop
+from gateway.cli.call import printable, say_json, stop
 from gateway.cli.cases import NOWHERE, read_cases
 from gateway.cli.paper import read_alone
 from gateway.cli.policy_replay import read_draft
@@ -73,12 +73,12 @@ def check(
         findings = _findings(directory, config)
     except SetupError as error:
         if as_json:
-            _write({"errors": list(error.mistakes), "warnings": [], "notes": []})
+            say_json({"errors": list(error.mistakes), "warnings": [], "notes": []})
             raise typer.Exit(2) from None
         stop(2, *error.mistakes, f"{len(error.mistakes)} lỗi / error(s)")
     if as_json:
         found = {"policy": findings.digest, "rules": findings.rules, "errors": []}
-        _write({**found, "warnings": list(findings.warnings), "notes": list(findings.notes)})
+        say_json({**found, "warnings": list(findings.warnings), "notes": list(findings.notes)})
     else:
         for word, lines in (("cảnh báo / warning", findings.warnings), ("ghi chú / note", findings.notes)):
             for each in lines:
@@ -89,11 +89,6 @@ def check(
             f" policy {findings.digest[:16]}\n"
         )
     raise typer.Exit(1 if findings.warnings else 0)
-
-
-def _write(found: dict[str, object]) -> None:
-    sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    sys.stdout.buffer.flush()
 
 
 def _findings(directory: Path, config: Path | None) -> Findings:

@@ -8,7 +8,6 @@ wrong, and nothing was asked of the gateway. Mail flows all the time.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.app.presence import find_running
-from gateway.cli.call import DEFAULT_CONFIG, printable, stop
+from gateway.cli.call import DEFAULT_CONFIG, printable, say_json, stop
 from gateway.cli.policy_everywhere import apply_to_all
 from gateway.cli.policy_replay import read_draft
 from gateway.config.load import load_settings
@@ -90,9 +89,7 @@ def _report(running: Running, state: State | None, wanted: str, wait: float, *, 
     live = state.policy if state is not None else None
     mistakes = state.mistakes if state is not None else ()
     if as_json:
-        found = {"pid": running.pid, "wanted": wanted, "live": live, "mistakes": list(mistakes)}
-        sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-        sys.stdout.buffer.flush()
+        say_json({"pid": running.pid, "wanted": wanted, "live": live, "mistakes": list(mistakes)})
     elif mistakes:
         for each in mistakes:
             sys.stderr.write(f"gateway: {printable(each)}\n")

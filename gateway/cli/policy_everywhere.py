@@ -6,7 +6,6 @@ The directory `policies` of each machine is a draft; what was applied on any of 
 
 from __future__ import annotations
 
-import json
 import socket
 import sys
 import time
@@ -18,7 +17,7 @@ import typer
 from gateway.app.policies import directory_of, policy_of, read_texts
 from gateway.app.presence import find_running
 from gateway.app.world import read_registry
-from gateway.cli.call import DEFAULT_CONFIG, acting_user, printable, stop
+from gateway.cli.call import DEFAULT_CONFIG, acting_user, printable, say_json, stop
 from gateway.cli.everywhere import for_all
 from gateway.config.load import load_settings
 from gateway.core.errors import GatewayError, SetupError
@@ -201,5 +200,4 @@ def _say_json(settings: Settings, policies: Sequence[Decree], followers: Iterabl
             for each in followers
         ],
     }
-    sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    sys.stdout.buffer.flush()
+    say_json(found)

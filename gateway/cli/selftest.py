@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import imaplib
-import json
 import secrets
 import ssl
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.app.seals import seal_keys
-from gateway.cli.call import DEFAULT_CONFIG, complain, stop
+from gateway.cli.call import DEFAULT_CONFIG, complain, say_json, stop
 from gateway.cli.forgery import Door, Inbox, Outcome, Reader, Tried, append, clean, hand_over, letter, look
 from gateway.cli.screen import show_narrow
 from gateway.config.load import load_settings
@@ -204,7 +202,7 @@ def _report(mailbox: str, tried: list[Tried], *, as_json: bool) -> None:
     believed = sum(each.outcome is Outcome.BELIEVED for each in tried)
     if as_json:
         shown = {"mailbox": mailbox, "believed": believed, "paths": [asdict(each) for each in tried]}
-        sys.stdout.buffer.write(json.dumps(shown, ensure_ascii=False).encode() + b"\n")
+        say_json(shown)
         return
     lines: list[tuple[str, str]] = []
     for each in tried:

@@ -22,14 +22,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.call import DEFAULT_CONFIG, acting_user, printable, stop
+from gateway.cli.configured import settings_of
 from gateway.cli.everywhere import current, for_all
 from gateway.cli.screen import show
-from gateway.config.load import load_settings
 from gateway.config.trust import read_certificates
 from gateway.core.errors import SetupError
 from gateway.pki.known import known_anchor
 from gateway.pki.strength import key_text
-from gateway.record.logs import configure
 from gateway.sharing.decrees import last_of_trust, line_of, of_line
 from gateway.sharing.following import is_shared
 from gateway.spool.gazette import OvertakenError
@@ -85,7 +84,7 @@ def add(  # noqa: PLR0913, PLR0917 - a command line has that many options
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Pin a certificate whose fingerprint you compared with a published one."""
-    settings = _settings(config)
+    settings = settings_of(config)
     current(settings)
     kind: PinKind = "intermediate" if intermediate else "anchor"
     now = dt.datetime.now(_VIETNAM)
@@ -116,7 +115,7 @@ def retire(
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Trust a certificate of the store no longer; its file and its history stay."""
-    settings = _settings(config)
+    settings = settings_of(config)
     current(settings)
     store = Store(settings.trust_directory)
     wanted = re.sub(r"[:\s-]", "", fingerprint).lower()
@@ -171,7 +170,7 @@ def list_all(
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """List all trusted certificates: of which family, until when, from where."""
-    settings = _settings(config)
+    settings = settings_of(config)
     now = dt.datetime.now(dt.UTC)
     try:
         read_trust(settings.trust, settings.trust_directory)
@@ -191,7 +190,7 @@ def list_all(
 
 def check(config: Config = DEFAULT_CONFIG) -> None:
     """Say whether the store is whole: no line changed, every file what its name says, nothing ended."""
-    settings = _settings(config)
+    settings = settings_of(config)
     store = Store(settings.trust_directory)
     try:
         index = store.index()
@@ -207,14 +206,6 @@ def check(config: Config = DEFAULT_CONFIG) -> None:
 
 
 _FAMILY_FIELDS: Final = {"name", "vi", "en", "uses", "domains", "allow"}
-
-
-def _settings(config: Path) -> Settings:
-    configure("error")
-    try:
-        return load_settings(config)
-    except SetupError as error:
-        stop(2, *error.mistakes)
 
 
 def _digits(pin: str) -> str:

@@ -5,13 +5,11 @@ Exit codes: 0 every file is verified, 1 one is not, 2 the call is wrong. A lesse
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated, Final
 
 import typer
 
-from gateway.cli.call import complain, stop
+from gateway.cli.call import complain, say_json, stop
 from gateway.cli.files import STANDARD_INPUT
 from gateway.cli.judged import (
     AnswerFiles,
@@ -51,7 +49,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one argument per option
             complain(f"{name}: {error.strerror or error}")
             judgment, unread = UNREAD, True
         if as_json:
-            write(as_object(name, judgment))
+            say_json(as_object(name, judgment))
         else:
             print_report(name, judgment)
         all_verified &= isinstance(judgment.verdict, Verified)
@@ -69,9 +67,3 @@ UNREAD: Final = Judgment(
     author=None,
 )
 """The answer about a file that is not there: whoever reads our JSON finds an object for each name it gave."""
-
-
-def write(found: dict[str, object]) -> None:
-    """Write one JSON object as a line; names of files may hold octets that are no UTF-8."""
-    sys.stdout.buffer.write(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    sys.stdout.buffer.flush()
