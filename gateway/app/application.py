@@ -18,6 +18,7 @@ from gateway.app.copies import Filing, copies_of
 from gateway.app.digests import digests_of
 from gateway.app.findings import findings_of
 from gateway.app.following import Following, begun
+from gateway.app.hopword import HopWords
 from gateway.app.journey import Rooms, join
 from gateway.app.judging import Judging
 from gateway.app.keeping import Keeping
@@ -218,7 +219,9 @@ class Application:
     async def start(self) -> None:
         """Dispatch what the spool holds, then listen; raises `SetupError` if an address cannot be listened on."""
         with contextlib.suppress(OSError):  # `gateway policy apply` will not find us; mail flows
-            if not self._presence.claim():
+            if self._presence.claim():
+                self._run(HopWords(self._hops, self._settings.spool.directory, self._presence, self._clock).run())
+            else:
                 self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
         await self._judging.start()
         with contextlib.suppress(TimeoutError):

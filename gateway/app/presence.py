@@ -56,6 +56,16 @@ def read_state(octets: bytes) -> State | None:
 class Present(Protocol):
     """How a gateway is present to others: by files of its own, or through its supervisor."""
 
+    @property
+    def pid(self) -> int:
+        """The process that holds the lock."""
+        ...
+
+    @property
+    def worker(self) -> int:
+        """Which of its workers we are, from 0."""
+        ...
+
     def claim(self) -> bool:
         """Say that we run; returns False if another gateway does. Raises `OSError`."""
         ...
@@ -76,6 +86,8 @@ class Presence:
         """Touch nothing yet."""
         self._directory = directory
         self._descriptor: int | None = None
+        self.pid = os.getpid()
+        self.worker = 0
 
     def claim(self) -> bool:
         """Say that we run; returns False if another gateway on this spool does. Raises `OSError`."""

@@ -125,7 +125,7 @@ class Supervisor:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
-                    env={**_environment(), VARIABLE: str(theirs.fileno())},
+                    env={**_environment(), VARIABLE: f"{theirs.fileno()}.{index}"},
                     pass_fds=(theirs.fileno(),),
                     stdin=asyncio.subprocess.DEVNULL,
                 )

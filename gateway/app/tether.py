@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway.app.presence import State
 
 VARIABLE: Final = "GATEWAY_TETHER"
-"""In a worker's environment: the descriptor of its end."""
+"""In a worker's environment: the descriptor of its end, and which worker it is: "7.0"."""
 MOST_OCTETS: Final = 1024 * 1024
 """Of one state."""
 
@@ -29,8 +29,10 @@ MOST_OCTETS: Final = 1024 * 1024
 class Tether:
     """A worker's end; stands where a gateway by itself has its `Presence`."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, worker: int) -> None:
         """Take over the descriptor that the supervisor gave us."""
+        self.pid = os.getppid()
+        self.worker = worker
         os.set_inheritable(descriptor, False)  # our own children must not keep it open
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(True)
@@ -38,8 +40,8 @@ class Tether:
     @classmethod
     def of_environment(cls) -> Tether | None:
         """Return the tether of this process, None if nobody supervises it."""
-        value = os.environ.pop(VARIABLE, "")
-        return cls(int(value)) if value.isdecimal() else None
+        descriptor, _, worker = os.environ.pop(VARIABLE, "").partition(".")
+        return cls(int(descriptor), int(worker)) if descriptor.isdecimal() and worker.isdecimal() else None
 
     def claim(self) -> bool:
         """Return True: the supervisor has claimed the spool for all its workers."""

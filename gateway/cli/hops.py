@@ -1,5 +1,7 @@
 """`gateway hops`: ask every next hop now, and show what it says: reachable or why not, limits, TLS and fingerprints.
 
+Beside it stands what the running gateway knows by its own mail (`hops_running`).
+
 Exit codes: 0 every address takes mail from us, 1 some do not, 2 the call or its files are wrong.
 """
 
@@ -18,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.call import DEFAULT_CONFIG, printable, stop
+from gateway.cli.hops_running import hear
 from gateway.config.load import load_settings
 from gateway.core.address import Mailbox
 from gateway.core.errors import SetupError
@@ -44,7 +47,7 @@ def hops(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs, one object per line.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Ask every next hop now: whether it takes mail from us, what it offers, and the certificate it shows."""
+    """Ask every next hop now: does it take mail, what does it offer; and what does the running gateway see of it."""
     configure("error")
     try:
         settings = load_settings(config)
@@ -54,11 +57,16 @@ def hops(
         answers = asyncio.run(survey(chosen, settings.hostname, domain=domain))
     except SetupError as error:
         stop(2, *error.mistakes)
+    heard = hear(settings.spool.directory, frozenset(each.name for each in chosen))
     if as_json:
         for each in answers:
-            sys.stdout.write(f"{json.dumps(as_object(each))}\n")
+            sys.stdout.write(f"{json.dumps(as_object(each) | {'running': heard.of(each.hop)})}\n")
     else:
-        _print(answers)
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console = Console(highlight=False, width=_WIDE)
+        _print(console, answers)
+        heard.print(console)
     if any(each.trouble is not None for each in answers):
         raise typer.Exit(1)
 
@@ -109,11 +117,8 @@ def _words(offers: Offers) -> list[str]:
     return [word for word, there in offered.items() if there]
 
 
-def _print(answers: Sequence[Answer]) -> None:
+def _print(console: Console, answers: Sequence[Answer]) -> None:
     """Print one row per address."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDE)
     table = Table(box=SIMPLE, pad_edge=False)
     for head in (
         "Chặng / hop",

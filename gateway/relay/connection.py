@@ -291,12 +291,12 @@ class SmtpTransaction:
             if self._dot_sent:
                 raise HopError(HopTrouble.LOST_AFTER_DOT, words, tuple(self._outcomes)) from error
             if not self._abandoned and (not isinstance(error, _UnfitError) or error.whole_site):
-                self._breaker.trouble()
+                self._breaker.trouble(words)
                 self._pool.suspect(self._connection)
             raise HopError(HopTrouble.SITE, words) from error
-        except HopError:
+        except HopError as error:
             self._fail()
-            self._breaker.trouble()
+            self._breaker.trouble(error.detail)
             raise
         except BaseException:
             self._fail()

@@ -15,7 +15,7 @@ from gateway.relay.mx import Lookup, MxPlaces
 from gateway.relay.places import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.config.hops import Hop
     from gateway.core.queue import Origin
@@ -67,6 +67,10 @@ class DirectHop:
             )
         self._domains.move_to_end(domain)
         return hop
+
+    def known(self) -> Sequence[SmtpHop]:
+        """Return the hops that were made, the one used last first."""
+        return tuple(reversed(self._domains.values()))
 
     def _make_room(self) -> None:
         if len(self._domains) < MOST_DOMAINS:

@@ -11,6 +11,7 @@ from gateway.core.envelope import Envelope, Recipient
 from gateway.core.errors import SetupError
 from gateway.ports import HopError, HopTrouble
 from gateway.relay.breaker import Breaker
+from gateway.relay.condition import Condition
 from gateway.relay.connection import SmtpTransaction
 from gateway.relay.direct import DirectHop, parted
 from gateway.relay.greeting import Greeter
@@ -20,6 +21,8 @@ from gateway.relay.pool import BusyError, Pool
 from gateway.relay.refused import RefusedTransaction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.config.model import Hop, Settings
     from gateway.core.address import Mailbox
     from gateway.core.queue import Origin
@@ -67,6 +70,27 @@ class SmtpHop:
         """True while mail is under way, or somebody asks."""
         return self._pool.busy or (self._asking is not None and not self._asking.done())
 
+    @property
+    def resting(self) -> bool:
+        """True from the moment the breaker opens until the hop answers again."""
+        return self._breaker.open
+
+    def condition(self) -> Condition:
+        """Return what our own mail has shown of it."""
+        breaker, pool = self._breaker, self._pool
+        words, ago = breaker.last_trouble or ("", None)
+        return Condition(
+            hop=self.name,
+            resting=breaker.open,
+            seconds=breaker.seconds,
+            rest=breaker.rest,
+            using=pool.using,
+            kept=pool.kept,
+            most=self._settings.max_connections,
+            trouble=words,
+            trouble_seconds=ago,
+        )
+
     def leave_idle(self) -> None:
         """Close the connections that nobody uses."""
         self._pool.leave_idle()
@@ -82,8 +106,8 @@ class SmtpHop:
             return RefusedTransaction(error.reply)
         except BusyError:
             raise
-        except HopError:
-            self._breaker.trouble()
+        except HopError as error:
+            self._breaker.trouble(error.detail)
             raise
         return SmtpTransaction(
             self._pool,
@@ -160,6 +184,14 @@ class Hops:
         if not isinstance(hop, DirectHop):
             raise KeyError(name)
         return hop.of(domain)
+
+    def watched(self) -> Iterator[SmtpHop]:
+        """Yield every hop that has a breaker; of those that send directly, one of each domain that is known now."""
+        for each in self._hops.values():
+            if isinstance(each, SmtpHop):
+                yield each
+            elif isinstance(each, DirectHop):
+                yield from each.known()
 
     async def close(self) -> None:
         """Close every hop: idle connections with QUIT, those in use at once."""

@@ -65,6 +65,16 @@ class Pool:
         """True while somebody uses a connection, or waits for one."""
         return self._using > 0 or self._slots.locked()
 
+    @property
+    def using(self) -> int:
+        """How many connections are in use, those that are being opened among them."""
+        return self._using
+
+    @property
+    def kept(self) -> int:
+        """How many connections nobody uses."""
+        return len(self._idle)
+
     async def take(self, client: Origin | None = None) -> Connection:
         """Return a connection that speaks for `client`, kept or new.
 

@@ -102,6 +102,7 @@ def test_every_address_is_asked(place: Path) -> None:
     assert (dead["priority"], dead["takes_mail"], dead["offers"]) == (7, False, [])
     assert "cannot connect" in dead["trouble"]
     assert "--domain" in direct["trouble"]
+    assert {each["running"] for each in (boxes, good, dead, direct)} == {None}  # nothing runs here
 
 
 def test_a_hop_by_name_and_the_exchangers_of_a_domain(place: Path) -> None:
@@ -115,7 +116,13 @@ def test_a_hop_by_name_and_the_exchangers_of_a_domain(place: Path) -> None:
 def test_for_people(place: Path) -> None:
     """Both languages, one line per address."""
     text = run(place, code=1).stdout
-    for word in ("nhận thư / takes mail", "không / no", "SIZE 50000000", "127.0.0.1:1"):
+    for word in (
+        "nhận thư / takes mail",
+        "không / no",
+        "SIZE 50000000",
+        "127.0.0.1:1",
+        "no word from the running gateway",
+    ):
         assert word in text, word
 
 

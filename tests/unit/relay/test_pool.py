@@ -10,7 +10,7 @@ import pytest
 from gateway.config.model import Hop, Settings
 from gateway.core.errors import SetupError
 from gateway.ports import HopError, HopTrouble
-from gateway.relay.breaker import FIRST_PAUSE, LONGEST_PAUSE, TROUBLES, Breaker
+from gateway.relay.breaker import FIRST_PAUSE, LONGEST_PAUSE, MOST_WORDS, TROUBLES, Breaker
 from gateway.relay.hop import Hops
 from support.hops import Drop, FakeHop, Hang, in_turn
 from support.way_out import carry, deliver, path, until
@@ -186,6 +186,28 @@ def test_the_breaker_by_the_clock() -> None:
     breaker.answered()
     assert breaker.enter()
     assert breaker.enter()
+
+
+def test_the_breaker_tells_since_when() -> None:
+    """It is open from the last of the troubles in a row until the answer; more troubles do not make it younger."""
+    now = 100.0
+    breaker = Breaker(lambda: now)
+    assert (breaker.open, breaker.seconds, breaker.last_trouble) == (False, 0.0, None)
+    for _ in range(TROUBLES):
+        now += 10
+        breaker.trouble("no route")
+    now += 5
+    breaker.trouble("x" * 10_000)
+    now += 2
+    words, ago = breaker.last_trouble or ("", 0.0)
+    assert (breaker.open, breaker.seconds, len(words), ago) == (True, 7.0, MOST_WORDS, 2.0)
+    assert breaker.rest == 0.0  # the next message tries
+    assert breaker.enter()
+    assert breaker.rest == 2 * FIRST_PAUSE
+    breaker.answered()
+    now += 3
+    breaker.answered()
+    assert (breaker.open, breaker.seconds, breaker.rest) == (False, 3.0, 0.0)
 
 
 async def test_limits_are_asked_for_once(hop_to: HopTo) -> None:
