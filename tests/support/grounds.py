@@ -125,6 +125,14 @@ def server() -> Iterator[Postgres]:
         yield running
 
 
+@pytest.fixture
+def conninfo(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database of one's own, which the settings name."""
+    found = server.create()
+    monkeypatch.setenv(SharedGround.VARIABLE, found)
+    return found
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def ground(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
     """Return a place for one spool, of each kind in turn."""

@@ -13,7 +13,7 @@ from gateway.cli import build
 from gateway.config.load import load_settings
 from gateway.sharing import decrees
 from gateway.spool.opening import open_gazette
-from support.grounds import SharedGround, server
+from support.grounds import SharedGround, conninfo, server
 from support.postgres import asked
 
 if TYPE_CHECKING:
@@ -21,21 +21,11 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from support.postgres import Postgres
-
-__all__ = ["server"]
+__all__ = ["conninfo", "server"]
 
 RUNNER: Final = CliRunner()
 POLICY: Final = "rules:\n  - {name: last, direction: outbound, then: pass}\n"
 OTHER: Final = POLICY.replace("last", "other")
-
-
-@pytest.fixture
-def conninfo(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database of one's own, which the settings name."""
-    found = server.create()
-    monkeypatch.setenv(SharedGround.VARIABLE, found)
-    return found
 
 
 @pytest.fixture

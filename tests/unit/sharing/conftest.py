@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from support.grounds import server
+from support.grounds import conninfo, server
 
-__all__ = ["server"]
+__all__ = ["conninfo", "server"]

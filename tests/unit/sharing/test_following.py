@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from gateway.sharing.copies import Texts
     from gateway.sharing.following import Followed
     from gateway.spool.gazette import Past
-    from support.postgres import Postgres
 
 NOW: Final = dt.datetime(2026, 11, 24, 8, 30, tzinfo=dt.timezone(dt.timedelta(hours=7)))
 START: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -114,14 +113,6 @@ def load(_: Settings, place: Path, texts: Texts) -> None:
 def pinning(action: str, certificate: Certificate, note: str, family: str = "") -> Line:
     """Return a line of the store."""
     return Line(NOW.isoformat(), "lan", action, certificate.fingerprint, "anchor", family, note)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def conninfo(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database of one's own, which the settings name."""
-    found = server.create()
-    monkeypatch.setenv(SharedGround.VARIABLE, found)
-    return found
 
 
 @pytest.fixture
