@@ -165,7 +165,7 @@ def test_kinds_of_keys(shape: str) -> None:
 def test_damaged_lists_say_nothing() -> None:
     """Any changed octet leaves a list of nobody, and nothing is raised."""
     made = SUB.revocation_list(LEAF)
-    unused_bits = made.index(b"\x03", len(made) - 75) + 2
+    unused_bits = len(made) - len(x509.load_der_x509_crl(made).signature) - 1  # its length is another one each time
     for position in range(len(made)):
         octets = bytearray(made)
         octets[position] ^= 0x01
