@@ -11,7 +11,6 @@ import hashlib
 import re
 import warnings
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
+from gateway.core.remembered import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -91,7 +91,7 @@ class Certificate:
         """Return the certificate in these DER octets; raises `CertificateError`."""
         if len(der) > MAX_OCTETS:
             raise CertificateError("certificate_too_large")
-        return _kept(der) if len(der) <= _MAX_KEPT else cls._read(der)
+        return _kept(der)
 
     @classmethod
     def _read(cls, der: bytes) -> Certificate:
@@ -303,7 +303,7 @@ def _mailboxes(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=2048)
+@remembered(2048, octets=_MAX_KEPT)
 def _kept(der: bytes) -> Certificate:
     """Read a certificate, once; a value like any other, it is shared by all that hold the same octets."""
     return Certificate._read(der)  # noqa: SLF001 - part of the class, outside for its memory
