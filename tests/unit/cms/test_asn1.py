@@ -21,7 +21,6 @@ from gateway.cms.asn1 import (
     tlv,
 )
 from gateway.cms.verify import open_signed
-from gateway.core.remembered import remembered
 from support.pace import soon
 
 LIMIT = 64 * 1024 * 1024
@@ -289,17 +288,3 @@ def test_certificates_count_for_what_may_be_in_them() -> None:
     signed = tlv(0x30, b"\x06\x01\x2a", tlv(0xA0, tlv(0x30, b"\x02\x01\x01", tlv(0x31), bag)))
     with pytest.raises(CmsError, match="cms_too_complex"):
         definite(signed, limit=LIMIT)
-
-
-def test_what_is_remembered_is_short_and_few() -> None:
-    """Long octets are read each time: what a stranger sends must not fill the memory."""
-    asked: list[bytes] = []
-
-    @remembered(2, octets=3)
-    def length(octets: bytes) -> int:
-        asked.append(octets)
-        return len(octets)
-
-    for each in (b"abc", b"abc", b"abcd", b"abcd", b"x", b"y", b"abc"):
-        assert length(each) == len(each)
-    assert asked == [b"abc", b"abcd", b"abcd", b"x", b"y", b"abc"]
