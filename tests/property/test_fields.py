@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
 from typing import Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.message import Message
-from gateway.mime import mailboxes, parameters
 from gateway.mime.fields import Header, MimeError, read_header
 from gateway.mime.mailboxes import AddressError, mailbox_list
-from gateway.mime.parameters import main_value, read_parameters
+from gateway.mime.parameters import main_value, parameters, read_parameters
 
 SOUP: Final = st.lists(
     st.sampled_from(
@@ -96,7 +96,7 @@ def listed(value: bytes, *, groups: bool) -> object:
 
 def freshly_listed(value: bytes, *, groups: bool) -> object:
     try:
-        return mailboxes._read(value, groups)
+        return unwrap(mailbox_list)(value, groups=groups)
     except AddressError as error:
         return str(error)
 
@@ -106,9 +106,9 @@ def test_what_is_remembered_is_what_is_read(value: bytes, groups: bool) -> None:
     """Lists and parameters are the same the second time, and nobody who was given them has changed them."""
     assert [listed(value, groups=groups) for _ in range(2)] == [freshly_listed(value, groups=groups)] * 2
     assert listed(value, groups=not groups) == freshly_listed(value, groups=not groups)
-    given_first = parameters.parameters(value)[1]
+    given_first = parameters(value)[1]
     given_first["charset"] = "changed by who was given it"
-    assert read_parameters(value) == parameters._read(value)
+    assert read_parameters(value) == unwrap(read_parameters)(value)
     assert main_value(value) == read_parameters(value).value
 
 
