@@ -121,8 +121,12 @@ class Dispatcher:
             return
         self._ages.look()
         if self._ages.went_back:
-            moved = await self._spool.pull_near(self._clock.now(), longest_wait(self._settings))
-            self._ages.went_back = False
+            self._ages.went_back = False  # before: it may go back again meanwhile
+            try:
+                moved = await self._spool.pull_near(self._clock.now(), longest_wait(self._settings))
+            except BaseException:
+                self._ages.went_back = True
+                raise
             if moved:
                 self._log.warning("what a clock that was ahead had put off is tried now", entries=moved)
 

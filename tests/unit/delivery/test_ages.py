@@ -144,6 +144,46 @@ def test_nothing_is_given_up_or_late_after_a_jump(clock: Wrong, tried: bool) -> 
     assert set(given_up.entry.states) == {RecipientState.FAILED}
 
 
+def test_a_clock_that_goes_back_while_plans_are_mended() -> None:
+    """Plans are looked through once more: those that the first look had passed may be too far away by now."""
+    world = World()
+    clock = Wrong()
+
+    async def work() -> None:
+        process = world.process()
+        ages = Ages(clock, most=MOST, counted=clock.counted)
+        mended: list[datetime] = []
+        pull_near = process.spool.pull_near
+
+        async def slow(now: datetime, longest: timedelta) -> int:
+            if not mended:
+                clock.ahead = -DAY
+                ages.look()
+            mended.append(now)
+            return await pull_near(now, longest)
+
+        process.spool.pull_near = slow  # type: ignore[method-assign]
+        dispatcher = Dispatcher(
+            spool=process.spool,
+            recorder=process,
+            settings=SETTINGS,
+            hostname="gw.example",
+            hops=process,
+            routes=process,
+            clock=clock,
+            new_id=world.new_id,
+            ages=ages,
+            jitter=lambda: 0.5,
+        )
+        running = asyncio.create_task(dispatcher.run())
+        await asyncio.sleep(10)
+        assert mended == [START, START - DAY]
+        await dispatcher.stop(0)
+        await running
+
+    world.simulate(work)
+
+
 def test_plans_of_a_clock_that_was_ahead_are_mended() -> None:
     """Dispatch tries at once what was put off for a year, at its start and when the clock goes back; no sooner."""
     world = World({"out": [Script(begin="trouble")] * 2})
