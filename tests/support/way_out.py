@@ -1,8 +1,7 @@
-"""What tests of the way out share: envelopes, a letter, one whole transaction, and waiting for the other side."""
+"""What tests of the way out share: envelopes, a letter and one whole transaction."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.core.address import NULL_PATH, Mailbox
@@ -10,8 +9,6 @@ from gateway.core.envelope import Envelope, Recipient
 from gateway.core.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gateway.core.reply import Reply
     from gateway.ports import NextHop, Transaction
 
@@ -23,13 +20,6 @@ def path(*to: str, sender: str = "hoang.lan@soyte.songlam.example", **more: Any)
     """Return an envelope; an empty sender is the null reverse-path."""
     reverse = Mailbox.parse(sender) if sender else NULL_PATH
     return Envelope(reverse, tuple(Recipient(Mailbox.parse(each)) for each in to or ("mai@hopthu.example",)), **more)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something happened on the other side; fails after two seconds."""
-    async with asyncio.timeout(2):
-        while not condition():  # noqa: ASYNC110 - the double on the other side sets no event of ours
-            await asyncio.sleep(0.005)
 
 
 async def carry(transaction: Transaction, message: Message = LETTER) -> tuple[Reply, ...]:

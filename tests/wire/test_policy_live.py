@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import logging
 import re
 import smtplib
 import sqlite3
@@ -20,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from gateway.cli import build
@@ -37,12 +35,15 @@ from support.gateway_process import (
     root_pem,
 )
 from support.letters import HEAD, LAN, PLAIN, clear, mail, multipart, opaque_entity, text_part
+from support.logs import logging_as_before
 from support.peers import short_directory, wait_for
 from support.splitter import cut, flipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+__all__ = ["logging_as_before"]
 
 RUNNER: Final = CliRunner()
 KEYLESS: Final = f"khong.khoa@{OURS}"
@@ -189,17 +190,6 @@ def ways() -> dict[str, Way]:
         "in-tampered": Way(tampered, (f"b4@{OURS}",), NEIGHBOR, "inbound", kind="250 "),
         "in-refused": Way(titled("Trung thuong", by(NEIGHBOR)), (f"b5@{OURS}",), NEIGHBOR, "inbound", kind="550 "),
     }
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Leave logging as it was: the command sets it up for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers, root.level = handlers, level
-    logging.captureWarnings(False)
 
 
 @pytest.fixture(scope="module")

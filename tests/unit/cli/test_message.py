@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from gateway.cli import build
@@ -23,8 +21,6 @@ from support.letters import BINH, HEAD, LAN, PLAIN, clear, clear_entity, detache
 from support.splitter import flipped, split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from click.testing import Result
 
 GATEWAY: Final = Path(sys.executable).with_name("gateway")
@@ -39,17 +35,6 @@ SIGNER_FIELDS: Final = {
     "subject", "issuer", "serial", "addresses", "agency", "claimed_signing_time", "algorithm", "fingerprint", "family",
     "timestamped_at",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Leave logging as it was: `sign` sets it up for the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers, root.level = handlers, level
-    logging.captureWarnings(False)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from gateway.mailbox.sent import SentCopies, signed_one
 from support.consigning import consignment
 from support.letters import LAN, PLAIN, lan, signed
 from support.odd_imap import HANG_UP, odd_imap
+from support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -50,12 +51,6 @@ async def filing(
                 yield copies, server, said
             finally:
                 await copies.close()
-
-
-async def until(ready: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not ready():  # noqa: ASYNC110 - a list that a task fills
-            await asyncio.sleep(0.01)
 
 
 async def test_a_copy_is_filed_as_its_author() -> None:

@@ -18,6 +18,7 @@ from gateway.mailbox.keywords import UNKNOWN, VERIFIED
 from gateway.mailbox.progress import Place, Progress
 from gateway.mailbox.watch import TRIES, Watch
 from support.odd_imap import HANG_UP, odd_imap
+from support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,12 +103,6 @@ async def watched(
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             assert watch.connected == 0
-
-
-async def until(ready: Any) -> None:
-    async with asyncio.timeout(5):
-        while not ready():  # noqa: ASYNC110 - what is waited for is another process's file, or a list
-            await asyncio.sleep(0.01)
 
 
 async def test_a_new_mailbox_begins_some_days_back(tmp_path: Path) -> None:

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import structlog
 
 from gateway.core.events import Event, Stage
 from gateway.record.events import LogRecorder
 from gateway.record.logs import configure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gateway.ports import Recorder
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Leave logging as it was: it belongs to the whole process."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers, root.level = handlers, level
-    logging.captureWarnings(False)
 
 
 def recorded(capsys: pytest.CaptureFixture[str], *events: Event) -> list[dict[str, Any]]:

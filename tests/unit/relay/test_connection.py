@@ -12,7 +12,8 @@ from gateway.core.envelope import Envelope, Notify, Recipient, Ret
 from gateway.core.message import Message
 from gateway.ports import HopError, HopTrouble
 from support.hops import KEYWORDS, Drop, FakeHop, Hang, Raw, Slow, by_address, in_turn
-from support.way_out import LETTER, carry, deliver, path, until
+from support.waiting import until
+from support.way_out import LETTER, carry, deliver, path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.ports import HopError, HopTrouble
 from support.hops import KEYWORDS, Drop, FakeHop, Hang, Raw, in_turn
-from support.way_out import LETTER, deliver, path, until
+from support.waiting import until
+from support.way_out import LETTER, deliver, path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,8 @@ from gateway.ports import HopError, HopTrouble
 from gateway.relay.greeting import Greeter
 from gateway.relay.replies import Offers
 from support.hops import KEYWORDS, Drop, FakeHop, Hang, Raw, tls_identity
-from support.way_out import OURS, deliver, path, until
+from support.waiting import until
+from support.way_out import OURS, deliver, path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,8 @@ from gateway.ports import HopError, HopTrouble
 from gateway.relay.breaker import FIRST_PAUSE, LONGEST_PAUSE, MOST_WORDS, TROUBLES, Breaker
 from gateway.relay.hop import Hops
 from support.hops import Drop, FakeHop, Hang, in_turn
-from support.way_out import carry, deliver, path, until
+from support.waiting import until
+from support.way_out import carry, deliver, path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,6 +22,7 @@ from gateway.spool.place import prepare_place
 from gateway.spool.seen import open_seen
 from gateway.spool.sightings import NoSightings, SqliteSightings
 from support.spooled import settings
+from support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -46,14 +47,6 @@ async def opened(directory: Path, *, days: int = 400, most: int = 1000, **spool:
 async def ready(sightings: SqliteSightings) -> None:
     """Wait until the past has been read through."""
     await until(lambda: sightings._sieve is not None)
-
-
-async def until(true: Any, seconds: float = 10) -> None:
-    """Wait for something."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
 
 
 async def repeat(sightings: SqliteSightings, sighting: Sighting) -> Repeat:
