@@ -69,6 +69,26 @@ _HELD: Final = "55P03"
 _TRIES: Final = 5
 """Times that tables are made or changed, each ended by a deadlock."""
 _AWAY: Final = ("08", "57P")
+_NOT_LET_IN: Final = (
+    "Connection refused",
+    "No such file or directory",
+    "timeout expired",
+    "failed to resolve host",
+    "No route to host",
+    "Network is unreachable",
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "certificate verify failed",
+    "SSL",
+    "session is read-only",
+    "the database system is starting up",
+    "the database system is shutting down",
+    "too many clients",
+    "remaining connection slots",
+    "does not exist",
+)
+"""What libpq and the server say of a connection that does not come about."""
 _SPENT: Final = frozenset({"53100"})
 _MARK: Final = text(
     "WITH gone AS (DELETE FROM commits WHERE mark = :last) "
@@ -274,6 +294,12 @@ def _state(error: Exception) -> str:
     return getattr(_cause(error), "sqlstate", None) or ""
 
 
+def _said(cause: BaseException) -> str:
+    """Return why nobody let us in, as far as it is one of the usual reasons; nothing else of what was said."""
+    text = str(cause)
+    return next((f"({each})" for each in _NOT_LET_IN if each in text), "")
+
+
 def _is_lost(error: Exception) -> bool:
     """Return whether the transaction ended by no fault of the work."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -286,6 +312,7 @@ def _is_lost(error: Exception) -> bool:
 def _fault(error: Exception) -> ServiceError:
     cause = _cause(error)
     state = _state(error)
-    words = f"{type(cause).__name__} {state}".rstrip()  # its text may hold values: other people's mail
+    # its text may hold values: other people's mail
+    words = f"{type(cause).__name__} {state or _said(cause)}".rstrip()
     kind = StorageFullError if state in _SPENT else OutageError if _is_lost(error) else ServiceError
     return kind(f"the spool's database failed: {words}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -435,7 +436,10 @@ async def test_only_utf8(server: Postgres, tmp_path: Path, monkeypatch: pytest.M
     ("secret", "words"),
     [
         ("hunter2hunter2", "no connection string"),
-        ("host=/nowhere password=hunter2hunter2", "cannot be used"),
+        (
+            "host=/nowhere password=hunter2hunter2",
+            r"cannot be used now: .*OperationalError \(No such file or directory\)",
+        ),
         ("postgresql://u:hunter2hunter2@[::1", "no connection string"),
     ],
 )
@@ -451,6 +455,14 @@ async def test_the_secret_is_never_said(
         assert "hunter2" not in str(chain)
         chain = chain.__cause__
     assert "hunter2" not in repr(logs)
+
+
+async def test_a_database_that_does_not_exist(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why nobody lets us in is said, of the usual reasons; names are not."""
+    monkeypatch.setenv(SharedGround.VARIABLE, f"{os.environ[SharedGround.VARIABLE]} dbname=hunter2")
+    with pytest.raises(SetupError, match=r"OperationalError \(does not exist\)") as caught:
+        ground.open()
+    assert "hunter2" not in str(caught.value)
 
 
 async def test_a_newer_version_is_refused(ground: Ground) -> None:
