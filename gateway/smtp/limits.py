@@ -20,7 +20,7 @@ READ_AHEAD: Final = 16 * 1024
 OVERLONG_LINE: Final = 1024 * 1024
 """Octets of one endless command line that are read and dropped before the connection is closed."""
 BLOCK: Final = 64 * 1024
-"""Octets received, and of a message looked at, in one go; bounds how long one session keeps the loop."""
+"""Octets received in one go; with what was read ahead, it bounds how long one session keeps the loop."""
 SMALL_SEGMENT: Final = 2048
 """Octets of a message below which they are gathered before they are written."""
 SMALL_CHUNK: Final = 1024
