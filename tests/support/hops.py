@@ -206,9 +206,11 @@ class FakeHop:
             self._server.close()
             await self._server.wait_closed()
             self._server = None
+        await _some_turns()  # a connection that the kernel gave us already becomes a session
         for each in self._sessions:
             each.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
+        await _some_turns()  # one that was ending by itself closes its socket
 
     @property
     def address(self) -> str:
@@ -244,6 +246,11 @@ class FakeHop:
     async def wait_released(self) -> None:
         """Wait for `release`."""
         await self._released.wait()
+
+
+async def _some_turns() -> None:
+    for _ in range(6):
+        await asyncio.sleep(0)
 
 
 class _Session:
