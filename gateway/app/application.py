@@ -144,6 +144,7 @@ class Application:
         )
         self._again, self._keeping = self._looking_after(recorder)
         self._sizes = {each.name: self._announced(each) for each in settings.listeners}
+        self._sized = asyncio.Event()
         self._presence: Present = present or Presence(settings.spool.directory)
         self._loads = 0
         self._reloading = asyncio.Lock()
@@ -224,13 +225,13 @@ class Application:
             else:
                 self._log.warning("another gateway runs on this spool: `gateway policy apply` reaches that one only")
         await self._judging.start()
+        self._run(self._keep_sizes())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._refresh_sizes(), FIRST_SIZES)
+            await asyncio.wait_for(self._sized.wait(), FIRST_SIZES)
         await self._following.start()
         self._spool.watch(self._look_for_work)
         self._run(self._dispatcher.run())
         self._run(self._again.run())
-        self._run(self._keep_sizes())
         self._run(self._keep_keys())
         self._run(self._keeping.run())
         self._run(self._following.run())
@@ -274,7 +275,8 @@ class Application:
 
     async def _keep_sizes(self) -> None:
         while True:
-            await self._refresh_sizes()
+            await asyncio.gather(*(each.refresh() for each in self._sizes.values()))
+            self._sized.set()
             await asyncio.sleep(SIZE_REFRESH_SECONDS)
 
     async def _keep_keys(self) -> None:
@@ -282,9 +284,6 @@ class Application:
         while True:
             await asyncio.to_thread(self._parts.catalog.refresh, self._clock.now())
             await asyncio.sleep(REFRESH_EVERY)
-
-    async def _refresh_sizes(self) -> None:
-        await asyncio.gather(*(each.refresh() for each in self._sizes.values()))
 
     def reload(self) -> None:
         """Read policies, keys, logins, trust and TLS certificates again, beside the mail that flows."""
