@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox
 from gateway.core.envelope import Direction
-from gateway.core.queue import Kind, RecipientState
-from gateway.mime.digest import MOST_ITEMS, VIETNAM, Digest, Item, kept_digest
+from gateway.core.local import VIETNAM
+from gateway.core.queue import Kind
+from gateway.mime.digest import MOST_ITEMS, Digest, Item, kept_digest
 from gateway.mime.fields import MimeError, read_header
 from gateway.mime.words import decode_text
 from gateway.spool.acts import By
@@ -136,10 +137,9 @@ class Digests:
         if entry.kind not in KEPT or code == "undeliverable" or code.startswith("sender_"):
             yield self._postmaster
         elif entry.direction is Direction.INBOUND:
-            left = [mailbox for mailbox, state in entry.recipients if state is not RecipientState.SENT]
-            for mailbox in left:
+            for mailbox in entry.left:
                 yield self._of(mailbox, may_be_told=self._routes.inbound(mailbox) is not None)
-            if not left:
+            if not entry.left:
                 yield self._postmaster
         elif entry.kind is Kind.HELD and isinstance(sender, Mailbox):
             reached = self._routes.inbound(sender) or self._routes.outbound(sender)

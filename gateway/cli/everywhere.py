@@ -29,7 +29,7 @@ def current(settings: Settings) -> None:
 
     Takes one that nobody shares for current.
     """
-    if settings.spool.database is None:
+    if not settings.spool.shared:
         return
     try:
         follow_now(settings)

@@ -27,6 +27,7 @@ from gateway.cli.configured import settings_of
 from gateway.cli.screen import show_narrow
 from gateway.config.trust import read_certificates
 from gateway.core.errors import SetupError
+from gateway.core.local import VIETNAM
 from gateway.keys.catalog import Catalog, FileKey, read_each
 from gateway.keys.files import certificate_place
 from gateway.keys.revocation import RevocationWatch
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from gateway.pki.certificate import Certificate
 
 DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _WIDE: Final = 200
 """Columns where nobody looks: a file or a pipe."""
 _SOON: Final = 30
@@ -145,7 +145,7 @@ def suspend(
     if label not in {each.label for each in settings.keys}:
         stop(2, f"{config}: there is no key {label!r}")
     line = _line(label, reason)
-    if settings.spool.database is not None and not here:
+    if settings.spool.shared and not here:
         from gateway.cli.everywhere import suspend_key  # noqa: PLC0415 - the switch of one machine needs no database
 
         suspend_key(settings, line)
@@ -157,7 +157,7 @@ def suspend(
 def resume(label: Label, reason: Reason, config: Config = DEFAULT_CONFIG) -> None:
     """Let a suspended key sign again, on all machines."""
     settings = settings_of(config)
-    shared = settings.spool.database is not None
+    shared = settings.spool.shared
     if shared:
         from gateway.cli.everywhere import current, resume_key  # noqa: PLC0415 - as above
 
@@ -181,7 +181,7 @@ def _line(label: str, reason: str) -> Suspension:
         check_reason(reason)
     except SetupError as error:
         stop(2, *error.mistakes)
-    return Suspension(label, dt.datetime.now(_VIETNAM).isoformat(timespec="seconds"), acting_user(), reason)
+    return Suspension(label, dt.datetime.now(VIETNAM).isoformat(timespec="seconds"), acting_user(), reason)
 
 
 def _note(settings: Settings, line: Suspension, action: Action) -> None:
@@ -246,8 +246,8 @@ def _table(rows: Sequence[Row]) -> Table:
             ", ".join(row.addresses) or "-",
             _algorithm(certificate),
             certificate.serial if certificate is not None else "-",
-            f"{certificate.not_before.astimezone(_VIETNAM):%Y-%m-%d}" if certificate is not None else "-",
-            f"{certificate.not_after.astimezone(_VIETNAM):%Y-%m-%d}" if certificate is not None else "-",
+            f"{certificate.not_before.astimezone(VIETNAM):%Y-%m-%d}" if certificate is not None else "-",
+            f"{certificate.not_after.astimezone(VIETNAM):%Y-%m-%d}" if certificate is not None else "-",
             _days(row.days_left),
             Text(words, color),
         )
@@ -282,8 +282,8 @@ def _lines(row: Row) -> list[tuple[str, str]]:
             ("Số / serial", row.certificate.serial),
             ("SHA-256", row.certificate.fingerprint),
             ("Thuật toán / algorithm", _algorithm(row.certificate)),
-            ("Từ / from", row.certificate.not_before.astimezone(_VIETNAM).isoformat()),
-            ("Đến / until", row.certificate.not_after.astimezone(_VIETNAM).isoformat()),
+            ("Từ / from", row.certificate.not_before.astimezone(VIETNAM).isoformat()),
+            ("Đến / until", row.certificate.not_after.astimezone(VIETNAM).isoformat()),
             ("Còn / days left", str(days)),
         ]
     if row.key is not None:

@@ -5,7 +5,6 @@ Exit codes: 0 a valid path was found, 1 none was, 2 the call or its files are wr
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated, Final
@@ -16,6 +15,7 @@ from gateway.cli.call import complain, moment, say_json, stop
 from gateway.cli.screen import STATES, show
 from gateway.config.trust import read_certificates, read_crls, read_untrusted
 from gateway.core.errors import Mistakes, SetupError
+from gateway.core.local import VIETNAM
 from gateway.core.verdict import ChainState
 from gateway.pki.certificate import Certificate, CertificateError
 from gateway.pki.path import PathAnswer, PolicyInputs, Purpose, Revocation, TrustAnchors, validate
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9]\d{0,38})){1,30}")
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _COLORS: Final = {ChainState.VALID: "bold green", ChainState.INDETERMINATE: "bold yellow"}
 _MALFORMED: Final = PathAnswer(ChainState.INVALID, "malformed_certificate", ())
 _WORDS: Final = {
@@ -237,7 +236,7 @@ def _as_object(name: str, answer: PathAnswer) -> dict[str, object]:
         "reason": answer.reason,
         "text": {"vi": vietnamese, "en": english},
         "path": [_certificate_object(each) for each in answer.path],
-        "until": answer.until.astimezone(_VIETNAM).isoformat() if answer.until is not None else None,
+        "until": answer.until.astimezone(VIETNAM).isoformat() if answer.until is not None else None,
         "notes": list(answer.notes),
     }
 
@@ -263,7 +262,7 @@ def _print_report(name: str, answer: PathAnswer) -> None:
     vietnamese, english = _words(answer)
     lines = [("Chứng thư / chain", f"{STATES[answer.state]} ({answer.reason})")]
     for depth, each in enumerate(answer.path):
-        begin, end = (when.astimezone(_VIETNAM).isoformat() for when in (each.not_before, each.not_after))
+        begin, end = (when.astimezone(VIETNAM).isoformat() for when in (each.not_before, each.not_after))
         lines += [
             (f"{depth}", each.subject),
             ("  Nơi cấp / issuer", each.issuer),

@@ -20,6 +20,7 @@ from gateway.cli.paper import read_alone
 from gateway.cli.policy_replay import read_draft
 from gateway.config.load import load_settings
 from gateway.core.errors import Mistakes, SetupError
+from gateway.core.local import VIETNAM
 from gateway.policy.conditions import Dates
 from gateway.policy.jsonschema import json_schema
 from gateway.policy.schema import expired
@@ -101,7 +102,7 @@ def _findings(directory: Path, config: Path | None) -> Findings:
     cases = faults.read(lambda: read_cases(directory))
     faults.finish()
     assert policy is not None  # noqa: S101 - no mistakes, so nothing is missing
-    today = dt.datetime.now(dt.timezone(dt.timedelta(hours=7))).date()
+    today = dt.datetime.now(VIETNAM).date()
     notes = (*_future(policy, today), *_notes(policy, cases or ()))
     warnings = (*policy.warnings, *expired(policy, today), *_missing_keys(policy, settings))
     return Findings(policy.digest, len(policy.rules), warnings, notes)

@@ -21,7 +21,6 @@ from gateway.cli.policy_everywhere import apply_to_all
 from gateway.cli.policy_replay import read_draft
 from gateway.config.load import load_settings
 from gateway.core.errors import SetupError
-from gateway.sharing.following import is_shared
 
 if TYPE_CHECKING:
     from gateway.app.presence import Running, State
@@ -40,7 +39,7 @@ def apply(
     """Check the policies and let the running gateway take them; exit 0: live, 1: the old ones stand, 2: wrong."""
     try:
         settings = load_settings(config)
-        if is_shared(settings):
+        if settings.spool.shared:
             raise typer.Exit(apply_to_all(settings, wait=wait, over=over, again=again, as_json=as_json))
         wanted = read_draft(settings, settings.policies).digest
     except SetupError as error:

@@ -23,7 +23,6 @@ from gateway.config.load import load_settings
 from gateway.core.errors import GatewayError, SetupError
 from gateway.record.logs import configure
 from gateway.sharing.decrees import POLICY, digest, latest_policy, of_texts, texts_of
-from gateway.sharing.following import is_shared
 from gateway.spool.gazette import OvertakenError
 from gateway.spool.opening import open_gazette
 
@@ -74,7 +73,7 @@ def status(
     configure("error")
     try:
         settings = load_settings(config)
-        if not is_shared(settings):
+        if not settings.spool.shared:
             _say_alone(settings, out)
             return
         if out is not None:

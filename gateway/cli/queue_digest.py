@@ -17,7 +17,6 @@ from gateway.cli.call import DEFAULT_CONFIG, printable, stop
 from gateway.cli.queue_call import AsJson, Config, before, open_orders, say
 from gateway.core.address import Mailbox
 from gateway.core.envelope import Direction
-from gateway.core.queue import RecipientState
 from gateway.mime.digest import digest_text
 from gateway.spool.desk import KEPT
 
@@ -67,8 +66,7 @@ def _owners(entry: Listed) -> list[str]:
     """Return who has to do with an entry."""
     if entry.direction is Direction.OUTBOUND:
         return [str(entry.reverse_path) or _NOBODY]
-    left = [str(mailbox) for mailbox, state in entry.recipients if state is not RecipientState.SENT]
-    return list(dict.fromkeys(left)) or [_NOBODY]
+    return list(dict.fromkeys(map(str, entry.left))) or [_NOBODY]
 
 
 def _is(name: str, key: str) -> bool:

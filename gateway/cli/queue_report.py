@@ -16,6 +16,7 @@ from rich.text import Text
 from gateway.cli.call import printable
 from gateway.cli.screen import show
 from gateway.core.address import NullPath
+from gateway.core.local import VIETNAM
 from gateway.core.queue import Kind, RecipientState
 from gateway.mime.fields import MimeError, decode_text, read_header
 from gateway.spool.desk import Outcome
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from gateway.spool.acts import Act
     from gateway.spool.desk import Listed
 
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _WIDE: Final = 200
 """Columns where nobody looks: a file or a pipe."""
 _SHORT_ID: Final = 12
@@ -185,7 +185,7 @@ def print_entry(listed: Listed, entry: Entry | None, acts: Sequence[Act], now: d
 def print_losses(entries: Sequence[Listed], now: dt.datetime) -> None:
     """Say on the screen what removing would lose."""
     for each in entries:
-        left = sum(1 for _, state in each.recipients if state is not RecipientState.SENT)
+        left = len(each.left)
         vietnamese = f"{left} người nhận sẽ không bao giờ nhận được thư này; người gửi không được báo."
         english = f"{left} recipient(s) will never get this message; its sender is not told."
         lines = [
@@ -233,7 +233,7 @@ def _age(length: dt.timedelta) -> str:
 
 def time_of(moment: dt.datetime) -> str:
     """Return a time as people here read it."""
-    return moment.astimezone(_VIETNAM).isoformat(sep=" ", timespec="seconds")
+    return moment.astimezone(VIETNAM).isoformat(sep=" ", timespec="seconds")
 
 
 def subject_of(entry: Entry) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from gateway.cli.screen import STATES, show
+from gateway.core.local import VIETNAM
 from gateway.core.verdict import row_of
 from gateway.tagging import words
 from gateway.tagging.attachments import attachment_words
 from gateway.tagging.sentences import note_words
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from gateway.core.verdict import AttachmentSignature, Judgment, Note, Signer
 
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _COLORS: Final = dict.fromkeys(("verified_lesser", "unsigned", "indeterminate"), "bold yellow") | {
     "verified": "bold green"
 }
@@ -130,4 +131,4 @@ def signer_lines(signer: Signer) -> list[tuple[str, str]]:
 
 
 def _local(moment: dt.datetime | None) -> str:
-    return moment.astimezone(_VIETNAM).isoformat() if moment is not None else "-"
+    return moment.astimezone(VIETNAM).isoformat() if moment is not None else "-"

@@ -22,7 +22,6 @@ from gateway.app.tether import Tether
 from gateway.config.load import load_settings
 from gateway.core.errors import GatewayError, NotNowError, SetupError
 from gateway.record.logs import configure
-from gateway.sharing.following import is_shared
 from gateway.spool.place import prepare_place
 
 
@@ -38,7 +37,7 @@ def run(
         if settings.workers > 1 and tether is None and not check:
             prepare_place(settings.spool.directory)
             command = worker_command(config.absolute())
-            settle = SETTLING if is_shared(settings) else 0.0
+            settle = SETTLING if settings.spool.shared else 0.0
             supervisor = Supervisor(command, count=settings.workers, spool=settings.spool.directory, settle=settle)
             raise typer.Exit(asyncio.run(supervisor.run()))
         application = Application(settings, read_again=lambda: load_settings(config), present=tether)

@@ -27,10 +27,10 @@ from gateway.cli.everywhere import current, for_all
 from gateway.cli.screen import show
 from gateway.config.trust import read_certificates
 from gateway.core.errors import SetupError
+from gateway.core.local import VIETNAM
 from gateway.pki.known import known_anchor
 from gateway.pki.strength import key_text
 from gateway.sharing.decrees import last_of_trust, line_of, of_line
-from gateway.sharing.following import is_shared
 from gateway.spool.gazette import OvertakenError
 from gateway.trust.admission import objections
 from gateway.trust.anchors import read_trust
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from gateway.trust.admission import Objection
     from gateway.trust.index import PinKind
 
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _YEAR: Final = 365
 _WIDE: Final = 200
 """Columns where nobody looks: a file or a pipe."""
@@ -87,7 +86,7 @@ def add(  # noqa: PLR0913, PLR0917 - a command line has that many options
     settings = settings_of(config)
     current(settings)
     kind: PinKind = "intermediate" if intermediate else "anchor"
-    now = dt.datetime.now(_VIETNAM)
+    now = dt.datetime.now(VIETNAM)
     try:
         certificate = _pinned(file, _digits(pin))
         _fits(settings, certificate, kind=kind, family=family)
@@ -131,7 +130,7 @@ def retire(
         one_line(reason, least=1)
     except SetupError as error:
         stop(2, *error.mistakes)
-    at = dt.datetime.now(_VIETNAM).isoformat(timespec="seconds")
+    at = dt.datetime.now(VIETNAM).isoformat(timespec="seconds")
     _write(settings, replace(standing[found[0]], at=at, who=acting_user(), action="retired", note=reason), None)
     sys.stdout.write(f"Không tin cậy nữa / retired: {found[0]}\n{_told(settings)}")
 
@@ -149,7 +148,7 @@ def _write(settings: Settings, line: Line, certificate: Certificate | None) -> N
     store, now = Store(settings.trust_directory), dt.datetime.fromisoformat(line.at)
     try:
         one_line(line.note, least=0)
-        if is_shared(settings):
+        if settings.spool.shared:
             found = for_all(settings, choose)
             if found.failed or found.refused:
                 raise typer.Exit(1)
@@ -162,7 +161,7 @@ def _write(settings: Settings, line: Line, certificate: Certificate | None) -> N
 
 
 def _told(settings: Settings) -> str:
-    return "" if is_shared(settings) else RELOAD
+    return "" if settings.spool.shared else RELOAD
 
 
 def list_all(
@@ -262,8 +261,8 @@ def _show(file: Path, certificate: Certificate, against: Sequence[Objection], *,
         ("Nơi cấp / issuer", certificate.issuer),
         ("Số / serial", certificate.serial),
         ("Khóa / key", key_text(certificate.public_key)),
-        ("Từ / from", certificate.not_before.astimezone(_VIETNAM).isoformat()),
-        ("Đến / until", certificate.not_after.astimezone(_VIETNAM).isoformat()),
+        ("Từ / from", certificate.not_before.astimezone(VIETNAM).isoformat()),
+        ("Đến / until", certificate.not_after.astimezone(VIETNAM).isoformat()),
         ("SHA-256", certificate.fingerprint),
     ]
     if known is not None:
@@ -289,8 +288,8 @@ def _table(rows: Sequence[Row], now: dt.datetime) -> Table:
         days = (row.certificate.not_after - now).days
         table.add_row(
             *(Text(each) for each in (row.family or "-", kinds[row.kind], printable(row.certificate.subject))),
-            f"{row.certificate.not_before.astimezone(_VIETNAM):%Y-%m-%d}",
-            f"{row.certificate.not_after.astimezone(_VIETNAM):%Y-%m-%d}",
+            f"{row.certificate.not_before.astimezone(VIETNAM):%Y-%m-%d}",
+            f"{row.certificate.not_after.astimezone(VIETNAM):%Y-%m-%d}",
             Text(str(days), "bold red" if days < 0 else "yellow" if days < _YEAR else "green"),
             sources[row.source],
             row.certificate.fingerprint,

@@ -136,8 +136,7 @@ class SigningTemplate:
         """Return the DER that stands before and after a content of so many octets, which itself is never copied."""
         string = b"\x04" + length_octets(octets)
         explicit = b"\xa0" + length_octets(len(string) + octets) + string
-        kind = _DATA
-        head = bytes([_SEQUENCE]) + length_octets(len(kind) + len(explicit) + octets) + kind + explicit
+        head = bytes([_SEQUENCE]) + length_octets(len(_DATA) + len(explicit) + octets) + _DATA + explicit
         return self._around(to_be_signed, signature, head, octets)
 
     def _around(self, to_be_signed: bytes, signature: bytes, encapsulated: bytes, octets: int) -> tuple[bytes, bytes]:
@@ -153,9 +152,8 @@ class SigningTemplate:
         before = self._versions + encapsulated
         inner = bytes([_SEQUENCE]) + length_octets(len(before) + octets + len(after))
         explicit = b"\xa0" + length_octets(len(inner) + len(before) + octets + len(after)) + inner
-        kind = _SIGNED_DATA
-        whole = len(kind) + len(explicit) + len(before) + octets + len(after)
-        return bytes([_SEQUENCE]) + length_octets(whole) + kind + explicit + before, after
+        whole = len(_SIGNED_DATA) + len(explicit) + len(before) + octets + len(after)
+        return bytes([_SEQUENCE]) + length_octets(whole) + _SIGNED_DATA + explicit + before, after
 
 
 def _time(moment: datetime) -> bytes:

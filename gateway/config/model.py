@@ -104,6 +104,11 @@ class SpoolSettings(Strict):
     answer_within: Annotated[float, Field(gt=0)] = 20.0
     """Seconds from the client's dot in which the next hop's answer is waited for."""
 
+    @property
+    def shared(self) -> bool:
+        """True where other machines have the same spool."""
+        return self.database is not None
+
 
 class PasswordAuth(Strict):
     """Logins from a file of `login:argon2id-hash:author,author,...` lines."""

@@ -106,7 +106,7 @@ class Message:
     def slice(self, start: int, stop: int) -> Message:
         """Return the octets [start, stop) as a message over the same sources, clipped to what exists."""
         if self._piece is not None:
-            return Message.of(self._piece[max(start, 0) : max(stop, 0)])
+            return Message.of(self.read(start, stop))
         spans: list[Span] = []
         offset = 0
         for span in self.spans:

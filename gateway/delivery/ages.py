@@ -64,16 +64,11 @@ class Ages:
             if doubt:
                 self._since, self._until = now, ticks + doubt
                 self._jumped = True
-        log, facts = (
-            structlog.get_logger("gateway.clock"),
-            {"jump": round(jump), "now": now.isoformat(timespec="seconds")},
-        )
+        log = structlog.get_logger("gateway.clock").bind(jump=round(jump), now=now.isoformat(timespec="seconds"))
         if doubt:
-            log.error(
-                "the clock has jumped: no mail is given up for its age meanwhile", **facts, meanwhile=round(doubt)
-            )
+            log.error("the clock has jumped: no mail is given up for its age meanwhile", meanwhile=round(doubt))
         else:
-            log.warning("the clock has jumped, by too little to matter to mail", **facts)
+            log.warning("the clock has jumped, by too little to matter to mail")
 
     def _matters(self, jump: float) -> bool:
         """Return whether ages are too wrong now: little by little counts as well."""

@@ -21,6 +21,7 @@ from gateway.cms.algorithms import Scheme, UnfitKeyError, default_scheme, raw_si
 from gateway.cms.sign import SigningTemplate
 from gateway.core.address import Mailbox
 from gateway.core.errors import SetupError
+from gateway.core.local import VIETNAM
 from gateway.keys.files import Opened, certificate_place, mistake, open_key
 from gateway.pki.strength import STRONG_DIGESTS, weak_key
 from gateway.ports import KeyKind
@@ -40,7 +41,6 @@ NOTICE_DAYS: Final = 90
 TELL_EVERY: Final = 3.0
 """Seconds between two lines about keys that are still being opened."""
 _MOST_THREADS: Final = 16
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,4 +331,4 @@ def _findings(key: FileKey, at: dt.datetime) -> list[str]:
 
 
 def _day(moment: dt.datetime) -> str:
-    return moment.astimezone(_VIETNAM).isoformat(timespec="seconds")
+    return moment.astimezone(VIETNAM).isoformat(timespec="seconds")

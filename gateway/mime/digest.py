@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from base64 import encodebytes
 from dataclasses import dataclass
-from datetime import timedelta, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.local import in_words
 from gateway.core.message import Message
 from gateway.core.queue import Kind
 from gateway.mime.report import shown
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MOST_ITEMS: Final = 200
 """Entries that one digest names; of the others it says how many there are."""
-VIETNAM: Final = timezone(timedelta(hours=7))
 _MOST_TEXT: Final = 150
 """Characters of a subject or a reason."""
 _MOST_NAMES: Final = 3
@@ -156,12 +155,12 @@ def _lines(item: Item) -> Iterator[tuple[str, str]]:
     yield "Tiêu đề / subject", inert(item.subject)
     yield "Từ / from", _address(item.sender) or "<>"
     yield "Tới / to", names + (f" (+{others})" if others > 0 else "")
-    yield "Nhận lúc / received", _time(item.received_at)
+    yield "Nhận lúc / received", in_words(item.received_at)
     yield "Vì sao / why", reason_words(item.reason)
     if item.frozen_at is not None:
-        yield "Giữ lại từ / since", f"{_time(item.frozen_at)}, cho đến khi thôi giữ / until it is thawed"
+        yield "Giữ lại từ / since", f"{in_words(item.frozen_at)}, cho đến khi thôi giữ / until it is thawed"
     else:
-        yield "Giữ đến / kept until", f"{_time(item.ends_at)} (sớm nhất / at the earliest)"
+        yield "Giữ đến / kept until", f"{in_words(item.ends_at)} (sớm nhất / at the earliest)"
 
 
 def reason_words(reason: str) -> str:
@@ -184,7 +183,3 @@ def inert(text: str) -> str:
 def _address(text: str) -> str:
     """Return an address as it is; one whose local part may be taken for a place in the web, as any text."""
     return shown(text) if _PLAIN.fullmatch(text) else inert(text)
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(VIETNAM):%H:%M %d/%m/%Y} (UTC+7)"

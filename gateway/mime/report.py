@@ -10,12 +10,12 @@ import binascii
 import re
 from base64 import encodebytes
 from dataclasses import dataclass
-from datetime import timedelta, timezone
 from email.utils import format_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.envelope import Ret
+from gateway.core.local import in_words
 from gateway.core.message import Message
 from gateway.mime.fields import MimeError, decode_text, encode_text, fold, read_header
 
@@ -38,7 +38,6 @@ _PARTS: Final = 3
 _MOST_LINE: Final = 998  # RFC 5322 2.1.1
 _MOST_FIELD: Final = 900
 _MOST_SHOWN: Final = 300
-_VIETNAM: Final = timezone(timedelta(hours=7))
 
 
 class Action(StrEnum):
@@ -156,7 +155,7 @@ def _for_people(report: Report) -> bytes:
     """Return the text part: Vietnamese, then English."""
     subject, message_id = _named(report.message)
     vietnamese, english = ["Kính gửi Ông/Bà,", ""], ["--", "", "Dear Sir or Madam,", ""]
-    until = f"{report.retry_until.astimezone(_VIETNAM):%H:%M %d/%m/%Y} (UTC+7)"
+    until = in_words(report.retry_until)
     for action in Action:
         outcomes = [each for each in report.outcomes if each.action is action]
         if outcomes:

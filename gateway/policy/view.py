@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.local import VIETNAM
 from gateway.policy.conditions import FIELD
 from gateway.policy.directory import place_among
 from gateway.policy.model import folded, keys_of
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Mapping
 
     from gateway.core.address import Mailbox
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from gateway.policy.findings import Findings
     from gateway.policy.model import Facts
 
-VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
-"""The one time zone of the country; it has no summer time."""
 MAX_HOST: Final = 255
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LOGIN: Final = "login:"

@@ -10,12 +10,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.config.senders import Reaction
 from gateway.core.address import Mailbox
 from gateway.core.received import Standing
+from gateway.core.remembered import remembered
 from gateway.core.reply import Reply
 from gateway.core.unicode import normalized
 from gateway.mime.fields import AuthorDefect, author_of, decode_text
@@ -352,7 +352,7 @@ def rights_unknown(senders: Senders) -> Objection:
     return objection(senders, Trouble.LOOKUP_ERROR, "lookup_failed", Reply.of(451, "4.3.0", text))
 
 
-@lru_cache(maxsize=256)
+@remembered(256, octets=8192)
 def _words_with_at(value: bytes) -> tuple[str, ...]:
     """Return the words of a From field, as a reader sees them, that may be addresses."""
     text = "".join(each for each in normalized("NFKC", decode_text(value)) if unicodedata.category(each) != "Cf")

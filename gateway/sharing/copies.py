@@ -53,7 +53,7 @@ def is_copy(path: Path) -> bool:
 def in_force(settings: Settings) -> Path:
     """Return where the policy that rules is: this machine's copy of the shared one if there is any."""
     copy = copy_file(settings)
-    return copy if settings.spool.database is not None and os.path.lexists(copy) else settings.policies
+    return copy if settings.spool.shared and os.path.lexists(copy) else settings.policies
 
 
 def read_copy(path: Path) -> Copy | None:

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from gateway.pki.certificate import Certificate
     from gateway.sharing.copies import Texts
     from gateway.spool.gazette import Decree, Gazette, Past
+
+T = TypeVar("T")
 
 _LOG: Final = structlog.get_logger("gateway.sharing")
 _LOCK: Final = "sharing.lock"
@@ -65,14 +68,9 @@ class Followed:
     """What the files say now."""
 
 
-def is_shared(settings: Settings) -> bool:
-    """Return whether other machines hold what is changed on this one."""
-    return settings.spool.database is not None
-
-
 def begin(settings: Settings, load: Load) -> Followed | None:
     """Catch up before anything is read, None where nobody shares; raises `SetupError`, also for what fails."""
-    if not is_shared(settings):
+    if not settings.spool.shared:
         return None
     with open_gazette(settings.spool, make=True) as gazette:
         try:
@@ -170,23 +168,23 @@ def _alone(settings: Settings) -> Iterator[None]:
     except OSError as error:
         raise SetupError(f"{path}: cannot be opened: {error.strerror}") from error
     try:
-        _lock(descriptor, f"{path}: is locked by somebody")
+        lock = partial(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _unlocked(lock, NotNowError(f"{path}: is locked by somebody"))
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, words: str) -> None:
+def _unlocked(attempt: Callable[[], T], late: SetupError) -> T:
+    """Return what an attempt returns once nobody's lock stands in its way; raises `late` if that takes too long."""
     until = time.monotonic() + _PATIENCE
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return attempt()
         except BlockingIOError:
             if time.monotonic() > until:
-                raise NotNowError(words) from None
+                raise late from None
             time.sleep(0.02)
-        else:
-            return
 
 
 @contextmanager
@@ -201,18 +199,12 @@ def _noting(lines: list[str]) -> Iterator[None]:
 def _local(settings: Settings) -> dict[str, Suspension]:
     """Return what this machine's file suspends; raises `SetupError`."""
     path = settings.keys_state_file
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return read_suspensions(path)
-        except FileNotFoundError:
-            return {}
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise SetupError(f"{path}: is locked by somebody") from None
-            time.sleep(0.02)
-        except OSError as error:
-            raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return _unlocked(partial(read_suspensions, path), SetupError(f"{path}: is locked by somebody"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _publish_own_suspensions(gazette: Gazette, past: Past, local: Mapping[str, Suspension]) -> Past:

@@ -105,6 +105,11 @@ class Listed:
     answered_for: bool = False
     """Its sender may be told by mail."""
 
+    @property
+    def left(self) -> tuple[Mailbox, ...]:
+        """The recipients who have not got it."""
+        return tuple(mailbox for mailbox, state in self.recipients if state is not RecipientState.SENT)
+
 
 class Desk:
     """One spool; a context that opens it and lets go of it."""
@@ -115,7 +120,7 @@ class Desk:
         self._files: Beside = NothingBeside()
         self._reserve: KeptRoom = NothingBeside()
         self._database: Engine
-        if settings.database is not None:
+        if settings.shared:
             self._place = prepare_place(settings.directory)
             self._database, self._reader = open_shared(settings, self._place, make=False)
             return
@@ -280,8 +285,7 @@ class Desk:
 def note(connection: Connection, row: Row[Any], by: By, what: str, detail: str = "") -> None:
     """Put an act on record, with what it is done to; before it is done."""
     (entry,) = listed(connection, [row])
-    left = tuple(str(mailbox) for mailbox, state in entry.recipients if state is not RecipientState.SENT)
-    sender = str(entry.reverse_path)
+    left, sender = tuple(map(str, entry.left)), str(entry.reverse_path)
     acts.note(connection, Act(by, what, row.entry_id, row.kind, row.trace_id, sender, left, row.length, detail))
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def open_spool(settings: SpoolSettings) -> SqlSpool:
     """Open the spool, making it if there is none; raises `SetupError`."""
-    return SqliteSpool(settings) if settings.database is None else PostgresSpool(settings)
+    return PostgresSpool(settings) if settings.shared else SqliteSpool(settings)
 
 
 @contextmanager

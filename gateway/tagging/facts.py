@@ -6,12 +6,12 @@ first, in which no certificate and no sender can end a list, close a bracket, or
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.boundary import NOTHING_SAID
+from gateway.core.local import VIETNAM
 from gateway.core.verdict import ChainState, SignatureState, row_of
 from gateway.mime.words import encode_text, fold
 from gateway.tagging.names import BOUNDARY_FIELD, REASON_FIELD, SENDER_FIELD, SIGNER_FIELD, VERDICT_FIELD
@@ -21,13 +21,13 @@ from gateway.tagging.results import code
 from gateway.tagging.sentences import HEADERS_UNSIGNED, note_words, verified_name, words
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from gateway.core.boundary import BoundaryResults
     from gateway.core.verdict import Judgment, Signer, Verified
     from gateway.pki.family import Family
 
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 _MOST_SIGNERS: Final = 4
 _HEADERS_UNSIGNED_EN: Final = "The header fields are not signed."
 _HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{1,64}")
@@ -145,7 +145,7 @@ def _headers_unsigned(judgment: Judgment) -> bool:
 
 def _moment(at: dt.datetime) -> str:
     """Return an aware time as people here read it, and programs too (ISO 8601)."""
-    return at.astimezone(_VIETNAM).isoformat(timespec="seconds")
+    return at.astimezone(VIETNAM).isoformat(timespec="seconds")
 
 
 def _field(name: str, programs: str, people: str) -> bytes:

@@ -10,7 +10,6 @@ or whether two messages share one. Whoever holds a key can write seals: it must 
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import hmac
 import re
@@ -20,6 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
+from gateway.core.local import VIETNAM
 from gateway.core.message import Edit
 from gateway.mime.fields import DEFAULT_LIMITS, Limits, read_header
 from gateway.mime.words import fold
@@ -27,6 +27,7 @@ from gateway.tagging.names import ODD_LINE_END, RESULTS_KEY, SEAL_FIELD, SEAL_KE
 from gateway.tagging.results import claims_ours
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from gateway.core.message import Message
@@ -52,7 +53,6 @@ _VALUE: Final = re.compile(
     r"v=1; *k=(?P<key>[A-Za-z0-9_.-]{1,64}); *d=(?P<id>[A-Za-z0-9.-]{1,255}); *t=(?P<time>[0-9T:+-]{25});"
     r" *r=(?P<hashes>[A-Za-z0-9_-]{12}(?:, *[A-Za-z0-9_-]{12})*); *b=(?P<mac>[A-Za-z0-9+/]{43}=)"
 )
-_VIETNAM: Final = dt.timezone(dt.timedelta(hours=7))
 
 
 class SealState(StrEnum):
@@ -110,7 +110,7 @@ def sealed(message: Message, sealing: Sealing) -> Message:
         raise ValueError("a seal is for somebody, and only one")
     name, secret = sealing.keys.keys[0]
     content = _content_digest(message, header)
-    time = sealing.at.astimezone(_VIETNAM).isoformat(timespec="seconds")
+    time = sealing.at.astimezone(VIETNAM).isoformat(timespec="seconds")
     ours = domain_key(sealing.authserv_id)
     hashes = _hashes(secret, content, sealing.recipients)
     code = b64encode(_code(secret, (name, ours, time, *hashes), _pieces(message, header, ours), content))

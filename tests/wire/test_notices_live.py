@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from gateway.config.model import SpoolSettings
-from gateway.mime.digest import VIETNAM
+from gateway.core.local import VIETNAM
 from gateway.spool.orders import Orders
 from support.flapping import standing
 from support.gateway_process import OURS, build_house, gateway
