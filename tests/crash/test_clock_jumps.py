@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from support.flapping import standing
-from support.gateway_process import OURS, Gateway, build_house, gateway
+from support.gateway_process import Gateway, gateway, house_towards
 from support.hops import FakeHop
 from support.load import Load, number_of
 from support.peers import free_port, short_directory, wait_for
@@ -73,15 +73,9 @@ def test_the_clock_jumps_there_and_back() -> None:
     """While it jumps the hop refuses; once the hop is well and the clock is right all that was acknowledged arrives."""
     port = free_port()
     with short_directory("gw-") as directory, standing(port, FakeHop(answers={"RCPT": "451 4.3.0 not now"})) as hop:
-        (directory / "kho").mkdir(mode=0o700)
-        house = build_house(
+        house = house_towards(
             directory,
-            hops=[
-                {"name": "ngoai", "protocol": "smtp", "addresses": [f"127.0.0.1:{port}"], "tls": "none"},
-                {"name": "kho", "protocol": "maildir", "directory": "kho"},
-            ],
-            local_domains=[{"domain": OURS, "hop": "kho", "recipients": "any"}],
-            outbound=[{"domain": "*", "hop": "ngoai"}],
+            port,
             spool={"retry_first": 0.3, "retry_most": 0.5, "answer_within": 1.0},
         )
         clock = Clock(directory)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from support.flapping import MOODS, flapping
-from support.gateway_process import OURS, Gateway, build_house, gateway
+from support.gateway_process import Gateway, gateway, house_towards
 from support.load import Load, number_of
 from support.peers import free_port, short_directory, wait_for
 
@@ -91,15 +91,9 @@ def test_workers_and_supervisor_are_killed() -> None:
     """Nothing acknowledged is lost, half or altered, and no duplicate goes uncounted."""
     port = free_port()
     with short_directory("gw-") as directory, flapping(port) as hop:
-        (directory / "kho").mkdir(mode=0o700)
-        house = build_house(
+        house = house_towards(
             directory,
-            hops=[
-                {"name": "ngoai", "protocol": "smtp", "addresses": [f"127.0.0.1:{port}"], "tls": "none"},
-                {"name": "kho", "protocol": "maildir", "directory": "kho"},
-            ],
-            local_domains=[{"domain": OURS, "hop": "kho", "recipients": "any"}],
-            outbound=[{"domain": "*", "hop": "ngoai"}],
+            port,
             workers=WORKERS,
             spool={"retry_first": 0.2, "retry_most": 0.5, "answer_within": 1.0},
         )

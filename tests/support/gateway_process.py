@@ -293,6 +293,21 @@ def _kibibytes(status: Path, name: str) -> int:
     return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(f"{name}:"))
 
 
+def house_towards(directory: Path, port: int, **settings: Any) -> House:
+    """A house whose mail goes out to this port of loopback, `ngoai`, and whose own goes into `kho`, a Maildir."""
+    (directory / "kho").mkdir(mode=0o700)
+    return build_house(
+        directory,
+        hops=[
+            {"name": "ngoai", "protocol": "smtp", "addresses": [f"127.0.0.1:{port}"], "tls": "none"},
+            {"name": "kho", "protocol": "maildir", "directory": "kho"},
+        ],
+        local_domains=[{"domain": OURS, "hop": "kho", "recipients": "any"}],
+        outbound=[{"domain": "*", "hop": "ngoai"}],
+        **settings,
+    )
+
+
 def run_command(config: Path) -> tuple[str, ...]:
     """Return the command that an administrator would give."""
     return COMMAND, "run", "--config", str(config)

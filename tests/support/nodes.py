@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from support.gateway_process import OURS, House, build_house
+from support.gateway_process import House, house_towards
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,15 +21,9 @@ def node(directory: Path, conninfo: str, port: int) -> House:
     secret = directory / "database"
     secret.touch(mode=0o600)
     secret.write_text(conninfo)
-    (directory / "kho").mkdir(mode=0o700)
-    return build_house(
+    return house_towards(
         directory,
-        hops=[
-            {"name": "ngoai", "protocol": "smtp", "addresses": [f"127.0.0.1:{port}"], "tls": "none"},
-            {"name": "kho", "protocol": "maildir", "directory": "kho"},
-        ],
-        local_domains=[{"domain": OURS, "hop": "kho", "recipients": "any"}],
-        outbound=[{"domain": "*", "hop": "ngoai"}],
+        port,
         spool={"database": f"file:{secret}", "retry_first": 0.2, "retry_most": 0.5, "answer_within": 1.0},
     )
 

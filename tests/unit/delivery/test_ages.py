@@ -144,6 +144,22 @@ def test_nothing_is_given_up_or_late_after_a_jump(clock: Wrong, tried: bool) -> 
     assert set(given_up.entry.states) == {RecipientState.FAILED}
 
 
+def dispatching(process: Process, clock: Wrong, ages: Ages) -> Dispatcher:
+    """Return a dispatcher that has this clock."""
+    return Dispatcher(
+        spool=process.spool,
+        recorder=process,
+        settings=SETTINGS,
+        hostname="gw.example",
+        hops=process,
+        routes=process,
+        clock=clock,
+        new_id=process.world.new_id,
+        ages=ages,
+        jitter=lambda: 0.5,
+    )
+
+
 def test_a_clock_that_goes_back_while_plans_are_mended() -> None:
     """Plans are looked through once more: those that the first look had passed may be too far away by now."""
     world = World()
@@ -163,18 +179,7 @@ def test_a_clock_that_goes_back_while_plans_are_mended() -> None:
             return await pull_near(now, longest)
 
         process.spool.pull_near = slow  # type: ignore[method-assign]
-        dispatcher = Dispatcher(
-            spool=process.spool,
-            recorder=process,
-            settings=SETTINGS,
-            hostname="gw.example",
-            hops=process,
-            routes=process,
-            clock=clock,
-            new_id=world.new_id,
-            ages=ages,
-            jitter=lambda: 0.5,
-        )
+        dispatcher = dispatching(process, clock, ages)
         running = asyncio.create_task(dispatcher.run())
         await asyncio.sleep(10)
         assert mended == [START, START - DAY]
@@ -196,18 +201,7 @@ def test_plans_of_a_clock_that_was_ahead_are_mended() -> None:
     async def work() -> None:
         process = world.process()
         ages = Ages(clock, most=MOST, counted=clock.counted)
-        dispatcher = Dispatcher(
-            spool=process.spool,
-            recorder=process,
-            settings=SETTINGS,
-            hostname="gw.example",
-            hops=process,
-            routes=process,
-            clock=clock,
-            new_id=world.new_id,
-            ages=ages,
-            jitter=lambda: 0.5,
-        )
+        dispatcher = dispatching(process, clock, ages)
         running = asyncio.create_task(dispatcher.run())
         await asyncio.sleep(1)
         assert len(world.attempts) == 1
