@@ -10,6 +10,8 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from support.gateway_process import OURS, build_house, run_command
 from support.letters import LAN
 from support.load import letter
@@ -18,6 +20,20 @@ from support.traced import Durability, calls, durability, strace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_TWO_WORKERS: Final = """\
+11 clone3({flags=CLONE_VM|CLONE_THREAD}, 88 <unfinished ...>
+12 pwrite64(7</s/bodies/#1 (deleted)>, "octets", 6, 0) = 6
+11 <... clone3 resumed> => {parent_tid=[12]}, 88) = 12
+21 clone3({flags=CLONE_VM|CLONE_THREAD} => {parent_tid=[22]}, 88) = 22
+12 fsync(7</s/bodies/#1 (deleted)>) = 0
+OTHER pwrite64(7</s/bodies/#2 (deleted)>, "octets", 6, 0) = 6
+11 linkat(3</s/bodies>, "/proc/self/fd/7", 3</s/bodies>, "entry", AT_SYMLINK_FOLLOW) = 0
+12 fsync(3</s/bodies>) = 0
+12 pwrite64(5</s/spool.sqlite3-wal>, "word", 4, 0) = 4
+12 fdatasync(5</s/spool.sqlite3-wal>) = 0
+11 sendto(9<socket>, "250 2.0.0 word accepted") = 23
+"""
 
 MESSAGES: Final = 28
 WORKERS: Final = 2
@@ -82,3 +98,10 @@ def test_a_log_that_is_not_synced_is_noticed(tmp_path: Path) -> None:
         found = watched(directory, {"PYTHONPATH": os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))})
     assert found.acknowledged == MESSAGES
     assert len([each for each in found.wrong if each.endswith("row")]) > MESSAGES // 2
+
+
+@pytest.mark.parametrize(("other", "wrong"), [("22", []), ("11", ["word: body"])])
+def test_a_descriptor_is_known_by_its_process(other: str, wrong: list[str]) -> None:
+    """What another worker writes under the same number says nothing of this one's file; what a thread of it does."""
+    all_calls = calls(_TWO_WORKERS.replace("OTHER", other))
+    assert durability(all_calls, {"word": all_calls[-1]}, {"word": "entry"}).wrong == wrong

@@ -23,6 +23,7 @@ class Call:
     thread: int
     name: str
     arguments: str
+    result: int
     begin: int
     end: int
 
@@ -46,10 +47,19 @@ def calls(trace: str) -> list[Call]:
         elif match := _ENDED.fullmatch(text):
             begin, arguments = begun.pop(match[1])
             if int(match[4]) >= 0:
-                found.append(Call(int(match[1]), match[2], arguments + match[3], begin, line))
+                found.append(Call(int(match[1]), match[2], arguments + match[3], int(match[4]), begin, line))
         elif (match := _WHOLE.fullmatch(text)) and int(match[4]) >= 0:
-            found.append(Call(int(match[1]), match[2], match[3], line, line))
+            found.append(Call(int(match[1]), match[2], match[3], int(match[4]), line, line))
     return sorted(found, key=lambda call: call.begin)
+
+
+def processes(all_calls: list[Call]) -> dict[int, int]:
+    """Return the process of each thread that was begun by another: descriptors mean something in one process only."""
+    found: dict[int, int] = {}
+    for call in all_calls:
+        if call.name.startswith("clone") and "CLONE_THREAD" in call.arguments:
+            found[call.result] = found.get(call.thread, call.thread)
+    return found
 
 
 @dataclass(frozen=True)
@@ -68,30 +78,33 @@ def durability(all_calls: list[Call], acknowledgments: Mapping[str, Call], entri
     """Judge what was acknowledged, by a word that stands in its rows; `entries` are the ids of their entries."""
     log = [call for call in all_calls if call.on("/spool.sqlite3-wal")]
     links = {match[2]: (call, match[1]) for call in all_calls if (match := _LINK.match(call.arguments))}
+    process = processes(all_calls)
     wrong: list[str] = []
     for word, told in acknowledgments.items():
         row = next((call for call in log if call.name == "pwrite64" and word in call.arguments), None)
         if row is None or not any(call.syncs and row.end < call.begin and call.end < told.begin for call in log):
             wrong.append(f"{word}: row")
         if row is not None and (link := links.get(entries[word])) is not None:
-            wrong += [f"{word}: {what}" for what in _body_faults(all_calls, *link, row)]
+            owner = process.get(link[0].thread, link[0].thread)
+            own = [call for call in all_calls if process.get(call.thread, call.thread) == owner]
+            wrong += [f"{word}: {what}" for what in _body_faults(own, *link, row)]
     threads = frozenset(each.thread for each in acknowledgments.values())
     return Durability(len(acknowledgments), len(links), threads, wrong)
 
 
-def _body_faults(all_calls: list[Call], link: Call, descriptor: str, row: Call) -> list[str]:
-    """Return what was not durable of a body file when it got its name, and of the name when the row was written."""
-    file = [call for call in all_calls if call.arguments.startswith(f"{descriptor}<") and call.end < link.begin]
+def _body_faults(own: list[Call], link: Call, descriptor: str, row: Call) -> list[str]:
+    """Return what its process had not made durable: of a body file when named, of the name when the row was written."""
+    file = [call for call in own if call.arguments.startswith(f"{descriptor}<") and call.end < link.begin]
     written = max((call.end for call in file if call.name == "pwrite64"), default=-1)
     faults: list[str] = []
     if written < 0 or not any(call.syncs and call.begin > written for call in file):
         faults.append("body")
-    if not any(c.syncs and c.on("/bodies") and link.end < c.begin and c.end < row.begin for c in all_calls):
+    if not any(c.syncs and c.on("/bodies") and link.end < c.begin and c.end < row.begin for c in own):
         faults.append("name of the body")
     return faults
 
 
 def strace(trace: Path) -> tuple[str, ...]:
     """Return what runs a program and all it starts under watch."""
-    watched = "trace=write,sendto,pwrite64,fsync,fdatasync,linkat"
+    watched = "trace=write,sendto,pwrite64,fsync,fdatasync,linkat,clone,clone3"
     return ("strace", "-f", "--seccomp-bpf", "-y", "-s", "4200", "-e", watched, "-e", "signal=none", "-o", str(trace))
