@@ -80,7 +80,7 @@ def made(message: bytes, *, body: Body, protect: bool, opaque: bool) -> tuple[Pr
     return prepared, finished
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(some=st.lists(fields(), max_size=6), body=BODIES, protect=st.booleans(), opaque=st.booleans())
 def test_outer_fields_keep_every_octet(some: list[bytes], body: bytes, *, protect: bool, opaque: bool) -> None:
     """Fields that are not Content-*: the same octets in the same order, folded or not, of any length (wish 14)."""
@@ -101,7 +101,7 @@ def test_outer_fields_keep_every_octet(some: list[bytes], body: bytes, *, protec
     assert found.headers_signed or not protect
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(some=st.binary(max_size=400), lines=st.integers(0, 200), binary=st.booleans())
 def test_any_octets_are_enclosed_whole(some: bytes, lines: int, *, binary: bool) -> None:
     """Opaque: what a reader takes out is what was signed, to the octet, whatever it is."""
