@@ -75,16 +75,29 @@ class _Budget:
             raise MimeError("too_many_near_boundaries")
 
 
-def parse(message: Message, start: int = 0, stop: int | None = None, *, limits: Limits = DEFAULT_LIMITS) -> Entity:
-    """Return the part tree of the octets [start, stop); raises `MimeError` over a limit."""
-    return _entity(message, start, len(message) if stop is None else stop, "text/plain", 0, _Budget(limits))
+def parse(
+    message: Message,
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    header: Header | None = None,
+) -> Entity:
+    """Return the part tree of the octets [start, stop); raises `MimeError` over a limit.
+
+    `header` is what `read_header` says of the same octets within the same limits, where that is known.
+    """
+    return _entity(message, start, len(message) if stop is None else stop, "text/plain", 0, _Budget(limits), header)
 
 
-def _entity(message: Message, start: int, stop: int, default: str, depth: int, budget: _Budget) -> Entity:
+def _entity(
+    message: Message, start: int, stop: int, default: str, depth: int, budget: _Budget, header: Header | None = None
+) -> Entity:
     if depth > budget.limits.depth:
         raise MimeError("too_deep")
     budget.part()
-    header = read_header(message, start, stop, limits=budget.limits)
+    if header is None:
+        header = read_header(message, start, stop, limits=budget.limits)
     budget.header(len(header.fields))
     media_type, parameters, defects = _content_type(header, default)
     encodings = header.all("content-transfer-encoding")
