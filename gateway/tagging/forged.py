@@ -25,19 +25,26 @@ from gateway.tagging.names import (
 )
 from gateway.tagging.reading import seen
 from gateway.tagging.results import claims_any, judges_signatures
-from gateway.tagging.subjects import cleaned
+from gateway.tagging.subjects import bears_verified_tag, cleaned, says_verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gateway.core.message import Message
-    from gateway.mime.fields import Header
+    from gateway.mime.fields import Field, Header
 
 _MAX_NAME: Final = 400
 """Octets in which the name of a field must end, whatever is hidden in it."""
 _LINE_END: Final = re.compile(rb"\r\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What one reader or another takes for the end of a line."""
 _KEYWORDS_SEEN: Final = frozenset(map(seen, KEYWORD_KEYS))
+_KEPT: Final = frozenset(
+    {
+        *("from", "sender", "reply-to", "to", "cc", "bcc", "resent-from", "resent-sender", "resent-to", "resent-cc"),
+        *("date", "message-id", "in-reply-to", "references", "mime-version", "received", "return-path"),
+        *("dkim-signature", "arc-seal", "arc-message-signature"),
+    }
+)
 _ORPHANS: Final = re.compile(rb"(?:[ \t][^\r\n]*(?:\r\n|[\r\n]|\Z))+")
 _LAST_LINE_END: Final = re.compile(_LINE_END.pattern.join((rb"(?:", rb")\Z")))
 
@@ -48,7 +55,7 @@ class Stripped:
 
     message: Message
     removed: Mapping[str, int]
-    """Kind ("our_field", "results", "subject_tag", "hidden_line", "orphan") -> how many, of those that there were."""
+    """Kind ("our_field", "results", "subject_tag", "tag_elsewhere", "hidden_line", "orphan") -> how many, if any."""
 
 
 def strip(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> Message:
@@ -62,9 +69,10 @@ def stripped(
     """Take out everything that passes for a mark of ours; raises `MimeError` over a limit.
 
     Removed are our own fields, those from which clients take colored tags, results in our name or in nobody's, those of
-    S/MIME in anybody's, tags of ours in subjects (only then is a subject written anew), and continuation lines above
-    the first field, which would continue a field of ours. `others` are names of servers that this message cannot have
-    passed: results that bear them go as well. `header` is the message's, where it is known.
+    S/MIME in anybody's, tags of ours in subjects (only then is a subject written anew), other fields that bear the tag
+    of a verified message, and continuation lines above the first field, which would continue a field of ours. `others`
+    are names of servers that this message cannot have passed: results that bear them go as well. `header` is the
+    message's, where it is known.
     """
     if header is None:
         header = read_header(message)
@@ -96,6 +104,7 @@ def _in_fields(
     """Return where fields stand that everybody reads as ours, and the edits that write subjects anew."""
     cuts: list[tuple[int, int]] = []
     rewritten: list[Edit] = []
+    said = says_verified(section)
     for field in header.fields:
         if field.stop > len(section):
             break
@@ -110,7 +119,24 @@ def _in_fields(
             if text is not None:
                 rewritten.append(Edit(field.start, field.stop, fold(field.name, encode_text(text))))
                 removed["subject_tag"] += 1
+        elif (said or _is_encoded(field.raw)) and _shows_tag(field):
+            cuts.append((field.start, field.stop))
+            removed["tag_elsewhere"] += 1
     return cuts, rewritten
+
+
+def _is_encoded(raw: bytes) -> bool:
+    return b"=?" in raw or not raw.isascii()
+
+
+def _shows_tag(field: Field) -> bool:
+    """Return True for a text beside the subject that bears the tag of a verified message.
+
+    Outlook shows X-Message-Flag above the message and Keywords as colored labels, others Thread-Topic, Comments or
+    Organization. Names of people are theirs, and noted; what programs need stays.
+    """
+    needed = field.key in _KEPT or (field.key.startswith("content-") and field.key != "content-description")
+    return not needed and bears_verified_tag(field.value)
 
 
 def _in_lines(
