@@ -16,8 +16,9 @@ import base64
 import datetime as dt
 import json
 import signal
+import sqlite3
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -267,6 +268,17 @@ class Gateway:
         """Return the first log line of a stage with these facts, waiting so long for it."""
         wait_for(lambda: bool(self.events(stage, **facts)), f"the event {stage} {facts}", seconds=seconds)
         return self.events(stage, **facts)[0]
+
+    def wait_for_signatures(self, number: int) -> None:
+        """Return once it has written down that it saw so many signatures; it does so behind its answers."""
+        place = f"file:{self.house.directory}/spool/sightings.sqlite3?mode=ro"
+
+        def written() -> bool:
+            with closing(sqlite3.connect(place, uri=True)) as connection:
+                found: int = connection.execute("SELECT count(*) FROM signatures").fetchone()[0]
+            return found == number
+
+        wait_for(written, f"{number} signatures")
 
     def check_log(self) -> None:
         """Raise `PeerError` for a fault of its own, a line that is no JSON, or a secret in what it wrote."""
