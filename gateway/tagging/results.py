@@ -210,7 +210,13 @@ def results_field(verdict: Verdict, header: Header, ours: str) -> bytes:
     result = f'smime={row_of(verdict).result} reason="{code(verdict.reason)}"'
     part = _signature_part(header)
     results = [" ".join((result, *_properties(signer, part))) for signer in verdict.signers[:_MOST_SIGNERS]]
-    return fold(RESULTS_FIELD, "; ".join((domain_key(ours), *(results or [result]))).encode("ascii"))
+    return _written("; ".join((domain_key(ours), *(results or [result]))))
+
+
+@lru_cache(maxsize=1024)
+def _written(text: str) -> bytes:
+    """Write a field once: of the same signers and verdict it is the same."""
+    return fold(RESULTS_FIELD, text.encode("ascii"))
 
 
 def code(reason: str) -> str:
