@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from argon2 import PasswordHasher
 from gateway.smtp.auth import passwords as room
 from gateway.smtp.auth.passwords import QUEUE, WORKERS, Argon2Passwords
 from gateway.smtp.auth.table import LoginTable
+from support.pace import spent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,11 +53,6 @@ def processes(made: Argon2Passwords) -> list[int]:
     return [each._process.pid for each in made._workers if each._process is not None]
 
 
-def spent(made: Argon2Passwords) -> float:
-    """Return the seconds of processor time that these processes took: what others take is not counted."""
-    return sum(time.clock_gettime(~pid << 3 | 2) for pid in processes(made))  # clock_getcpuclockid(3)
-
-
 async def test_right_and_wrong(tmp_path: Path) -> None:
     """The right password fits, and nothing else; an empty or endless one never does, without a process."""
     async with checking(table(tmp_path / "l", lan=RIGHT, mai=b"x")) as made:
@@ -90,10 +85,11 @@ async def test_an_unknown_login_is_really_checked(tmp_path: Path) -> None:
         await made.check("lan", b"warm up")
 
         async def cost(login: str) -> float:
-            begin = spent(made)
+            (pid,) = processes(made)
+            begin = spent(pid)
             for number in range(8):
                 assert await made.check(login, b"wrong %d" % number) is False
-            return spent(made) - begin
+            return spent(pid) - begin
 
         known, unknown = await cost("lan"), await cost("nobody")
         assert 1 / 4 < unknown / known < 4
