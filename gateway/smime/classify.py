@@ -131,6 +131,13 @@ def is_cms(entity: Entity) -> bool:
     return entity.media_type == "application/octet-stream" and file_name(entity).lower().endswith(".p7m")
 
 
+def is_signature(entity: Entity) -> bool:
+    """Return True for a detached CMS signature by its type, or by a file name where the type says nothing."""
+    if entity.media_type in SIGNATURE_TYPES:
+        return True
+    return entity.media_type == "application/octet-stream" and file_name(entity).lower().endswith(".p7s")
+
+
 def file_name(entity: Entity) -> str:
     """Return the name in Content-Type or Content-Disposition, "" without one; never more than a hint."""
     if "name" in entity.parameters:

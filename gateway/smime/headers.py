@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from gateway.mime.dates import date_of
 from gateway.mime.fields import AuthorDefect, author_of, decode_text
+from gateway.mime.mailboxes import AddressError, mailbox_list
 from gateway.smime.beside import WRAPS
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ _SHOWN: Final = ("from", "sender", "reply-to", "to", "cc", "subject", "date")
 
 _CLAIMED: Final = ("from", "sender", "reply-to", "subject")
 """Fields by which a message says who speaks, to whom an answer goes, and on what."""
+_OF_PEOPLE: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
+_MAX_PEOPLE: Final = 8192
+"""Octets of a list that is taken apart."""
 _MAX_COMPARED: Final = 64 * 1024
 """Octets of inner fields that are decoded for one message."""
 _BLANKS: Final = re.compile(r"[ \t\r\n]+")
@@ -101,7 +106,30 @@ def changed_fields(outer: Header, payload: Entity) -> tuple[str, ...]:
 
 
 def _texts(header: Header, name: str) -> list[str]:
-    return sorted(_BLANKS.sub(" ", decode_text(field.value)).strip(" ") for field in header.all(name))
+    """Return what readers see of the fields of a name, each as a text to be compared.
+
+    Mail systems quote names anew, fold lists anew and write a date in another zone: what is shown stays the same.
+    """
+    moment = date_of(header) if name == "date" else None
+    if moment is not None:
+        return [moment.isoformat()]
+    read = _people if name in _OF_PEOPLE else _text
+    return sorted(read(field.value) for field in header.all(name))
+
+
+def _text(value: bytes) -> str:
+    return _BLANKS.sub(" ", decode_text(value)).strip(" ")
+
+
+def _people(value: bytes) -> str:
+    """Return names and mailboxes of a list; as it stands where some reader may show more: groups, comments, faults."""
+    if b"(" in value or b":" in value or len(value) > _MAX_PEOPLE:
+        return _text(value)
+    try:
+        found = mailbox_list(value, groups=False)
+    except AddressError:
+        return _text(value)
+    return repr([(_BLANKS.sub(" ", each.display_name).strip(" "), each.mailbox.key) for each in found])
 
 
 def inner_difference(outer: Header, top: Entity) -> str | None:

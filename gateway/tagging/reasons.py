@@ -137,6 +137,10 @@ REASONS: Final = {
     "several_from_mailboxes": ("Thư ghi nhiều người gửi.", "The message names several senders."),
     # what is covered
     "part_after_signature": ("Có phần không được ký đứng sau chữ ký.", "An unsigned part follows the signature."),
+    "misnamed_signature": (
+        "Tệp chữ ký mang tên lạ, không được ký.",
+        "The file of the signature has a name that is none of a signature, and unsigned.",
+    ),
     "text_outside_signature": ("Có chữ không được ký bên ngoài phần được ký.", "Unsigned text stands around it."),
     "content_elsewhere": (
         "Một phần nội dung nằm ngoài thư, không được ký.",
