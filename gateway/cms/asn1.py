@@ -69,10 +69,14 @@ def children(octets: bytes, content: int, end: int) -> Iterator[Node]:
     while position < end:
         stop: int | None
         tag, inner = octets[position], position + 2
-        if tag & _LONG_TAG != _LONG_TAG and inner <= end and octets[position + 1] < 0x80:  # noqa: PLR2004 - as below
-            stop = inner + octets[position + 1]  # what most are
-        else:
+        length = octets[position + 1] if inner <= end else 0x80
+        if tag & _LONG_TAG == _LONG_TAG or length == 0x80 or length > 0x85:  # noqa: PLR2004 - as in `head`
             tag, inner, stop = head(octets, position, end)
+        elif length < 0x80:  # noqa: PLR2004 - X.690 8.1.3.4, what most are
+            stop = inner + length
+        else:
+            inner += length & 0x7F
+            stop = inner + int.from_bytes(octets[position + 2 : inner], "big")
         if stop is None or stop > end:
             raise CmsError("malformed_cms")
         yield Node(tag, position, inner, stop)

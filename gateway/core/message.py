@@ -122,7 +122,7 @@ class Message:
     def read(self, start: int, stop: int) -> bytes:
         """Return the octets [start, stop), clipped to what exists; the caller bounds the size."""
         if self._piece is not None:
-            return self._piece[max(start, 0) : max(stop, 0)]
+            return self._piece[start:stop] if start >= 0 <= stop else self._piece[max(start, 0) : max(stop, 0)]
         return b"".join(span.source.read(span.start, span.stop) for span in self.slice(start, stop).spans)
 
     def octets(self) -> bytes:

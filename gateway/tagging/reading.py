@@ -133,6 +133,7 @@ def _foreign(text: str) -> str:
     return "" if _VERIFIED in seen(clean) else clean
 
 
+@lru_cache(maxsize=_MOST_SHOWN)
 def shown_mailbox(mailbox: Mailbox) -> str:
     """Return a mailbox fit for a tag: the domain as A-labels, never cut at its end, and a plain local part or none.
 

@@ -244,6 +244,23 @@ def test_children_and_head() -> None:
         list(children(octets, 2, 8))
 
 
+@given(st.sampled_from([0x04, 0x30, 0x5F, 0xA0]), st.binary(max_size=9), st.integers(0, 300))
+def test_children_begin_and_end_as_heads_do(tag: int, length: bytes, size: int) -> None:
+    """Every form of a length, cut off anywhere, in the middle of other octets: the same element, or none."""
+    octets = bytes([tag]) + length + bytes(size)
+    for end in {len(octets), max(len(octets) - 1, 1), min(3, len(octets))}:
+        try:
+            wanted: tuple[int, int, int | None] | None = head(octets, 0, end)
+        except CmsError:
+            wanted = None
+        try:
+            first = next(children(octets, 0, end))
+            found: tuple[int, int, int | None] | None = first.tag, first.content, first.end
+        except CmsError:
+            found = None
+        assert found == (wanted if wanted is not None and wanted[2] is not None else None)
+
+
 def test_sorted_set() -> None:
     """X.690 11.6: elements of a SET OF in order of their octets, under the universal tag."""
     two, one = tlv(0x02, b"\x02"), tlv(0x02, b"\x01")
