@@ -97,6 +97,10 @@ REASONS: Final = {
     ),
     "bad_certificate_signature": ("Chứng thư bị giả mạo hoặc hỏng.", "The certificate is forged or broken."),
     "not_for_email": ("Chứng thư không dùng cho thư điện tử.", "The certificate is not meant for mail."),
+    "signer_is_a_ca": (
+        "Chứng thư này là của một nơi cấp chứng thư, không phải của người gửi thư.",
+        "The certificate is an authority's, which issues others; it is nobody's who writes mail.",
+    ),
     "not_for_signatures": ("Chứng thư không dùng để ký.", "The certificate is not meant for signing."),
     "weak_key": ("Khóa của người ký quá yếu.", "The signer's key, or an issuer's, is too weak."),
     "weak_digest": (
