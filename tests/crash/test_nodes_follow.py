@@ -200,7 +200,7 @@ def test_a_policy_that_cannot_load_there_is_refused_there(pair: tuple[Gateway, G
     here, there = (each.house for each in pair)
     draft = here.directory / "policies/10-test.yaml"
     draft.write_text(ROUTED + OPEN.removeprefix("rules:\n"))
-    found = command(here, "policy", "apply", "--wait", str(SECONDS))
+    found = command(here, "policy", "apply", "--wait", "60")
     assert found.returncode == 1
     assert "'chi-a', which is not set up" in found.stdout
     assert found.stdout.count("DOES NOT HAVE IT") == 2, "each worker of the other machine"
