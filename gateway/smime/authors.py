@@ -12,7 +12,7 @@ from gateway.core.address import Mailbox, domain_key
 from gateway.core.verdict import ChainState, NotTrusted, SignerMismatch, VerifiedLesser
 from gateway.mime.fields import AuthorDefect
 from gateway.smime.argument import Finding
-from gateway.smime.headers import changed_fields, headers_match, names_other_author, protected_header
+from gateway.smime.headers import changed_fields, headers_match, names_other_author, protected_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +64,7 @@ def header_findings(changed: Sequence[str]) -> Iterator[Finding]:
 
 def headers_signed(header: Header, signatures: Sequence[FoundSignature]) -> bool:
     """Return True if there are protected copies, and all of them are the fields outside (RFC 9788)."""
-    inner = [found for each in signed_entities(signatures) if (found := protected_header(each)) is not None]
+    inner = [found for each in signed_entities(signatures) for found in protected_headers(each)]
     return bool(inner) and all(headers_match(header, each) for each in inner)
 
 

@@ -53,25 +53,23 @@ _WRAPS: Final = WRAPS | {"message/partial"}
 """Types whose body begins with a header that some reader shows in place of the outer one (RFC 2046 5.2)."""
 
 
-def protected_header(payload: Entity) -> Header | None:
-    """Return the header that stands inside the signature and is meant for the whole message, None without one.
+def protected_headers(payload: Entity) -> tuple[Header, ...]:
+    """Return the headers that stand inside the signature and are meant for the whole message.
 
-    RFC 9788 marks it with `hp`, its drafts with `protected-headers`. A payload that is one message/rfc822 stands for
-    the whole message unless it says `forwarded=yes` (RFC 8551 3.1).
+    RFC 9788 marks one with `hp`, its drafts with `protected-headers`. A payload that is one message/rfc822 stands for
+    the whole message unless it says `forwarded=yes` (RFC 8551 3.1), whatever marks it bears beside that: each reader
+    knows one of these.
     """
-    if payload.parameters.keys() & _MARKS:
-        return payload.header
+    found = [payload.header] if payload.parameters.keys() & _MARKS else []
     if payload.media_type in {"message/rfc822", "message/global"} and payload.children:
         forwarded = payload.parameters.get("forwarded", "no").strip().lower() == "yes"
-        return None if forwarded else payload.children[0].header
-    return None
+        found += [] if forwarded else [payload.children[0].header]
+    return tuple(found)
 
 
 def names_other_author(payload: Entity, author: Mailbox | None) -> bool:
     """Return True if a From field inside, marked as protected or not, is anything but this one author."""
-    inner = protected_header(payload)
-    headers = [payload.header] if inner is None or inner is payload.header else [payload.header, inner]
-    return any(_differs(header, author) for header in headers if header.all("from"))
+    return any(_differs(each, author) for each in (payload.header, *protected_headers(payload)) if each.all("from"))
 
 
 def _differs(header: Header, author: Mailbox | None) -> bool:
@@ -93,16 +91,14 @@ def changed_fields(outer: Header, payload: Entity) -> tuple[str, ...]:
     RFC 9788 (`hp`) protects all fields there are: what stands outside only was added later, but for Date, which a
     submission server may add. Its drafts, and a message/rfc822 as payload, protect what they repeat.
     """
-    inner = protected_header(payload)
-    if inner is None:
-        return ()
-    every = "hp" in payload.parameters
     found = []
-    for name in _SHOWN:
-        added = every and name != "date" and bool(outer.all(name))
-        if (inner.all(name) or added) and _texts(outer, name) != _texts(inner, name):
-            found.append(name)
-    return tuple(found)
+    for inner in protected_headers(payload):
+        every = "hp" in payload.parameters and inner is payload.header
+        for name in _SHOWN:
+            added = every and name != "date" and bool(outer.all(name))
+            if (inner.all(name) or added) and _texts(outer, name) != _texts(inner, name):
+                found.append(name)
+    return tuple(dict.fromkeys(found))
 
 
 def _texts(header: Header, name: str) -> list[str]:

@@ -147,3 +147,14 @@ def test_headers_are_not_signed_where_the_signature_is_bad() -> None:
     assert row_of(found.verdict).name == "invalid"
     assert not found.headers_signed
     assert not found.covers_everything_shown
+
+
+@pytest.mark.parametrize("mark", ["hp=clear", 'protected-headers="v1"', "hp=cipher; forwarded=no"])
+def test_wrapped_message_with_a_mark_beside(mark: str) -> None:
+    """A thief protects his own fields by one rule, and wraps another author's letter by the other: readers know one."""
+    stranger = ASCII.replace(LAN.encode(), b"boss@songlam.example")
+    wrapped = inside(*FIELDS).partition(b"Content-Type")[0] + f"Content-Type: message/rfc822; {mark}\r\n\r\n".encode()
+    assert told(clear(wrapped + stranger, lan())) == ("signer_mismatch", "inner_from_differs")
+    other = ASCII.replace(b"Subject: ", b"Subject: Chuyen tien, ")
+    assert told(clear(wrapped + other, lan())) == ("verified_lesser", "headers_changed")
+    assert judged(clear(wrapped + ASCII, lan())).headers_signed
