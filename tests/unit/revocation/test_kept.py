@@ -20,6 +20,7 @@ from gateway.revocation.turns import Pauses
 from support.asking import BESIDE, LEAF, ROOT, Clock, asking, settings, status
 from support.letters import NOW
 from support.responder import HOUR, ocsp_answer, page
+from support.splitter import flipped
 from support.tree import DAY
 from support.waiting import until
 
@@ -106,7 +107,7 @@ async def test_a_damaged_file_is_removed(tmp_path: Path, site: Site, damage: str
         await found.gather(status(lists=(site.url("/a.crl"), site.url("/b.crl"))))
     one, two = (tmp_path / "revocation").iterdir()
     octets = one.read_bytes()
-    spoiled = {"cut": octets[:-1], "flip": octets[:-9] + b"X" + octets[-8:], "empty": b"", "swap": two.read_bytes()}
+    spoiled = {"cut": octets[:-1], "flip": flipped(octets, len(octets) - 9), "empty": b"", "swap": two.read_bytes()}
     one.write_bytes(spoiled[damage])
     (tmp_path / "revocation" / "left-over").write_bytes(b"x")
     async with asking(tmp_path, settings(site)) as found:
