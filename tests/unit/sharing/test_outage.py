@@ -53,7 +53,7 @@ async def test_a_key_stopped_here_while_the_database_is_away(
     append(settings.keys_state_file, "suspend", "k", who="an", reason="mất thẻ", now=dt.datetime.now(dt.UTC))
     with capture_logs() as said:
         running = asyncio.create_task(followed.run())
-        while not (tried := sum(each["event"] == AWAY for each in said)):
+        while not (tried := sum(each["event"] == AWAY for each in said)):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
         monkeypatch.setattr(following, "_EVERY", 3600.0)
         for _ in range(5):  # each takes as long as a look of the gateway's; one more of these may have begun before
