@@ -137,7 +137,7 @@ class _Reader:
     def _named_by_itself(self, mailbox: Mailbox) -> Named:
         """`a@b.example <a@b.example>`: programs write it without the quotes it needs; whoever reads it finds one."""
         self.take("<")
-        if self._addr_spec() != mailbox:
+        if self._addr_spec().key != mailbox.key:
             raise AddressError("a mailbox in front of another")
         self.take(">")
         return Named(str(mailbox), mailbox)

@@ -157,10 +157,12 @@ ARGUMENT: Final = (
     ),
     Condition(
         16,
-        "Header fields that the signer protected are the same outside.",
-        "Readers that show the outer ones show a Subject, a recipient or a Reply-To that nobody signed (RFC 9788).",
-        "Các trường tiêu đề người ký đã bảo vệ giống hệt bên ngoài.",
-        "Phần mềm hiển thị trường bên ngoài sẽ hiển thị tiêu đề, người nhận hay địa chỉ trả lời không ai ký.",
+        "Header fields that the signer protected are the same outside, and none that is shown is there in two ways.",
+        "Readers that show the outer ones show a Subject, a recipient or a Reply-To that nobody signed (RFC 9788); of "
+        "two each reader shows another.",
+        "Các trường tiêu đề người ký đã bảo vệ giống hệt bên ngoài, không trường nào có hai nội dung khác nhau.",
+        "Phần mềm hiển thị trường bên ngoài sẽ hiển thị tiêu đề, người nhận hay địa chỉ trả lời không ai ký; có hai "
+        "trường thì mỗi phần mềm hiển thị một.",
     ),
     Condition(
         17,

@@ -27,8 +27,10 @@ _SHOWN: Final = ("from", "sender", "reply-to", "to", "cc", "subject", "date")
 _CLAIMED: Final = ("from", "sender", "reply-to", "subject")
 """Fields by which a message says who speaks, to whom an answer goes, and on what."""
 _OF_PEOPLE: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
-_MAX_PEOPLE: Final = 8192
+_MAX_PEOPLE: Final = 4096
 """Octets of a list that is taken apart."""
+_MOST_TWINS: Final = 4
+"""Fields of one name that may be one: more are not looked at."""
 _MAX_COMPARED: Final = 64 * 1024
 """Octets of inner fields that are decoded for one message."""
 _BLANKS: Final = re.compile(r"[ \t\r\n]+")
@@ -101,12 +103,21 @@ def changed_fields(outer: Header, payload: Entity) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def disputed_fields(header: Header) -> tuple[str, ...]:
+    """Return the names of the shown fields that stand there twice with different texts (RFC 5322 3.6: once).
+
+    Readers show the first, the last or both: nobody can say what is on the screen beside a signature.
+    """
+    several = [name for name in _SHOWN if len(header.all(name)) > 1]
+    return tuple(name for name in several if len(header.all(name)) > _MOST_TWINS or len(set(_texts(header, name))) > 1)
+
+
 def _texts(header: Header, name: str) -> list[str]:
     """Return what readers see of the fields of a name, each as a text to be compared.
 
     Mail systems quote names anew, fold lists anew and write a date in another zone: what is shown stays the same.
     """
-    moment = date_of(header) if name == "date" else None
+    moment = date_of(header) if name == "date" else None  # None for two of them as well
     if moment is not None:
         return [moment.isoformat()]
     read = _people if name in _OF_PEOPLE else _text

@@ -249,7 +249,10 @@ REASONS: Final = {
 """Reason code -> what it means, a whole sentence. A code that is not here has its verdict's sentence alone."""
 
 NOTES: Final = {
-    "headers_changed": ("Tiêu đề đã bị thay đổi sau khi ký", "Header fields were changed after signing"),
+    "headers_changed": (
+        "Tiêu đề khác với khi ký, hoặc có hai nội dung",
+        "Header fields are not as they were signed, or are there in two ways",
+    ),
     "reply_to_elsewhere": (
         "Thư trả lời sẽ đi tới nơi ngoài cơ quan của người ký",
         "Answers go to a place outside the signer's agency",

@@ -158,3 +158,33 @@ def test_wrapped_message_with_a_mark_beside(mark: str) -> None:
     other = ASCII.replace(b"Subject: ", b"Subject: Chuyen tien, ")
     assert told(clear(wrapped + other, lan())) == ("verified_lesser", "headers_changed")
     assert judged(clear(wrapped + ASCII, lan())).headers_signed
+
+
+TWICE = {
+    "subject": b"Subject: Chuyen tien",
+    "date": b"Date: Mon, 23 Nov 2026 08:29:00 +0700",
+    "to": b"To: ai@khac.example",
+    "cc": b"Cc: ai@khac.example\r\nCc: ba@khac.example",
+    "sender": b"Sender: a@khac.example\r\nSender: b@khac.example",
+    "reply-to": b"Reply-To: a@khac.example\r\nReply-To: b@khac.example",
+}
+
+
+@pytest.mark.parametrize("name", sorted(TWICE))
+@pytest.mark.parametrize("place", ["above", "below"])
+def test_a_shown_field_that_is_there_in_two_ways(name: str, place: str) -> None:
+    """Condition 16: of two of a kind each reader shows another (RFC 5322 3.6 allows one)."""
+    good = clear(PART, lan())
+    assert told(good) == GOOD
+    more = TWICE[name] + b"\r\n"
+    twice = more + good if place == "above" else good.replace(b"MIME-Version", more + b"MIME-Version", 1)
+    found = judged(twice)
+    assert (row_of(found.verdict).name, found.verdict.reason) == ("verified_lesser", "headers_changed")
+    assert [each.detail for each in found.notes if each.code == "headers_changed"] == [name]
+
+
+def test_a_field_that_is_there_twice_in_one_way() -> None:
+    """Careless scripts write a recipient or a subject twice: what is shown is the same, whichever it is."""
+    good = clear(PART, lan())
+    again = b"\r\n".join(each for each in FIELDS if each.startswith((b"To", b"Subject"))) + b"\r\n"
+    assert told(again + good) == GOOD
