@@ -264,7 +264,7 @@ class Gateway:
         """Return the log lines of one stage of the journey that have these facts."""
         return [line for line in self.lines() if line.get("event") == stage and facts.items() <= line.items()]
 
-    def wait_for_event(self, stage: str, *, seconds: float = 10.0, **facts: object) -> dict[str, Any]:
+    def wait_for_event(self, stage: str, *, seconds: float = 60.0, **facts: object) -> dict[str, Any]:
         """Return the first log line of a stage with these facts, waiting so long for it."""
         wait_for(lambda: bool(self.events(stage, **facts)), f"the event {stage} {facts}", seconds=seconds)
         return self.events(stage, **facts)[0]

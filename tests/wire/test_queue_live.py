@@ -309,7 +309,7 @@ def test_inbound_mail_that_cannot_be_delivered(sender: str) -> None:
             assert sent.accepted, sent.transcript
             time.sleep(1.5)  # late by far
             with postfix({OURS: "discard:"}, port=port, refused={BOX: "550 5.1.1 no such user"}):
-                running.wait_for_event("quarantined", seconds=15)
+                running.wait_for_event("quarantined")
             (kept,) = desk.listed()
             assert (kept["kind"], kept["from"]) == ("quarantined", sender)
             assert kept["reason"].startswith("undeliverable 550 5.1.1")

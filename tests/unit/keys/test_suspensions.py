@@ -260,7 +260,7 @@ def test_a_writer_waits_for_a_reader(path: Path) -> None:
         writer.start()
         writer.join(0.2)
         assert reading.read().count(b"\n") == 1
-    writer.join(5)
+    writer.join()
     assert read_suspensions(path).keys() == {"a", "b"}
 
 

@@ -80,7 +80,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go_on = threading.Event()
 
     def wait(*given: Any) -> Any:
-        go_on.wait(10)
+        go_on.wait(60)
         return seen.ask(*given)
 
     monkeypatch.setattr("gateway.spool.sightings.ask", wait)
