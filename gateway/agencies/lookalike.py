@@ -70,7 +70,9 @@ _ANNOUNCES: Final = tuple(
 """What an office says of itself in a subject; "Sở Y tế cho hỏi" is what citizens write to it."""
 _TAGS: Final = _keys(
     "đã xác thực", "chữ ký hợp lệ", "chữ ký số hợp lệ", "đã kiểm tra chữ ký", "đã xác minh", "người gửi đã xác thực",
-    "verified", "verified sender", "signature valid", "valid signature", "signed OK", "DaXacThuc",
+    "đã được xác thực", "đã ký số hợp lệ", "thư đã xác thực", "chữ ký đã xác thực",
+    "verified", "verified sender", "signature valid", "valid signature", "signature verified", "verified signature",
+    "trusted sender", "authenticated", "authenticated sender", "signed OK", "DaXacThuc",
 )  # fmt: skip
 """What a reader may take for a mark of ours, or of any gateway."""
 _LONGEST_TAG: Final = max(map(len, _TAGS))

@@ -202,7 +202,7 @@ def _open_clear(message: Message, entity: Entity) -> tuple[FoundSignature, list[
         findings.append(Finding(3, Partial, "part_after_signature"))
     if not (_harmless(message, entity.preamble) and _blank(message, entity.epilogue)):  # condition 4
         findings.append(Finding(4, Partial, "text_outside_signature"))
-    if not _named_as_cms(children[1]):  # condition 4
+    if not (_named_as_cms(entity) and _named_as_cms(children[1])):  # condition 4
         findings.append(Finding(4, Partial, "misnamed_signature"))
     content = message.slice(children[0].start, children[0].stop)
     try:

@@ -98,3 +98,16 @@ def test_a_name_of_an_opaque_signature_is_unsigned_as_well() -> None:
     message = mail(opaque_entity(Forger(lan()).cms(PART, content=tlv(0x04, PART))))
     assert told(message) == GOOD
     assert told(message.replace(b"name=smime.p7m", b"name=xem.html")) == ("partial", "misnamed_signature")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Disposition: attachment; filename=so-tai-khoan-moi.html\r\n",
+        b"Content-Disposition: inline; filename*=utf-8''chuy%E1%BB%83n%20ti%E1%BB%81n\r\n",
+    ],
+)
+def test_a_name_of_the_whole_is_unsigned_as_well(fields: bytes) -> None:
+    """Condition 4: some readers make a file of a message that calls itself one."""
+    assert told(fields + outer()) == ("partial", "misnamed_signature")
+    assert told(b"Content-Disposition: inline\r\n" + outer()) == GOOD
