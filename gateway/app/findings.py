@@ -16,6 +16,7 @@ from gateway.core.errors import SetupError
 from gateway.pki.lists import next_update
 from gateway.pki.needs import named_places
 from gateway.revocation.places import Places
+from gateway.spool.place import in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,6 +56,8 @@ def _still(settings: Settings, parts: Parts) -> Iterator[str]:
     if any(each.kind is ListenerKind.INBOUND for each in settings.listeners):
         yield from trust_findings(settings.trust, parts.world.trust)
     yield from _examples(settings)
+    if volatile := in_memory(settings.spool.directory):
+        yield f"spool.directory: {settings.spool.directory} is in memory ({volatile}): a power failure loses mail"
     for told in settings.spool.digest.agencies if settings.spool.digest is not None else ():
         if told.agency not in parts.world.who.registry.by_id:
             yield f"spool.digest: the registry has no agency {told.agency!r}, so {told.mailbox} is told of nothing"

@@ -38,10 +38,10 @@ def province(made: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def check(province: Path) -> tuple[int, str]:
-    """Return exit code and output of `gateway run --check`."""
+def check(province: Path, *before: str) -> tuple[int, str]:
+    """Return exit code and output of `gateway run --check`; `before` runs it."""
     done = subprocess.run(
-        [GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--check"],
+        [*before, GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--check"],
         capture_output=True,
         check=False,
         timeout=300,
@@ -159,3 +159,15 @@ def test_a_policy_that_still_speaks_of_the_examples(province: Path) -> None:
     assert code == 1
     own = [line for line in said.splitlines() if "05-own.yaml" in line]
     assert own == [f"{province}/policies/05-own.yaml:3: songlam.example is the domain of our examples: put yours"]
+
+
+def test_a_spool_in_memory(province: Path) -> None:
+    """It is told once, as a finding, and not as lines of a log between the others."""
+    spool = province / "spool"
+    spool.mkdir(exist_ok=True)
+    mount = f'mount -t tmpfs none {spool} && exec "$@"'
+    code, said = check(province, "unshare", "-rm", "sh", "-c", mount, "sh")
+    assert (code, said) == (
+        1,
+        f"spool.directory: {spool} is in memory (tmpfs): a power failure loses mail\n1 finding(s)\n",
+    )
