@@ -54,6 +54,8 @@ _LIMITS: Final = frozenset(
 _BLANK_LINE: Final = re.compile(rb"\r\n[ \t]+\r\n(?!\r\n)")
 """A line of blanks inside a header: it continues a field (RFC 5322 4.2), and ends the header for readers that trim
 lines first; these show the fields below as words of the message."""
+_LONE: Final = re.compile(rb"\r(?!\n)")
+"""Where none is, and there are as many line feeds, these stand behind them."""
 _PREAMBLE_OCTETS: Final = 512
 _PREAMBLE_WORDS: Final = frozenset(
     b"""this is an a s/mime mime signed cryptographically digitally encoded message in format multi-part multipart
@@ -178,8 +180,7 @@ def _ambiguities(message: Message, top: Entity) -> Iterator[Finding]:
 
 def _has_bare_line_end(octets: bytes) -> bool:
     """A bare CR or LF ends a line for some readers, and NUL a text: they would see fields and parts that we do not."""
-    pairs = octets.count(b"\r\n")
-    return octets.count(b"\r") != pairs or octets.count(b"\n") != pairs or b"\0" in octets
+    return octets.count(b"\r") != octets.count(b"\n") or _LONE.search(octets) is not None or b"\0" in octets
 
 
 def _open(message: Message, entity: Entity, form: Form) -> tuple[FoundSignature, list[Finding]]:
