@@ -275,6 +275,12 @@ def test_newsletters_and_answers_have_no_mark(subject: str) -> None:
     assert notes("Cửa hàng", subject=subject) == {}
 
 
+def test_an_answer_with_a_protected_subject_has_no_mark() -> None:
+    """Thunderbird repeats the subject inside (RFC 9788), and with it the tag of what is answered."""
+    assert notes("Lan", nested=("Re: [Đã xác thực: Sở Y tế] Kết quả",)) == {}
+    assert notes("Lan", nested=("[Đã xác thực: Sở Y tế] Kết quả",)) == {"tag_words": "nested"}
+
+
 def test_answers_to_a_look_alike() -> None:
     """A Reply-To at a domain that passes for a true one is worth a note, whatever From says."""
     found = notes("Lan", "lan@songlam.example", replies_to=("lan@sonlam.example",))
