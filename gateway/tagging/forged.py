@@ -17,10 +17,10 @@ from gateway.mime.words import encode_text, fold
 from gateway.tagging.names import (
     ARC_RESULTS_KEY,
     KEYWORD_KEYS,
-    ODD_LINE_END,
     OUR_PREFIX,
     RESULTS_KEY,
     SENDER_KEY,
+    has_odd_line_end,
     is_ours,
 )
 from gateway.tagging.reading import seen
@@ -82,7 +82,7 @@ def stripped(
     names = (authserv_id, *others)
     removed: Counter[str] = Counter()
     cuts, rewritten = _in_fields(section, header, names, removed)
-    if len(section) != sum(len(each.raw) for each in header.fields) or ODD_LINE_END.search(section):
+    if len(section) != sum(len(each.raw) for each in header.fields) or has_odd_line_end(section):
         done = (*cuts, *((each.start, each.stop) for each in rewritten))
         for start, stop, kind in _in_lines(section, header, done, names):
             cuts.append((start, stop))

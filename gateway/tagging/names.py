@@ -24,9 +24,23 @@ ARC_RESULTS_KEY: Final = ARC_RESULTS_FIELD.lower()
 SEAL_KEY: Final = SEAL_FIELD.lower()
 KEYWORD_KEYS: Final = frozenset({"x-mozilla-keys", "x-keywords"})
 """Fields that mail clients and stores of mbox files read keywords from, and show as colored tags: `$VerifiedAgency`."""
-ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+_ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What only some readers take for the end of a line."""
+_LONE: Final = re.compile(rb"\r(?!\n)")
+_EVEN: Final = bytes(set(range(256)) - set(b"\x0b\x0c\x1c\x1d\x1e\xc2\xe2"))
+"""Octets with which no such line end begins but a lone CR or LF."""
 _BREAKS: Final = re.compile(r"[-_.]+")
+
+
+def has_odd_line_end(octets: bytes) -> bool:
+    """Return True for octets in which only some readers find the end of a line; quick where there is none."""
+    if (
+        octets.count(b"\r") == octets.count(b"\n")
+        and _LONE.search(octets) is None
+        and not octets.translate(None, _EVEN)
+    ):
+        return False
+    return _ODD_LINE_END.search(octets) is not None
 
 
 def is_ours(key: str) -> bool:
