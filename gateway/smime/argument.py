@@ -94,10 +94,10 @@ ARGUMENT: Final = (
     ),
     Condition(
         7,
-        "The signature is one CMS SignedData within limits.",
-        "What cannot be read strictly can be read in two ways.",
-        "Chữ ký là một khối CMS SignedData trong giới hạn.",
-        "Điều không đọc được chặt chẽ thì đọc được theo hai cách.",
+        "The signature is one CMS SignedData within limits, made for mail.",
+        "What cannot be read strictly can be read in two ways; a signed file must not pass for a letter.",
+        "Chữ ký là một khối CMS SignedData trong giới hạn, được tạo cho thư.",
+        "Điều không đọc được chặt chẽ thì đọc được theo hai cách; tệp đã ký không được giả làm thư.",
     ),
     Condition(
         8,

@@ -241,6 +241,16 @@ def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list
     return FoundSignature(data, content, layers, nested), findings
 
 
+def _is_mail(entity: Entity) -> bool:
+    """Return True for a MIME entity as mail programs sign it (RFC 8551 3.1): its header has Content-* fields, or none.
+
+    Agencies sign files with the same certificates, PDF among them (ISO 32000-2 12.8.3): whoever has a file has content
+    and CMS, and could show both as a letter, under a Subject of his own.
+    """
+    header = entity.header
+    return any(each.key.startswith("content-") for each in header.fields) or not (header.fields or header.defects)
+
+
 def _named_as_cms(entity: Entity) -> bool:
     """Return True if each name of the part, which nobody signed, is that of a CMS, if there is any.
 
@@ -257,9 +267,11 @@ def _unopened(error: CmsError | MimeError) -> Finding:
 
 
 def _layers(message: Message, entity: Entity, findings: list[Finding]) -> tuple[tuple[Layer, ...], Nested | None]:
-    """Return what is signed, layer by layer inwards, and the next signature; adds findings of conditions 1, 5 and 6."""
+    """Return what is signed, layer by layer inwards, and the next signature; adds findings of conditions 1, 5 to 7."""
     layers: list[Layer] = []
     nested: Nested | None = None
+    if not _is_mail(entity):  # condition 7
+        findings.append(Finding(7, Unreadable, "signed_for_no_mail"))
     for _ in range(_MOST_LAYERS):
         layers.append(Layer(message, entity))
         if _has_bare_line_end(message.read(entity.start, entity.body)):  # condition 1

@@ -141,6 +141,10 @@ REASONS: Final = {
     "several_from_mailboxes": ("Thư ghi nhiều người gửi.", "The message names several senders."),
     # what is covered
     "part_after_signature": ("Có phần không được ký đứng sau chữ ký.", "An unsigned part follows the signature."),
+    "signed_for_no_mail": (
+        "Nội dung được ký là một tệp, không phải thư: chữ ký này không ký cho thư nào.",
+        "What was signed is a file and no mail: the signature was made for no message.",
+    ),
     "misnamed_signature": (
         "Tệp chữ ký mang tên lạ, không được ký.",
         "The file of the signature has a name that is none of a signature, and unsigned.",
