@@ -45,5 +45,7 @@ def has_odd_line_end(octets: bytes) -> bool:
 
 def is_ours(key: str) -> bool:
     """Return True if a field's name (lower case) is one of ours, or one that an eye takes for it: x_verified.sender."""
+    if not key.startswith("x"):
+        return False
     plain = _BREAKS.sub("-", key)
     return plain == SENDER_KEY or plain.startswith(OUR_PREFIX)
