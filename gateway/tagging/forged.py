@@ -20,7 +20,9 @@ from gateway.tagging.names import (
     OUR_PREFIX,
     RESULTS_KEY,
     SENDER_KEY,
+    VERIFIED_KEYWORD,
     has_odd_line_end,
+    holds_results,
     is_ours,
 )
 from gateway.tagging.reading import seen
@@ -45,6 +47,7 @@ _KEPT: Final = frozenset(
         *("dkim-signature", "arc-seal", "arc-message-signature"),
     }
 )
+_KEYWORD: Final = VERIFIED_KEYWORD.lower().encode()
 _ORPHANS: Final = re.compile(rb"(?:[ \t][^\r\n]*(?:\r\n|[\r\n]|\Z))+")
 _LAST_LINE_END: Final = re.compile(_LINE_END.pattern.join((rb"(?:", rb")\Z")))
 
@@ -104,14 +107,14 @@ def _in_fields(
     """Return where fields stand that everybody reads as ours, and the edits that write subjects anew."""
     cuts: list[tuple[int, int]] = []
     rewritten: list[Edit] = []
-    said = says_verified(section)
+    said = says_verified(section) or _KEYWORD in section.lower()
     for field in header.fields:
         if field.stop > len(section):
             break
         if is_ours(field.key) or field.key in KEYWORD_KEYS:
             cuts.append((field.start, field.stop))
             removed["our_field"] += 1
-        elif field.key in (RESULTS_KEY, ARC_RESULTS_KEY) and _misleads(field.key, field.value, names):
+        elif holds_results(field.key) and _misleads(field.key, field.value, names):
             cuts.append((field.start, field.stop))
             removed["results"] += 1
         elif field.key == "subject":
@@ -136,7 +139,7 @@ def _shows_tag(field: Field) -> bool:
     Organization. Names of people are theirs, and noted; what programs need stays.
     """
     needed = field.key in _KEPT or (field.key.startswith("content-") and field.key != "content-description")
-    return not needed and bears_verified_tag(field.value)
+    return not needed and (_KEYWORD in field.value.lower() or bears_verified_tag(field.value))
 
 
 def _in_lines(
@@ -187,7 +190,7 @@ def _misleads(key: str, value: bytes, names: Sequence[str]) -> bool:
 
     Those of an ARC set of somebody else stay: its seal covers them, and no client shows them.
     """
-    return claims_any(key, value, names) or (key == RESULTS_KEY and judges_signatures(value))
+    return claims_any(key, value, names) or (key != ARC_RESULTS_KEY and judges_signatures(value))
 
 
 def _removals(section: bytes, cuts: Sequence[tuple[int, int]], rewritten: Sequence[Edit]) -> Iterator[Edit]:

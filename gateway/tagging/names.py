@@ -24,6 +24,8 @@ ARC_RESULTS_KEY: Final = ARC_RESULTS_FIELD.lower()
 SEAL_KEY: Final = SEAL_FIELD.lower()
 KEYWORD_KEYS: Final = frozenset({"x-mozilla-keys", "x-keywords"})
 """Fields that mail clients and stores of mbox files read keywords from, and show as colored tags: `$VerifiedAgency`."""
+VERIFIED_KEYWORD: Final = "$VerifiedAgency"
+"""The keyword of a verified message, in any field that some store or client may read labels from."""
 _ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What only some readers take for the end of a line."""
 _LONE: Final = re.compile(rb"\r(?!\n)")
@@ -49,3 +51,11 @@ def is_ours(key: str) -> bool:
         return False
     plain = _BREAKS.sub("-", key)
     return plain == SENDER_KEY or plain.startswith(OUR_PREFIX)
+
+
+def holds_results(key: str) -> bool:
+    """Return True if a field's name (lower case) is that of results, or one that an eye takes for it.
+
+    X-Authentication-Results and Authentication-Results-Original are shown as results by people and by some programs.
+    """
+    return "results" in key and RESULTS_KEY in _BREAKS.sub("-", key)

@@ -114,6 +114,10 @@ TAGGED = {
     "organization": "Organization: \u2705 Đã xác thực: Sở Y tế",
     "description": "Content-Description: [Đã xác thực]",
     "folded": "X-Label:\r\n [Da xac\r\n thuc]",
+    "keyword": "X-Label: Khan, $verifiedAgency",
+    "results that were others'": "Authentication-Results-Original: mail.songlam.example; smime=pass",
+    "results of a name of our own": "X-Authentication-Results: mx.other.example; smime=pass",
+    "results with an underline": "Authentication_Results: mail.songlam.example; dkim=pass",
     "behind an odd line end": "X-Label: a\x0b[Da xac thuc]",
 }
 
@@ -133,6 +137,7 @@ def test_fields_that_show_a_tag_go(name: str) -> None:
         "Comments: Hồ sơ (đã xác thực) số 17\r\n".encode(),
         "Thread-Topic: Re: [Chữ ký KHÔNG hợp lệ] Họp\r\n".encode(),
         b"X-Other: =?ibm037?Q?=BA=C4?=\r\n",
+        b"X-Original-Authentication-Results: mx.other.example; dkim=pass\r\n",
     ],
 )
 def test_fields_that_programs_or_people_need_stay(lines: bytes) -> None:
