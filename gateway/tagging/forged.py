@@ -107,7 +107,8 @@ def _in_fields(
     """Return where fields stand that everybody reads as ours, and the edits that write subjects anew."""
     cuts: list[tuple[int, int]] = []
     rewritten: list[Edit] = []
-    said = says_verified(section) or _KEYWORD in section.lower()
+    others = b"".join(each.raw for each in header.fields if each.key not in _KEPT)
+    said = says_verified(others) or _KEYWORD in others.lower()
     for field in header.fields:
         if field.stop > len(section):
             break
