@@ -176,7 +176,10 @@ def print_entry(listed: Listed, entry: Entry | None, acts: Sequence[Act], now: d
         origin = entry.consignment.origin
         if origin is not None:
             lines.append(("Gửi bởi / submitted by", f"{origin.login or '-'} ({origin.listener}, {origin.client})"))
-        lines += [("Trả lời / reply", str(each)) for each in entry.last_replies if each is not None]
+        replies = [str(each) for each in entry.last_replies if each is not None]
+        if listed.kind is Kind.DELIVER and not replies:  # what keeps a hop from answering is the hop's own
+            replies = ["chưa có / none yet: gateway hops"]
+        lines += [("Trả lời / reply", each) for each in replies]
     lines += [
         ("Đã làm / act", f"{time_of(each.by.at)} {each.by.who}: {each.what} {each.by.why}".rstrip()) for each in acts
     ]

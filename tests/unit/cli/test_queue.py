@@ -118,9 +118,18 @@ def test_show(place: Path) -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "Nội dung" not in text
-    assert "451 4.7.1 wait" in run(place, "show", "bbbb").stdout
+    answered = run(place, "show", "bbbb").stdout
+    assert "451 4.7.1 wait" in answered
+    assert "gateway hops" not in answered
     assert "from a.example by b.example" in text, "a folded field is one line"
     assert "van-thu (submission, 10.0.0.9)" in run(place, "show", "cccc").stdout
+
+
+def test_show_before_any_answer(tmp_path: Path) -> None:
+    """Mail that waits for a hop that cannot be reached has no answer to show: the hop has one."""
+    put(tmp_path, old("aaaa1111", Kind.DELIVER, attempts=3), old("bbbb2222"))
+    assert "none yet: gateway hops" in run(tmp_path, "show", "aaaa").stdout
+    assert "gateway hops" not in run(tmp_path, "show", "bbbb").stdout
 
 
 def test_show_for_programs(place: Path) -> None:
