@@ -243,7 +243,7 @@ def test_without_the_database_nothing_is_half_done(server: Postgres) -> None:
         first = machine(directory / "a", conninfo)
         second = machine(directory / "b", conninfo.replace("user=postgres", "user=second"))
         stack.enter_context(gateway(first))
-        there = stack.enter_context(gateway(second))
+        there = stack.enter_context(gateway(second, outages=True))
         asked(conninfo, "ALTER ROLE second NOLOGIN")
         asked(conninfo, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'second'")
         found = command(second, "keys", "suspend", "p256", "--reason", "mất thẻ")

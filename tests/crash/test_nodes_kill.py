@@ -35,7 +35,7 @@ def test_a_node_dies_and_the_database_crashes(server: Postgres) -> None:
             wanted = len(load.acknowledged) + MESSAGES
             wait_for(lambda: len(load.acknowledged) >= wanted, f"{wanted} messages", seconds=SECONDS)
 
-        with gateway(first) as dying, gateway(second) as living:
+        with gateway(first, outages=True) as dying, gateway(second, outages=True) as living:
             with load.running():
                 more()
                 server.crash()

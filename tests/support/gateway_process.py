@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.demo.authority import Authority, pem, shared_key
 from gateway.smtp.auth.table import hash_password
+from gateway.spool.database import OutageError
 from support.hops import tls_identity
 from support.letters import LAN
 from support.peers import START, PeerError, child, free_port, wait_for, wait_until_up
@@ -42,6 +43,7 @@ OURS: Final = "soyte.songlam.example"
 FINANCE: Final = "sotaichinh.songlam.example"
 NEIGHBOR: Final = "vanphong@thanhha.example"
 LOGIN: Final = ("van-thu", "mat-khau-thu")
+OUTAGE: Final = f"{OutageError.__module__}.{OutageError.__qualname__}"
 PASSPHRASE: Final = b"chi-de-thu"
 """Of every key file."""
 DRAIN: Final = 40.0
@@ -211,6 +213,8 @@ class Gateway:
     """What runs it, in some other world than ours."""
     patience: float = START
     """Seconds in which it must be up."""
+    outages: bool = False
+    """True where its database goes away: commits that fail of that are no fault of its own."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -284,12 +288,17 @@ class Gateway:
         """Raise `PeerError` for a fault of its own, a line that is no JSON, or a secret in what it wrote."""
         text = self.output.read_text(encoding="utf-8")
         odd = [line for line in text.splitlines() if not line.startswith("{")]
-        faults = [json.dumps(line, indent=1) for line in self.lines() if "exception" in line]
+        faults = [json.dumps(line, indent=1) for line in self.lines() if self._at_fault(line)]
         plain = f"\0{LOGIN[0]}\0{LOGIN[1]}".encode()
         secrets = (LOGIN[1], PASSPHRASE.decode(), base64.b64encode(plain).decode(), "$argon2")
         shown = [f"a secret was logged: {each}" for each in secrets if each in text]
         if odd or faults or shown:
             raise PeerError("the gateway's log:\n" + "\n".join((*odd, *faults, *shown))[-8000:])
+
+    def _at_fault(self, line: dict[str, Any]) -> bool:
+        if "exception" not in line:
+            return False
+        return not (self.outages and {each["type"] for each in line["exception"]} == {OUTAGE})
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self.process is None:
@@ -326,9 +335,11 @@ def run_command(config: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def gateway(house: House, *, before: tuple[str, ...] = (), patience: float = START) -> Iterator[Gateway]:
+def gateway(
+    house: House, *, before: tuple[str, ...] = (), patience: float = START, outages: bool = False
+) -> Iterator[Gateway]:
     """Run the gateway until the context ends; it may be stopped and started inside."""
-    running = Gateway(house, before=before, patience=patience)
+    running = Gateway(house, before=before, patience=patience, outages=outages)
     with running._stack:
         running.start()
         yield running
