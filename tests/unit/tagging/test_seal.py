@@ -109,6 +109,8 @@ def test_what_a_mail_store_adds_above_is_no_matter() -> None:
         (b"k=2026b", b"k=2026a"),
         (b"d=mail.songlam.example", b"d=mail.evil.example"),
         (b"X-Gateway-Seal:", b"X-Gateway-Seal: v=1\r\nX-Gateway-Seal:"),
+        (b"X-Gateway-Seal: v", b"X-Gateway-Seal:\rv"),
+        (b",\r\n ", b", \n "),
     ],
 )
 def test_any_change_breaks_it(old: bytes, new: bytes) -> None:
