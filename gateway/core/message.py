@@ -7,7 +7,7 @@ re-print, re-encode or re-flow what it holds; an edit changes exactly the octets
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.octets import WINDOW, MemorySource, Source
@@ -26,6 +26,8 @@ class Span:
     source: Source
     start: int
     stop: int
+    seven_bit: bool = field(default=False, compare=False)
+    """Known to be 7bit data (RFC 2045 2.7), since it came; False says nothing."""
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -67,9 +69,9 @@ class Message:
         return made
 
     @classmethod
-    def from_source(cls, source: Source) -> Message:
-        """Return a message that is the whole of one source."""
-        return cls((Span(source, 0, len(source)),) if len(source) else ())
+    def from_source(cls, source: Source, *, seven_bit: bool = False) -> Message:
+        """Return a message that is the whole of one source; say so if it is known to be 7bit data (RFC 2045 2.7)."""
+        return cls((Span(source, 0, len(source), seven_bit),) if len(source) else ())
 
     @classmethod
     def join(cls, pieces: Iterable[Message | bytes]) -> Message:
@@ -92,6 +94,14 @@ class Message:
             self._spans = (Span(MemorySource(octets), 0, len(octets)),) if octets else ()
         return self._spans
 
+    @property
+    def seven_bit(self) -> bool:
+        """True if everything is known to be 7bit data, but for a line cut at an end; False says nothing.
+
+        Small messages know nothing: to look at them again costs less than to remember.
+        """
+        return self._piece is None and all(span.seven_bit for span in self.spans)
+
     def __len__(self) -> int:
         return self._size
 
@@ -113,7 +123,7 @@ class Message:
             left = max(start - offset, 0)
             right = min(stop - offset, len(span))
             if left < right:
-                spans.append(Span(span.source, span.start + left, span.start + right))
+                spans.append(Span(span.source, span.start + left, span.start + right, span.seven_bit))
             offset += len(span)
             if offset >= stop:
                 break
