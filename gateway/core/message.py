@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.octets import WINDOW, MemorySource, Source
+from gateway.core.octets import WINDOW, MemorySource, Needle, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,8 +26,8 @@ class Span:
     source: Source
     start: int
     stop: int
-    seven_bit: bool = field(default=False, compare=False)
-    """Known to be 7bit data (RFC 2045 2.7), since it came; False says nothing."""
+    seven_bit_from: int | None = field(default=None, compare=False)
+    """Where a line begins from which on the source is known to be 7bit data (RFC 2045 2.7); None says nothing."""
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -69,9 +69,9 @@ class Message:
         return made
 
     @classmethod
-    def from_source(cls, source: Source, *, seven_bit: bool = False) -> Message:
-        """Return a message that is the whole of one source; say so if it is known to be 7bit data (RFC 2045 2.7)."""
-        return cls((Span(source, 0, len(source), seven_bit),) if len(source) else ())
+    def from_source(cls, source: Source, *, seven_bit_from: int | None = None) -> Message:
+        """Return a message that is the whole of one source; for `seven_bit_from` see `Span`."""
+        return cls((Span(source, 0, len(source), seven_bit_from),) if len(source) else ())
 
     @classmethod
     def join(cls, pieces: Iterable[Message | bytes]) -> Message:
@@ -100,7 +100,9 @@ class Message:
 
         Small messages know nothing: to look at them again costs less than to remember.
         """
-        return self._piece is None and all(span.seven_bit for span in self.spans)
+        return self._piece is None and all(
+            span.seven_bit_from is not None and span.seven_bit_from <= span.start for span in self.spans
+        )
 
     def __len__(self) -> int:
         return self._size
@@ -123,7 +125,7 @@ class Message:
             left = max(start - offset, 0)
             right = min(stop - offset, len(span))
             if left < right:
-                spans.append(Span(span.source, span.start + left, span.start + right, span.seven_bit))
+                spans.append(Span(span.source, span.start + left, span.start + right, span.seven_bit_from))
             offset += len(span)
             if offset >= stop:
                 break
@@ -156,9 +158,10 @@ class Message:
             return self._piece.find(needle, start, end)
         carry = b""
         position = start
+        sought = Needle(needle)
         for window in self.slice(start, end).windows():
             block = carry + window
-            found = block.find(needle)
+            found = sought.find(block)
             if found >= 0:
                 return position - len(carry) + found
             position += len(window)

@@ -16,15 +16,19 @@ class SevenBitWatch:
     The line ends are told apart by Python's own newline decoder, in one pass: counting each kind takes three.
     """
 
-    __slots__ = ("_line", "_line_ends", "_nul", "ascii")
+    __slots__ = ("_line", "_line_ends", "_nul", "_seen", "_short", "ascii", "seven_bit_from")
 
     def __init__(self) -> None:
         self.ascii = True
         """No octet above 127 was seen."""
+        self.seven_bit_from = 0
+        """Where a line begins from which on all was 7bit data, if nothing is bare: files behind a text often are."""
         self._line_ends = io.IncrementalNewlineDecoder(None, translate=False)
         self._nul = False
+        self._short = True
         self._line = 0
-        """Octets of the line that has begun; of one that is too long, too many for ever."""
+        """Octets of the line that has begun."""
+        self._seen = 0
 
     def see(self, block: bytes) -> None:
         """Look at further octets."""
@@ -32,9 +36,15 @@ class SevenBitWatch:
         self._line_ends.decode(text, final=True)  # a CR at the end has no LF
         if "\0" in text:
             self._nul = True
-        self.ascii = self.ascii and text.isascii()
-        if self._line <= MAX_LINE:
-            self._line = _last_line(block, self._line)
+        if not text.isascii():
+            self.ascii = False
+            self.seven_bit_from = self._seen + _after_eight_bit(block)
+        self._line = _last_line(block, self._line)
+        self._seen += len(block)
+        if self._line > MAX_LINE:
+            self._short = False
+            self._line = 0
+            self.seven_bit_from = self._seen
 
     @property
     def bare(self) -> bool:
@@ -44,12 +54,22 @@ class SevenBitWatch:
     @property
     def eight_bit(self) -> bool:
         """True if all was 8bit data (RFC 2045 2.8): nothing bare, no line of more than 998 octets."""
-        return self._line <= MAX_LINE and not self.bare
+        return self._short and not self.bare
 
     @property
     def seven_bit(self) -> bool:
         """True if all was 7bit data: that, and no octet above 127."""
         return self.ascii and self.eight_bit
+
+
+def _after_eight_bit(block: bytes) -> int:
+    """Return where the first line begins behind all octets above 127; the block's end if there is none."""
+    try:
+        block[::-1].decode("ascii")
+    except UnicodeDecodeError as error:
+        end = block.find(b"\r\n", len(block) - error.start)
+        return end + 2 if end >= 0 else len(block)
+    return 0
 
 
 def _last_line(block: bytes, begun: int) -> int:

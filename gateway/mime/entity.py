@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.octets import WINDOW, Needle
 from gateway.mime.fields import DEFAULT_LIMITS, Header, Limits, MimeError, read_header
 from gateway.mime.parameters import read_parameters
 
@@ -193,14 +194,15 @@ def _line_starts(message: Message, start: int, stop: int, needle: bytes) -> Iter
     if message.read(start, min(stop, start + len(needle))) == needle:
         yield start
     mark = b"\r\n" + needle
+    find = Needle(mark).find if stop - start > WINDOW else lambda block, begin: block.find(mark, begin)
     carry = b""
     offset = start
     for window in message.slice(start, stop).windows():
         block = carry + window
         base = offset - len(carry)
-        found = block.find(mark)
+        found = find(block, 0)
         while found >= 0:
             yield base + found + 2
-            found = block.find(mark, found + 2)
+            found = find(block, found + 2)
         offset += len(window)
         carry = block[-(len(mark) - 1) :]

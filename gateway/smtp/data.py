@@ -10,10 +10,9 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-import re2
-
 from gateway.core.errors import InputError, StorageFullError
 from gateway.core.message import Message
+from gateway.core.octets import Needle
 from gateway.core.sevenbit import SevenBitWatch
 from gateway.smtp.limits import BLOCK, DRAINED_BEYOND, OVERLONG_LINE, SMALL_SEGMENT
 from gateway.smtp.replies import BARE_LINE_END, LINE_TOO_LONG, STORAGE_FULL, too_large
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
     from gateway.smtp.room import Share
 
 _END: Final = b"\r\n.\r\n"
-_DOT: Final = re2.compile(rb"\r\n\.")
-"""RE2 looks for literals with vector instructions: a fifth of what `bytes.find` takes with a CR in every line."""
+_DOT: Final = Needle(b"\r\n.")
 
 
 class OverlongLineError(InputError):
@@ -161,8 +159,7 @@ class DataScanner:
         Content is never cut between CR and LF.
         """
         octets = self._carry + block if self._carry else block
-        match = _DOT.search(octets)  # of both what must be taken out and the end
-        dot = match.start() if match is not None else -1
+        dot = _DOT.find(octets)  # of both what must be taken out and the end
         end = octets.find(_END, dot) if dot >= 0 else -1
         if end >= 0:
             content, rest = octets[: end + 2], octets[end + len(_END) :]
@@ -279,7 +276,7 @@ class DataSink:
             self._share.end()
         match self._defect:
             case None if source is not None:
-                return Message.from_source(source, seven_bit=self._watch.seven_bit)
+                return Message.from_source(source, seven_bit_from=self._watch.seven_bit_from)
             case _Defect.TOO_LARGE:
                 raise InputError("too_large", too_large(self.octets, self._limit))
             case _Defect.BARE:

@@ -55,6 +55,19 @@ def test_it_says_what_a_slow_reader_says(pieces: list[bytes], cuts: list[int]) -
     bare, eight_bit, seven_bit = slowly(octets)
     assert (watch.bare, watch.seven_bit) == (bare, seven_bit)
     assert watch.eight_bit == eight_bit
+    begin = watch.seven_bit_from
+    assert begin in (0, len(octets)) or begin in places or octets[:begin].endswith(b"\r\n")
+    if not bare:
+        assert slowly(octets[begin:])[2]
+    if seven_bit:
+        assert begin == 0
+
+
+def test_files_behind_a_text_are_told_apart() -> None:
+    """What is 7bit data begins with the line behind the last octet above 127, though both came in one block."""
+    text, file = "Kính gửi\r\nquý cơ quan.\r\n".encode(), b"AAAA\r\n" * 1000
+    watch = watched([text + file, file])
+    assert (watch.seven_bit_from, watch.seven_bit) == (len(text), False)
 
 
 @pytest.mark.parametrize("line", [MAX_LINE - 1, MAX_LINE, MAX_LINE + 1])
