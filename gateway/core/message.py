@@ -50,7 +50,7 @@ class Message:
     def __init__(self, spans: tuple[Span, ...] = ()) -> None:
         """Begin with the spans, in order."""
         self._spans: tuple[Span, ...] | None = spans
-        self._size = sum(span.stop - span.start for span in spans)
+        self._size = sum([span.stop - span.start for span in spans])
         self._piece: bytes | None = None
         """Everything, where it is small and in memory."""
         if not spans:
@@ -119,23 +119,34 @@ class Message:
         """Return the octets [start, stop) as a message over the same sources, clipped to what exists."""
         if self._piece is not None:
             return Message.of(self.read(start, stop))
-        spans: list[Span] = []
-        offset = 0
-        for span in self.spans:
-            left = max(start - offset, 0)
-            right = min(stop - offset, len(span))
-            if left < right:
-                spans.append(Span(span.source, span.start + left, span.start + right, span.seven_bit_from))
-            offset += len(span)
-            if offset >= stop:
-                break
-        return Message(tuple(spans))
+        return Message(
+            tuple(
+                [Span(span.source, begin, end, span.seven_bit_from) for span, begin, end in self._ranges(start, stop)]
+            )
+        )
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the octets [start, stop), clipped to what exists; the caller bounds the size."""
         if self._piece is not None:
             return self._piece[max(start, 0) : max(stop, 0)]
-        return b"".join(span.source.read(span.start, span.stop) for span in self.slice(start, stop).spans)
+        blocks = [span.source.read(begin, end) for span, begin, end in self._ranges(start, stop)]
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def _ranges(self, start: int, stop: int) -> list[tuple[Span, int, int]]:
+        """Return which ranges of which sources hold the octets [start, stop)."""
+        found: list[tuple[Span, int, int]] = []
+        begin = 0  # of the span in the message
+        for span in self.spans:
+            if begin >= stop:
+                break
+            end = begin + span.stop - span.start
+            if end > start:
+                left = span.start + start - begin if start > begin else span.start
+                right = span.start + stop - begin if stop < end else span.stop
+                if left < right:
+                    found.append((span, left, right))
+            begin = end
+        return found
 
     def octets(self) -> bytes:
         """Return everything in one object: only for messages known to be small."""

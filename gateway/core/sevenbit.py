@@ -63,13 +63,16 @@ class SevenBitWatch:
 
 
 def _after_eight_bit(block: bytes) -> int:
-    """Return where the first line begins behind all octets above 127; the block's end if there is none."""
-    try:
-        block[::-1].decode("ascii")
-    except UnicodeDecodeError as error:
-        end = block.find(b"\r\n", len(block) - error.start)
-        return end + 2 if end >= 0 else len(block)
-    return 0
+    """Return where the first line begins behind the last octet above 127, of which there is one; or the block's end."""
+    last, behind = 0, len(block)
+    while behind - last > 1:  # nothing looks backwards for a class of octets: halve what it may be in
+        middle = (last + behind) // 2
+        if block[middle:behind].isascii():
+            behind = middle
+        else:
+            last = middle
+    end = block.find(b"\r\n", last)
+    return end + 2 if end >= 0 else len(block)
 
 
 def _last_line(block: bytes, begun: int) -> int:

@@ -5,7 +5,7 @@ Nothing is decoded or copied. Counts and depth are bounded: what is over a limit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +26,10 @@ _MAX_NEAR: Final = 10_000
 _MAX_FIELDS: Final = 20_000
 """Header fields of all parts of one message together."""
 _UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
+_BODY_DEFECTS: Final = frozenset(
+    {"bad_boundary", "no_delimiter", "no_close_delimiter", "near_boundary", "encoded_multipart"}
+)
+"""What is wrong with a body of several parts, not with the header that describes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,56 @@ def parse(message: Message, start: int = 0, stop: int | None = None, *, limits: 
     return _entity(message, start, len(message) if stop is None else stop, "text/plain", 0, _Budget(limits))
 
 
-def _entity(message: Message, start: int, stop: int, default: str, depth: int, budget: _Budget) -> Entity:
-    if depth > budget.limits.depth:
-        raise MimeError("too_deep")
-    budget.part()
-    header = read_header(message, start, stop, limits=budget.limits)
-    budget.header(len(header.fields))
+def parse_under(message: Message, known: Entity) -> Entity:
+    """Return the part tree of a message that is the body of `known`, octet for octet, under a header of its own.
+
+    A body of several parts that both headers describe alike is not read again. Raises `MimeError` over a limit.
+    """
+    header = read_header(message)
+    media_type, parameters, encoding, defects = _described(header, "text/plain")
+    same = (media_type, encoding) == (known.media_type, known.encoding)
+    if not known.children or not same or parameters.get("boundary") != known.parameters.get("boundary"):
+        return parse(message)
+    by = header.body - known.body
+    children = tuple(_moved(each, by) for each in known.children)
+    defects += (each for each in known.defects if each in _BODY_DEFECTS)
+    return Entity(
+        0,
+        header.body,
+        known.stop + by,
+        header,
+        media_type,
+        parameters,
+        encoding,
+        children,
+        tuple(defects),
+        _shifted(known.preamble, by),
+        _shifted(known.epilogue, by),
+    )
+
+
+def _moved(entity: Entity, by: int) -> Entity:
+    """Return the tree of the same octets at another place."""
+    header = entity.header
+    fields = tuple(each._replace(start=each.start + by, stop=each.stop + by) for each in header.fields)
+    return replace(
+        entity,
+        start=entity.start + by,
+        body=entity.body + by,
+        stop=entity.stop + by,
+        header=Header(fields, header.stop + by, header.body + by, header.defects),
+        children=tuple(_moved(each, by) for each in entity.children),
+        preamble=_shifted(entity.preamble, by),
+        epilogue=_shifted(entity.epilogue, by),
+    )
+
+
+def _shifted(span: tuple[int, int] | None, by: int) -> tuple[int, int] | None:
+    return (span[0] + by, span[1] + by) if span is not None else None
+
+
+def _described(header: Header, default: str) -> tuple[str, Mapping[str, str], str, list[str]]:
+    """Return what a header says of its body: media type, parameters and encoding; and its defects."""
     media_type, parameters, defects = _content_type(header, default)
     encodings = header.all("content-transfer-encoding")
     encoding = read_parameters(encodings[0].value).value if encodings else "7bit"
@@ -94,6 +142,16 @@ def _entity(message: Message, start: int, stop: int, default: str, depth: int, b
         defects.append("duplicate_encoding")
     if header.defects:
         defects.append("malformed_header")
+    return media_type, parameters, encoding, defects
+
+
+def _entity(message: Message, start: int, stop: int, default: str, depth: int, budget: _Budget) -> Entity:
+    if depth > budget.limits.depth:
+        raise MimeError("too_deep")
+    budget.part()
+    header = read_header(message, start, stop, limits=budget.limits)
+    budget.header(len(header.fields))
+    media_type, parameters, encoding, defects = _described(header, default)
     children: tuple[Entity, ...] = ()
     preamble = epilogue = None
     if media_type.startswith("multipart/"):
