@@ -7,6 +7,8 @@ from typing import Final
 
 MAX_LINE: Final = 998
 """Octets without CRLF (RFC 5322 2.1.1)."""
+_REACH: Final = MAX_LINE + 2
+"""Octets of the longest line with its CRLF."""
 _CRLF_ONLY: Final = (None, "\r\n")
 
 
@@ -80,11 +82,12 @@ def _last_line(block: bytes, begun: int) -> int:
 
     Leaps from the last line end within reach to the next: most lines are never looked at.
     """
-    position, size = -begun, len(block)
-    while size - position > MAX_LINE:
-        end = block.rfind(b"\r\n", max(position, 0), position + MAX_LINE + 2)
+    size, position, end = len(block), -begun, 0
+    if size - position > MAX_LINE:
+        end = block.rfind(b"\r\n", 0, position + _REACH)
+        while end >= 0 and size - (position := end + 2) > MAX_LINE:
+            end = block.rfind(b"\r\n", position, position + _REACH)
         if end < 0:
             return MAX_LINE + 1
-        position = end + 2
     end = block.rfind(b"\r\n", max(position, 0))
     return size - (end + 2 if end >= 0 else position)

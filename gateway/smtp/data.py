@@ -41,14 +41,16 @@ class LineReader:
     `limit` octets lie here.
     """
 
-    __slots__ = ("_end", "_error", "_limit", "_loop", "_octets", "_paused", "_transport", "_waiter")
+    __slots__ = ("_end", "_error", "_limit", "_loop", "_octets", "_paused", "_transport", "_waiter", "_whole")
 
     def __init__(self, *, limit: int, loop: asyncio.AbstractEventLoop) -> None:
         """Begin empty; no line may have more than `limit` octets."""
         self._limit = limit
         self._loop = loop
         self._octets = bytearray()
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bytes] | None = None
+        self._whole = False
+        """Whoever waits takes all that comes, at once."""
         self._transport: asyncio.ReadTransport | None = None
         self._paused = False
         self._end = False
@@ -63,10 +65,15 @@ class LineReader:
 
     def feed_data(self, octets: bytes | memoryview) -> None:
         """Take what was received."""
-        self._octets += octets
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        elif len(self._octets) > self._limit and self._transport is not None and not self._paused:
+            if self._whole:
+                self._waiter.set_result(bytes(octets))
+                return
+            self._octets += octets
+            self._waiter.set_result(b"")
+            return
+        self._octets += octets
+        if len(self._octets) > self._limit and self._transport is not None and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
@@ -75,7 +82,12 @@ class LineReader:
         self._end = True
         self._error = self._error or error
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(b"")
+
+    @property
+    def wants_blocks(self) -> bool:
+        """True while the session waits for what comes next of a message, and takes it whole."""
+        return self._whole and self._waiter is not None
 
     # what the session calls
 
@@ -106,7 +118,8 @@ class LineReader:
     async def block(self) -> bytes:
         """Return all that is there, at least one octet; raises as `line` does."""
         while not self._octets:
-            await self._more()
+            if block := await self._more(whole=True):
+                return block
         block = bytes(self._octets)
         self._octets.clear()
         return block
@@ -121,16 +134,16 @@ class LineReader:
 
     # inside
 
-    async def _more(self) -> None:
-        """Wait for octets; raises if none can come."""
+    async def _more(self, *, whole: bool = False) -> bytes:
+        """Wait for octets; return them if `whole`, else they lie here. Raises if none can come."""
         if self._error is not None:
             raise self._error
         if self._end:
             raise asyncio.IncompleteReadError(bytes(self._octets), None)
         self._resume()
-        self._waiter = self._loop.create_future()
+        self._waiter, self._whole = self._loop.create_future(), whole
         try:
-            await self._waiter
+            return await self._waiter
         finally:
             self._waiter = None
 
