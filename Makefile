@@ -22,6 +22,7 @@ test: packages-test setup check ## style, types, layers, and every test with rea
 	$(RUN)pytest -n 2 --dist loadfile -q
 
 setup: packages-demo $(VENV)/.locked ## the Python environment from the lock file
+	@$(RUN)python -m compileall -q gateway $(VENV)/lib  # the gateway's user cannot: each command would do it anew
 
 check: setup ## style, types and layers only
 	$(RUN)ruff check .
@@ -35,8 +36,9 @@ unit: setup ## the tests that need no peers
 coverage: packages-test setup ## the same tests, and which lines and branches they reach
 	$(RUN)pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered -q
 
-fuzz: packages-test setup ## an hour of fuzzing, and property tests with a hundred times the examples
+fuzz: packages-test setup ## an hour of fuzzing, and property tests with a hundred times the examples, new ones each time
 	GATEWAY_FUZZ_SECONDS=3000 GATEWAY_FUZZ_SEED=0 GATEWAY_EXAMPLES=100 $(RUN)pytest -q tests/fuzz tests/property
+	GATEWAY_EXAMPLES=100 $(RUN)pytest -q -m hypothesis tests/unit
 
 bench: packages-bench setup ## what mail costs, beside others, into docs/benchmarks.md (QUICK=1: minutes; ROWS="...": prints some rows)
 	PYTHONPATH=tests $(RUN)python -m bench $(if $(ROWS),$(ROWS),--write docs/benchmarks.md) $(if $(QUICK),--quick) $(if $(NOTE),--note "$(NOTE)")

@@ -150,17 +150,21 @@ def read_yaml(name: str, text: str, *, most_characters: int = MAX_CHARACTERS, mo
         # "Trojan Source" (CVE-2021-42574): such characters show a reviewer another text than the one that counts
         place = _place_of(text, hidden.start())
         raise SetupError(f"{name}:{place.line}:{place.column}: holds an invisible direction control character")
-    reader = _Reader(name, most_nodes)
+    reader, quote = _Reader(name, most_nodes), ""
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
             reader.take(event)
+            quote = _long_quote(event) or quote
     except _Stop as stop:
         raise SetupError(*reader.mistakes, f"{name}:{stop.place.line}:{stop.place.column}: {stop}") from None
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        open_quote = error.context_mark is not None and "end of stream" in (error.problem or "")
+        mark = error.context_mark if open_quote else error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark is not None else START
         problem = " ".join(filter(None, (error.problem, error.context))) or "cannot be read"
-        raise SetupError(*reader.mistakes, f"{name}:{place.line}:{place.column}: not valid YAML: {problem}") from error
+        raise SetupError(
+            *reader.mistakes, f"{name}:{place.line}:{place.column}: not valid YAML: {problem}{quote}"
+        ) from error
     except ReaderError as error:
         place = _place_of(text, error.position)
         raise SetupError(f"{name}:{place.line}:{place.column}: holds a control character") from error
@@ -168,6 +172,16 @@ def read_yaml(name: str, text: str, *, most_characters: int = MAX_CHARACTERS, mo
         # the scanner's own bugs on odd input must not look like bugs of ours
         raise SetupError(*reader.mistakes, f"{name}:1:1: not valid YAML") from error
     return Document(name, reader.root if reader.root is not None else Scalar(None, START), tuple(reader.mistakes))
+
+
+def _long_quote(event: Event) -> str:
+    """Return where a text in quotes began that went over several lines: its closing quote may be missing there."""
+    if not isinstance(event, ScalarEvent) or event.style not in {"'", '"'}:
+        return ""
+    begin = event.start_mark
+    if event.end_mark.line == begin.line:
+        return ""
+    return f"; is the quote of line {begin.line + 1}, column {begin.column + 1} closed on its line?"
 
 
 def _place_of(text: str, position: int) -> Place:

@@ -70,7 +70,9 @@ _ANNOUNCES: Final = tuple(
 """What an office says of itself in a subject; "Sở Y tế cho hỏi" is what citizens write to it."""
 _TAGS: Final = _keys(
     "đã xác thực", "chữ ký hợp lệ", "chữ ký số hợp lệ", "đã kiểm tra chữ ký", "đã xác minh", "người gửi đã xác thực",
-    "verified", "verified sender", "signature valid", "valid signature", "signed OK", "DaXacThuc",
+    "đã được xác thực", "đã ký số hợp lệ", "thư đã xác thực", "chữ ký đã xác thực",
+    "verified", "verified sender", "signature valid", "valid signature", "signature verified", "verified signature",
+    "trusted sender", "authenticated", "authenticated sender", "signed OK", "DaXacThuc",
 )  # fmt: skip
 """What a reader may take for a mark of ours, or of any gateway."""
 _LONGEST_TAG: Final = max(map(len, _TAGS))
@@ -275,13 +277,12 @@ class _Reader:
         """Return where words or signs stand that pass for a mark of ours: from, subject, or nested."""
         if _MARKS.search(self._shown.display_name[:_MOST_SHOWN]) or _tagged(self._name, anywhere=True):
             return "from"
-        subject = self._subject
-        if subject and subject[0].letters not in _REPLIES and _tagged(subject, anywhere=False):
+        if _speaks(self._subject):
             return "subject"
         if _FIRST_MARK.match(self._shown.subject):
             return "subject"
         for text in self._shown.nested[:MOST_NESTED]:
-            if _MARKS.search(text[:_MOST_SHOWN]) or _tagged(words(text), anywhere=False):
+            if _MARKS.search(text[:_MOST_SHOWN]) or _speaks(words(text)):
                 return "nested"
         return None
 
@@ -300,6 +301,11 @@ def _names_an_office(spoken: Sequence[Word], first: int, last: int) -> bool:
     if person and end - begin <= _PERSON:
         return False
     return first == begin and not (after and after[0] in _MENTIONS)
+
+
+def _speaks(spoken: Sequence[Word]) -> bool:
+    """Return True if a subject bears our words, and is no answer to one that did."""
+    return bool(spoken) and spoken[0].letters not in _REPLIES and _tagged(spoken, anywhere=False)
 
 
 def _tagged(spoken: Sequence[Word], *, anywhere: bool) -> bool:

@@ -9,12 +9,14 @@ import asyncio
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
+from gateway.app.policies import read_texts
 from gateway.config.model import ListenerKind, RecipientCheck
 from gateway.config.trust import read_certificates, read_crls
 from gateway.core.errors import SetupError
 from gateway.pki.lists import next_update
 from gateway.pki.needs import named_places
 from gateway.revocation.places import Places
+from gateway.spool.place import in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.relay.hop import Hops
     from gateway.relay.probe import RecipientChecks
 
+EXAMPLE_DOMAIN: Final = "songlam.example"
 CERTIFICATE_NOTICE: Final = dt.timedelta(days=14)
 """Before the end of a server certificate; one that renews itself does so earlier."""
 
@@ -52,12 +55,25 @@ def _still(settings: Settings, parts: Parts) -> Iterator[str]:
             yield f"policy: a rule signs with the key {label!r}, and there is no such key"
     if any(each.kind is ListenerKind.INBOUND for each in settings.listeners):
         yield from trust_findings(settings.trust, parts.world.trust)
+    yield from _examples(settings)
+    if volatile := in_memory(settings.spool.directory):
+        yield f"spool.directory: {settings.spool.directory} is in memory ({volatile}): a power failure loses mail"
     for told in settings.spool.digest.agencies if settings.spool.digest is not None else ():
         if told.agency not in parts.world.who.registry.by_id:
             yield f"spool.digest: the registry has no agency {told.agency!r}, so {told.mailbox} is told of nothing"
     for listener in settings.listeners:
         if listener.auth_without_tls and not listener.address.startswith(("127.", "[::1]", "localhost:")):
             yield f"listener {listener.name}: passwords travel in the clear (auth_without_tls)"
+
+
+def _examples(settings: Settings) -> Iterator[str]:
+    """Yield where policies still name the domain of the shipped examples: no mail of ours would ever match there."""
+    if any(each.domain.endswith(EXAMPLE_DOMAIN) for each in settings.local_domains):
+        return
+    for name, text in read_texts(settings.policies).items():
+        for number, line in enumerate(text.splitlines(), 1):
+            if EXAMPLE_DOMAIN in line.partition("#")[0]:
+                yield f"{settings.policies / name}:{number}: {EXAMPLE_DOMAIN} is the domain of our examples: put yours"
 
 
 def trust_findings(trust: TrustSettings, pinned: TrustAnchors) -> Iterator[str]:

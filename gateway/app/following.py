@@ -71,12 +71,14 @@ class Following:
                 _LOG.exception("fault while following what was changed for all machines")
 
     async def _something(self) -> None:
-        """Wait for a change on any machine."""
-        while self._spool is None or self._own == signature(self._settings.keys_state_file):
+        """Wait for a change on any machine; one on this machine alone is seen in time, however often nobody answers."""
+        while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if self._spool is None else _EVERY):
                     await self._changed.wait()
                     return
+            if self._own != signature(self._settings.keys_state_file):
+                return
 
     async def catch_up(self, settings: Settings) -> State:
         """Bring the files up to date with other settings; returns what they say, also where nobody answers."""

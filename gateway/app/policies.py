@@ -121,7 +121,7 @@ def loose_ends(policy: Policy, settings: Settings) -> Iterator[str]:
     }
     for each in policy.mentions:
         if each.kind in known and each.name not in known[each.kind]:
-            names = ", ".join(sorted(known[each.kind]))
+            names = ", ".join(sorted(known[each.kind])) or "there is none"
             yield f"{each.place}: the rule names the {each.kind} {each.name!r}, which is not set up (known: {names})"
 
 

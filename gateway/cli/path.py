@@ -59,6 +59,10 @@ _WORDS: Final = {
         "Chứng thư kiểu cũ, không có phần mở rộng nào.",
         "The certificate is of an old kind, without any extension.",
     ),
+    "signer_is_a_ca": (
+        "Chứng thư của một nơi cấp chứng thư, không dùng để ký thư.",
+        "The certificate is an authority's own, and signs no mail.",
+    ),
     "not_for_signatures": (
         "Chứng thư không cấp để ký (thiếu digitalSignature và nonRepudiation).",
         "The certificate is not for signatures (digitalSignature and nonRepudiation are missing).",

@@ -6,6 +6,7 @@ The directory `policies` of each machine is a draft; what was applied on any of 
 
 from __future__ import annotations
 
+import datetime as dt
 import socket
 import sys
 import time
@@ -21,9 +22,10 @@ from gateway.cli.call import DEFAULT_CONFIG, acting_user, printable, say_json, s
 from gateway.cli.everywhere import for_all
 from gateway.config.load import load_settings
 from gateway.core.errors import GatewayError, SetupError
+from gateway.core.local import VIETNAM
 from gateway.record.logs import configure
 from gateway.sharing.decrees import POLICY, digest, latest_policy, of_texts, texts_of
-from gateway.spool.gazette import OvertakenError
+from gateway.spool.gazette import Follower, OvertakenError
 from gateway.spool.opening import open_gazette
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Settings
     from gateway.sharing.copies import Texts
-    from gateway.spool.gazette import Decree, Follower, Past
+    from gateway.spool.gazette import Decree, Past
 
 _LOOK: Final = 0.2
 """Seconds between two looks at what the gateways say."""
@@ -74,7 +76,7 @@ def status(
     try:
         settings = load_settings(config)
         if not settings.spool.shared:
-            _say_alone(settings, out)
+            _say_alone(settings, out, as_json=as_json)
             return
         if out is not None:
             _write_out(settings, out)
@@ -86,7 +88,8 @@ def status(
     raise typer.Exit(code)
 
 
-def _say_alone(settings: Settings, out: Path | None) -> None:
+def _say_alone(settings: Settings, out: Path | None, *, as_json: bool) -> None:
+    """Say what the one gateway here runs with; for programs in the form of a machine that shares with nobody."""
     if out is not None:
         raise SetupError("--out: for machines that share a database (spool.database): here it is the directory")
     try:
@@ -94,9 +97,14 @@ def _say_alone(settings: Settings, out: Path | None) -> None:
         state = running.state() if running is not None else None
     except OSError as error:
         raise SetupError(f"{error.filename or settings.spool.directory}: {error.strerror}") from error
-    if state is None:
+    if running is None or state is None:
         stop(1, f"{settings.spool.directory}: no gateway runs on this spool")
-    sys.stdout.write(f"bản {printable(state.policy[:16])} đang chạy / policy is live, {state.at}\n")
+    if as_json:
+        said = {"policy": state.policy, "mistakes": list(state.mistakes)}
+        _say_json(settings, (), [Follower(f"{socket.gethostname()}/{running.pid}", said)])
+    else:
+        at = dt.datetime.fromisoformat(state.at).astimezone(VIETNAM).isoformat(sep=" ", timespec="seconds")
+        sys.stdout.write(f"bản {printable(state.policy[:16])} đang chạy / policy is live, {at}\n")
     if state.mistakes:
         stop(1, *state.mistakes)
 

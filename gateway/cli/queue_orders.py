@@ -24,7 +24,6 @@ from gateway.cli.queue_call import (
     caller,
     finish,
     named,
-    open_desk,
     open_orders,
     say,
 )
@@ -110,9 +109,7 @@ def reroute(
     """Send mail through another next hop, now; the octets stay as they are."""
     by = caller(reason)
     with open_orders(config) as (settings, orders):
-        known = [each.name for each in settings.hops]
-        if hop not in known:
-            stop(2, f"--hop {hop}: không có trong cấu hình / not in the settings; there are: {', '.join(known)}")
+        _known(settings, hop)
         place = partial(Routes(settings).through, hop)
         outcomes = [
             (each, orders.reroute(each.entry_id, place, None if dry_run else by)) for each in named(orders, ids)
@@ -142,6 +139,13 @@ def bounce(
             (each, orders.bounce(each.entry_id, give_back, None if dry_run else by)) for each in named(orders, ids)
         ]
     finish(outcomes, "would_bounce" if dry_run else "bounce", as_json=as_json)
+
+
+def _known(settings: Settings, hop: str) -> None:
+    """End the command where the settings have no such hop."""
+    known = [each.name for each in settings.hops]
+    if hop not in known:
+        stop(2, f"--hop {hop}: không có trong cấu hình / not in the settings; there are: {', '.join(known)}")
 
 
 class _Clock:
@@ -176,8 +180,11 @@ def _carry_out(  # noqa: PLR0913 - what the command line says
     if (bool(ids), hop is not None, everything).count(True) != 1:
         stop(2, "cho biết thư nào: ID..., --hop NAME hoặc --all / say which: ID..., --hop NAME or --all")
     by = caller(reason)
-    with open_desk(config) as orders:
+    with open_orders(config) as (settings, orders):
         if not ids:
+            # mail may wait for a hop that the settings have no more; where nothing does, the name is a slip
+            if hop is not None and not orders.count_meant(order, hop):
+                _known(settings, hop.partition("@")[0])
             count = orders.count_meant(order, hop) if dry_run else orders.order_all(order, hop, by)
             _tell(order, count, dry_run=dry_run, as_json=as_json)
             return

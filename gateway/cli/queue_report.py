@@ -34,6 +34,8 @@ _WIDE: Final = 200
 _SHORT_ID: Final = 12
 """Characters of an id that tell it from all others in practice."""
 _MOST_FIELDS: Final = 100
+_MOST_REPLY: Final = 100
+"""Characters of a next hop's answer in a list."""
 _MOST_SHOWN: Final = 400
 """Characters of one field."""
 KINDS: Final = {
@@ -99,7 +101,7 @@ def print_table(entries: Sequence[Listed], now: dt.datetime) -> None:
             each.hop or "-",
             str(each.attempts),
             _next(each, now),
-            each.reason or "-",
+            _why(each),
         )
         table.add_row(
             Text(each.entry_id[:_SHORT_ID]),
@@ -123,6 +125,7 @@ def as_object(entry: Listed) -> dict[str, object]:
         "hop": entry.hop,
         "attempts": entry.attempts,
         "reason": entry.reason,
+        "reply": entry.reply or None,
         "received_at": entry.received_at.isoformat(),
         "next_attempt_at": entry.next_attempt_at.isoformat() if _moves(entry) else None,
         "expires_at": entry.expires_at.isoformat() if _moves(entry) else None,
@@ -173,12 +176,15 @@ def print_entry(listed: Listed, entry: Entry | None, acts: Sequence[Act], now: d
         origin = entry.consignment.origin
         if origin is not None:
             lines.append(("Gửi bởi / submitted by", f"{origin.login or '-'} ({origin.listener}, {origin.client})"))
-        lines += [("Trả lời / reply", str(each)) for each in entry.last_replies if each is not None]
+        replies = [str(each) for each in entry.last_replies if each is not None]
+        if listed.kind is Kind.DELIVER and not replies:  # what keeps a hop from answering is the hop's own
+            replies = ["chưa có / none yet: gateway hops"]
+        lines += [("Trả lời / reply", each) for each in replies]
     lines += [
         ("Đã làm / act", f"{time_of(each.by.at)} {each.by.who}: {each.what} {each.by.why}".rstrip()) for each in acts
     ]
     if entry is not None:
-        lines += [(name, value) for name, value in _header(entry)]
+        lines += [(name, value.replace("\t", " ")) for name, value in _header(entry)]
     show(listed.entry_id, vietnamese=vietnamese, english=english, color=color, lines=lines)
 
 
@@ -212,6 +218,11 @@ def _next(entry: Listed, now: dt.datetime) -> str:
         return "bị giữ lại / frozen"
     left = entry.next_attempt_at - now
     return _age(left) if left > dt.timedelta(0) else "ngay / now"
+
+
+def _why(entry: Listed) -> str:
+    """Return why an entry is still here: of what is sent, the last answer; of what is kept, the reason."""
+    return (entry.reply[:_MOST_REPLY] if _moves(entry) else "") or entry.reason or "-"
 
 
 def _path(path: ReversePath) -> str:

@@ -32,7 +32,7 @@ def run(
     """Run the gateway until SIGTERM; SIGHUP reads policies, keys, logins and trust again."""
     try:
         settings = load_settings(config)
-        configure(settings.log_level)
+        configure("error" if check else settings.log_level)  # what a check has to say it says in its findings
         tether = Tether.of_environment()
         if settings.workers > 1 and tether is None and not check:
             prepare_place(settings.spool.directory)

@@ -96,8 +96,10 @@ def add(  # noqa: PLR0913, PLR0917 - a command line has that many options
     barred = [each for each in against if each.final or not (anyway or "").strip()]
     _show(file, certificate, against, barred=bool(barred))
     if barred:
-        overruled = () if any(each.final for each in barred) else ("nếu vẫn muốn / if you mean it: --anyway REASON",)
-        stop(1, "không thêm / nothing was added", *overruled)
+        hints = () if any(each.final for each in barred) else ("nếu vẫn muốn / if you mean it: --anyway REASON",)
+        if kind == "anchor" and certificate.ca and not certificate.self_issued:
+            hints = ("là chứng thư trung gian? / is it an intermediate? --intermediate", *hints)
+        stop(1, "không thêm / nothing was added", *hints)
     if dry_run:
         sys.stdout.write("Chạy thử, không ghi gì / a dry run, nothing was written\n")
         return

@@ -41,8 +41,11 @@ _BAG: Final = 0xA0
 """certificates [0] of a SignedData."""
 _IN_BAG: Final = 4
 """Elements around a certificate: ContentInfo, [0], SignedData, certificates."""
+_MOST_AROUND: Final = 8
+"""Elements around one in a signer that is remembered; it stands deeper than certificates do."""
+_MIN_KNOWN: Final = 64
 _MAX_KNOWN: Final = 8 * 1024
-"""Octets of a certificate that is remembered."""
+"""Octets of an element that is remembered: shorter ones are walked through as fast."""
 _OCTETS_AN_ELEMENT: Final = 16
 """Of those, about: it stands for so many elements, whatever is in it."""
 
@@ -66,10 +69,14 @@ def children(octets: bytes, content: int, end: int) -> Iterator[Node]:
     while position < end:
         stop: int | None
         tag, inner = octets[position], position + 2
-        if tag & _LONG_TAG != _LONG_TAG and inner <= end and octets[position + 1] < 0x80:  # noqa: PLR2004 - as below
-            stop = inner + octets[position + 1]  # what most are
-        else:
+        length = octets[position + 1] if inner <= end else 0x80
+        if tag & _LONG_TAG == _LONG_TAG or length == 0x80 or length > 0x85:  # noqa: PLR2004 - as in `head`
             tag, inner, stop = head(octets, position, end)
+        elif length < 0x80:  # noqa: PLR2004 - X.690 8.1.3.4, what most are
+            stop = inner + length
+        else:
+            inner += length & 0x7F
+            stop = inner + int.from_bytes(octets[position + 2 : inner], "big")
         if stop is None or stop > end:
             raise CmsError("malformed_cms")
         yield Node(tag, position, inner, stop)
@@ -91,13 +98,14 @@ def definite(octets: bytes, *, limit: int) -> bytes:
     return walk.result()
 
 
-def _is_plain(octets: bytes) -> bool:
+def _is_plain(octets: bytes, *, inside: bool = False) -> bool:
     """Return True for one element of definite lengths throughout, within every bound: nothing in it is to be changed.
 
-    Most are, and this is quick. Whatever else there is goes through `_Walk`, which says what is wrong with it.
+    Most are, and this is quick. Whatever else there is goes through `_Walk`, which says what is wrong with it. `inside`
+    is an element that is remembered: nothing in that is, so that its depth is counted.
     """
     position, bound, count, bag = 0, len(octets), 0, -1
-    most = MAX_ELEMENTS + bound // _OCTETS_A_PIECE
+    most, deepest = MAX_ELEMENTS + bound // _OCTETS_A_PIECE, MAX_DEPTH - _MOST_AROUND if inside else MAX_DEPTH
     ends: list[int] = []
     """Of the elements around the one that `bound` is the end of."""
     while position + 2 <= bound and count < most:
@@ -110,8 +118,10 @@ def _is_plain(octets: bytes) -> bool:
             return False
         count += 1
         if tag & 0x20 and length:
-            if bound != bag or length > _MAX_KNOWN or len(ends) != _IN_BAG:
-                if len(ends) > MAX_DEPTH:
+            depth = len(ends)
+            known = bound == bag if depth == _IN_BAG else _IN_BAG < depth <= _MOST_AROUND
+            if inside or not known or tag != _SEQUENCE or not _MIN_KNOWN < length <= _MAX_KNOWN:
+                if depth > deepest:
                     return False
                 ends.append(bound)
                 position, bound = content, end
@@ -130,11 +140,11 @@ def _is_plain(octets: bytes) -> bool:
 
 @remembered(2048, octets=2 * _MAX_KNOWN)
 def _is_definite(element: bytes) -> bool:
-    """Return whether a certificate has definite lengths only and breaks no bound.
+    """Return whether a certificate, or part of a signer, has definite lengths only and breaks no bound.
 
-    Most elements of a message are inside its certificates.
+    Most elements of a message are inside these, and a signer's are the same each time.
     """
-    return _is_plain(element)
+    return _is_plain(element, inside=True)
 
 
 @dataclass(slots=True)

@@ -109,14 +109,16 @@ class SignerInfo:
     """Timestamp tokens (DER) among the unsigned attributes: anybody may have put them there."""
 
     def certificate(self, candidates: Sequence[Certificate]) -> Certificate | None:
-        """Return the candidate that the signer identifier names, None if there is none."""
+        """Return the candidate that the signer identifier names, None if there is none.
+
+        A key identifier names every certificate of the key: the one that lasts longest is meant, the others are those
+        from before it was renewed.
+        """
+        if self.key_id is not None:
+            named = (each for each in candidates if each.subject_key_id == self.key_id)
+            return max(named, key=lambda each: each.not_after, default=None)
         for each in candidates:
-            if self.key_id is not None:
-                if each.subject_key_id == self.key_id:
-                    return each
-            elif (
-                self.issuer is not None and each.serial_number == self.serial_number and issuer_key(each) == self.issuer
-            ):
+            if self.issuer is not None and each.serial_number == self.serial_number and issuer_key(each) == self.issuer:
                 return each
         return None
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NAMED: Final = (
     ("listeners", "name", "listener"),
+    ("listeners", "address", "listening address"),
     ("hops", "name", "hop"),
     ("keys", "label", "key"),
     ("local_domains", "domain", "local domain"),
@@ -104,7 +105,7 @@ def _cross_checks(root: Table) -> Iterator[tuple[str, Place]]:
         seen: set[str] = set()
         for text, place in _texts(root, section, key):
             name = domain_key(text) if key == "domain" else text
-            if name in seen:
+            if name in seen and not name.endswith(":0"):  # an address with any port that is free
                 yield f"{word} {name!r} is defined twice", place
             seen.add(name)
     hops = {name for name, _ in _texts(root, "hops", "name")}

@@ -182,6 +182,7 @@ class Settings(Strict):
         """Yield what stands twice, or behind something that leaves it nothing."""
         for kind, names in (
             ("listener", [each.name for each in self.listeners]),
+            ("listening address", [each.address for each in self.listeners if not each.address.endswith(":0")]),
             ("hop", [each.name for each in self.hops]),
             ("key", [each.label for each in self.keys]),
             ("local domain", [each.domain for each in self.local_domains]),

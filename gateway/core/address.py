@@ -30,7 +30,13 @@ def domain_key(domain: str) -> str:
     Odd is one that IDNA 2003 maps by more than case and composition: full-width letters and dots, soft hyphens. IDNA
     2008 knows no such domain (RFC 5892), so it must not pass for the one it looks like.
     """
-    if domain.isascii() or len(domain) > _MAX_DOMAIN or not _DEVIATIONS.isdisjoint(domain):
+    return _domain_key(domain) if len(domain) <= _MAX_DOMAIN else domain.translate(_ASCII_UPPER)
+
+
+@lru_cache(maxsize=4096)
+def _domain_key(domain: str) -> str:
+    """Fold a domain once: asked for a dozen times a message."""
+    if domain.isascii() or not _DEVIATIONS.isdisjoint(domain):
         return domain.translate(_ASCII_UPPER)
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", domain).lower()).split(".")
     try:

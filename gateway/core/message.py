@@ -128,7 +128,7 @@ class Message:
     def read(self, start: int, stop: int) -> bytes:
         """Return the octets [start, stop), clipped to what exists; the caller bounds the size."""
         if self._piece is not None:
-            return self._piece[max(start, 0) : max(stop, 0)]
+            return self._piece[start:stop] if start >= 0 <= stop else self._piece[max(start, 0) : max(stop, 0)]
         blocks = [span.source.read(begin, end) for span, begin, end in self._ranges(start, stop)]
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 

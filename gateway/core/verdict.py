@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from gateway.core.address import Mailbox
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -204,9 +205,12 @@ VERDICTS: Final = (
 )
 
 
+_ROWS: Final[Mapping[type, VerdictRow]] = {row.kind: row for row in VERDICTS}
+
+
 def row_of(verdict: Verdict) -> VerdictRow:
     """Return the verdict's row of the table."""
-    return next(row for row in VERDICTS if row.kind is type(verdict))
+    return _ROWS[type(verdict)]
 
 
 @dataclass(frozen=True, slots=True)

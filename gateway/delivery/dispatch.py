@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from gateway.core.errors import ServiceError
-from gateway.delivery.lanes import Lanes
+from gateway.delivery.lanes import Lane, Lanes
 from gateway.delivery.passage import Passage
 from gateway.delivery.patience import Bell, Patience
 from gateway.delivery.schedule import longest_wait
@@ -193,21 +193,27 @@ class Dispatcher:
         except TimeoutError:
             return None
         try:
-            return await self._ask_and_send(entry, Patience(self._giving_up, LONGEST_ATTEMPT))
+            return await self._ask_and_send(entry, lane)
         finally:
             lane.end_turn()
 
-    async def _ask_and_send(self, entry: Entry, patience: Patience) -> Attempt | None:
+    async def _ask_and_send(self, entry: Entry, lane: Lane) -> Attempt | None:
         try:
             hop = self._hops.by_name(entry.consignment.hop)
         except KeyError:  # the settings have changed: it may come back until the entry expires
             return Attempt({}, "no such next hop")
-        if not hop.usable:
-            self._lanes.rest(entry.consignment.hop)
-            return Attempt({}, "the breaker is open", tried=False)
+        while not hop.usable:  # whoever was let through to try it tells the others whether it is back
+            try:
+                news = await Patience(self._stopping).bound(lane.news())
+            except TimeoutError:
+                return None
+            if not news:
+                self._lanes.rest(entry.consignment.hop)
+                return Attempt({}, "the breaker is open", tried=False)
         passage = self._passages[entry.entry_id] = Passage(hop, entry.consignment, entry.open_indexes)
         try:
-            return await self._send(entry, passage, patience)
+            with lane.trying():
+                return await self._send(entry, passage, Patience(self._giving_up, LONGEST_ATTEMPT))
         finally:
             del self._passages[entry.entry_id]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.queue import Full
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ACTIVE: Final = 10
 """Attempts at one hop at the same time; its connections are also for cut-through."""
@@ -36,6 +37,8 @@ class Lane:
         self._free = ACTIVE
         self._inside: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._trying = 0
+        self._end: asyncio.Future[None] | None = None
 
     @property
     def inside(self) -> int:
@@ -71,6 +74,27 @@ class Lane:
             if not turn.cancelled():  # it came in the same moment: somebody else must have it
                 self.end_turn()
             raise
+
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """Count an attempt under way, and wake who waits for the end of one."""
+        self._trying += 1
+        try:
+            yield
+        finally:
+            self._trying -= 1
+            if self._end is not None:
+                self._end.set_result(None)
+                self._end = None
+
+    async def news(self) -> bool:
+        """Wait until an attempt ends, which may show that the hop is back; False at once if none is under way."""
+        if not self._trying:
+            return False
+        if self._end is None:
+            self._end = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._end)
+        return True
 
     def end_turn(self) -> None:
         """Let the next one try: the first of the domain that was served longest ago."""

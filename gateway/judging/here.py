@@ -81,7 +81,8 @@ def judged_here(asked: Opening, *, terms: Terms, paths: PathCache, at: dt.dateti
         found = known.get(key) if key is not None else None
         return found if found is not None else PathAnswer(ChainState.INDETERMINATE, "path_fault", (leaf,))
 
-    return judge(replace(asked.opened, attached=()), terms.at(at, NOTHING_FOUND, path_of))
+    opened = replace(asked.opened, attached=()) if asked.opened.attached else asked.opened
+    return judge(opened, terms.at(at, NOTHING_FOUND, path_of))
 
 
 def has_signed_files(asked: Opening) -> bool:

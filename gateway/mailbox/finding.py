@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "mailbox:"
 """In front of a mailbox, for the judge: no mailbox makes the mail of another wait."""
-_FORGED: Final = frozenset({"our_field", "subject_tag", "hidden_line"})
+_FORGED: Final = frozenset({"our_field", "subject_tag", "tag_elsewhere", "hidden_line"})
 """Kinds of marks that people or mail clients believe. Results in our name are what a mail server of the same name
 writes, too."""
 _VERDICT: Final = re.compile(rb"([a-z_]+);")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.tagging.names import VERIFIED_KEYWORD
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-VERIFIED: Final = "$VerifiedAgency"
+VERIFIED: Final = VERIFIED_KEYWORD
 LESSER: Final = "$VerifiedLesser"
 INVALID: Final = "$SignatureInvalid"
 PARTIAL: Final = "$SignaturePartial"

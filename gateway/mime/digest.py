@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.local import in_words
 from gateway.core.message import Message
 from gateway.core.queue import Kind
+from gateway.core.unfit import UNFIT
 from gateway.mime.report import shown
 from gateway.mime.words import encode_text, fold
 
@@ -46,13 +47,7 @@ _REASONS: Final = {
     "sender_malformed": ("địa chỉ người gửi không đọc được", "the sender's address cannot be read"),
     "sender_lookup_error": ("chưa kiểm tra được người gửi", "the sender could not be checked"),
     "no_key": ("không có khóa ký cho người gửi", "there is no signing key for the sender"),
-    "suspended": ("khóa ký đang tạm ngừng", "the signing key is suspended"),
-    "revoked": ("chứng thư của khóa ký đã bị thu hồi", "the certificate of the signing key is revoked"),
-    "expired": ("chứng thư của khóa ký đã hết hạn", "the certificate of the signing key has expired"),
-    "issuer_expired": ("chứng thư nơi cấp đã hết hạn", "the issuer's certificate has expired"),
-    "not_yet_valid": ("chứng thư của khóa ký chưa có hiệu lực", "the signing key's certificate is not valid yet"),
-    "issuer_not_yet_valid": ("chứng thư nơi cấp chưa có hiệu lực", "the issuer's certificate is not valid yet"),
-    "removed": ("khóa ký đã bị gỡ", "the signing key was removed"),
+    **UNFIT,
 }
 """Stable code -> Vietnamese, English."""
 _HEAD: Final = """\

@@ -80,9 +80,19 @@ class _Budget:
             raise MimeError("too_many_near_boundaries")
 
 
-def parse(message: Message, start: int = 0, stop: int | None = None, *, limits: Limits = DEFAULT_LIMITS) -> Entity:
-    """Return the part tree of the octets [start, stop); raises `MimeError` over a limit."""
-    return _entity(message, start, len(message) if stop is None else stop, "text/plain", 0, _Budget(limits))
+def parse(
+    message: Message,
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    header: Header | None = None,
+) -> Entity:
+    """Return the part tree of the octets [start, stop); raises `MimeError` over a limit.
+
+    `header` is what `read_header` says of the same octets within the same limits, where that is known.
+    """
+    return _entity(message, start, len(message) if stop is None else stop, "text/plain", 0, _Budget(limits), header)
 
 
 def parse_under(message: Message, known: Entity) -> Entity:
@@ -94,7 +104,7 @@ def parse_under(message: Message, known: Entity) -> Entity:
     media_type, parameters, encoding, defects = _described(header, "text/plain")
     same = (media_type, encoding) == (known.media_type, known.encoding)
     if not known.children or not same or parameters.get("boundary") != known.parameters.get("boundary"):
-        return parse(message)
+        return parse(message, header=header)
     by = header.body - known.body
     children = tuple(_moved(each, by) for each in known.children)
     defects += (each for each in known.defects if each in _BODY_DEFECTS)
@@ -145,11 +155,14 @@ def _described(header: Header, default: str) -> tuple[str, Mapping[str, str], st
     return media_type, parameters, encoding, defects
 
 
-def _entity(message: Message, start: int, stop: int, default: str, depth: int, budget: _Budget) -> Entity:
+def _entity(
+    message: Message, start: int, stop: int, default: str, depth: int, budget: _Budget, header: Header | None = None
+) -> Entity:
     if depth > budget.limits.depth:
         raise MimeError("too_deep")
     budget.part()
-    header = read_header(message, start, stop, limits=budget.limits)
+    if header is None:
+        header = read_header(message, start, stop, limits=budget.limits)
     budget.header(len(header.fields))
     media_type, parameters, encoding, defects = _described(header, default)
     children: tuple[Entity, ...] = ()

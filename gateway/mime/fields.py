@@ -88,7 +88,8 @@ class Field(NamedTuple):
     @property
     def value(self) -> bytes:
         """What follows the colon: unfolded, without outer white space."""
-        return _FOLD.sub(b"", self.raw.partition(b":")[2]).strip(b" \t\r\n")
+        found = self.raw.partition(b":")[2].strip(b" \t\r\n")
+        return _FOLD.sub(b"", found) if b"\n" in found else found
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,16 @@ class _Reader:
             self.take(":")
             return self._group()
         self._at = begin
-        return [Named("", self._addr_spec())]
+        mailbox = self._addr_spec()
+        return [Named("", mailbox) if self.next.kind != "<" else self._named_by_itself(mailbox)]
+
+    def _named_by_itself(self, mailbox: Mailbox) -> Named:
+        """`a@b.example <a@b.example>`: programs write it without the quotes it needs; whoever reads it finds one."""
+        self.take("<")
+        if self._addr_spec().key != mailbox.key:
+            raise AddressError("a mailbox in front of another")
+        self.take(">")
+        return Named(str(mailbox), mailbox)
 
     def _group(self) -> list[Named]:
         found: list[Named] = []

@@ -6,6 +6,7 @@ What a client only claimed must never break out of its place in the field.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -35,7 +36,13 @@ def trace_field(arrival: Arrival, hostname: str) -> bytes:
     recipients = arrival.envelope.recipients
     if len(recipients) == 1 and recipients[0].mailbox.ascii:
         lines.append(f"\tfor <{recipients[0].mailbox}>")
-    return ("\r\n".join(lines) + f";\r\n\t{format_datetime(arrival.at)}\r\n").encode("ascii")
+    return ("\r\n".join(lines) + f";\r\n\t{_second(arrival.at.isoformat(timespec='seconds'))}\r\n").encode("ascii")
+
+
+@lru_cache(maxsize=16)
+def _second(at: str) -> str:
+    """Return a second (ISO 8601, with its zone) as mail writes it (RFC 5322 3.3): once for all that came in it."""
+    return format_datetime(datetime.fromisoformat(at))
 
 
 @lru_cache(maxsize=1024)

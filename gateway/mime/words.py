@@ -14,7 +14,7 @@ from typing import Final
 _WORD: Final = re.compile(rb"=\?([!-)+->@-~]{1,64}?)(?:\*[A-Za-z0-9-]*)?\?([BbQq])\?([!->@-~]*)\?=")
 _BETWEEN: Final = re.compile(rb"(?<=\?=)[ \t\r\n]+(?==\?)")
 _CHARSET: Final = re.compile(
-    r"utf[-_]?8|us-ascii|ascii|utf[-_]?7|utf[-_]?(?:16|32)(?:[-_]?[bl]e)?|iso[-_]?8859[-_]\d{1,2}|latin[-_]?1"
+    r"utf[-_]?8|utf[-_]?7|utf[-_]?(?:16|32)(?:[-_]?[bl]e)?|iso[-_]?8859[-_]\d{1,2}|latin[-_]?1"
     r"|(?:windows[-_]?|cp)(?:125\d|874|932|936|949|950)|koi8-[rtu]|gb2312|gbk|gb18030|hz-gb-2312|big5(?:-?hkscs)?"
     r"|euc-?(?:jp|kr)|shift[-_]jis|iso-2022-(?:jp(?:-[123])?|kr)|tis-620|ks_c_5601-1987|mac-?(?:roman|cyrillic)",
     re.IGNORECASE,
@@ -30,6 +30,8 @@ _MAX_WORD_OCTETS: Final = 42
 
 def decode_text(value: bytes) -> str:
     """Return header text for reading: encoded words decoded, raw UTF-8 accepted; never raises."""
+    if b"=?" not in value:
+        return value.decode("utf-8", "replace")
     joined = _BETWEEN.sub(b"", value)
     segments: list[tuple[str, list[bytes]]] = []  # neighboring words of one charset may split a character
     position, after_word = 0, False

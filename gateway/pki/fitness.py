@@ -52,6 +52,8 @@ def unfit(leaf: Certificate, purpose: Purpose) -> str | None:
         case Purpose.EMAIL | Purpose.OWN_KEY:
             if not leaf.for_email:
                 return "not_for_email"
+            if leaf.ca and not leaf.self_issued:  # who issues certificates writes no letters; one may be pinned itself
+                return "signer_is_a_ca"
         case Purpose.TIMESTAMPS:
             if not _for_timestamps(leaf):
                 return "not_for_timestamps"

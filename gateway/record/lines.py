@@ -54,7 +54,10 @@ def line_of(facts: Mapping[str, object], *, before: tuple[str, ...] = (), after:
     try:
         pairs = [
             pair(name, value)
-            if value is None or type(value) is bool or (type(value) is str and len(value) <= _MAX_REMEMBERED)
+            if value is None
+            or type(value) is bool
+            or (type(value) is str and len(value) <= _MAX_REMEMBERED)
+            or (type(value) is tuple and (not value or (len(value) == 1 and _is_short(value[0]))))
             else _pair(name, value)
             for name, value in (facts.items() if len(facts) <= _MAX_ITEMS else islice(facts.items(), _MAX_ITEMS))
         ]
@@ -62,6 +65,10 @@ def line_of(facts: Mapping[str, object], *, before: tuple[str, ...] = (), after:
     except Exception as error:  # noqa: BLE001 - a value whose text raises must not stop the mail
         fault = pair("event", "a record could not be rendered"), _pair("reason", type(error).__name__)
         return f"{{{', '.join(fault)}}}\n".encode()
+
+
+def _is_short(value: object) -> bool:
+    return type(value) is str and len(value) <= _MAX_REMEMBERED
 
 
 def now() -> str:

@@ -69,9 +69,12 @@ class Opened:
         return self.entity.header
 
 
-def open_arrival(message: Message, trace: bytes = b"") -> Opened:
-    """Parse; raises `MimeError` over a limit. `trace` is our field, if it still has to be put on."""
-    entity = parse(message)
+def open_arrival(message: Message, trace: bytes = b"", *, header: Header | None = None) -> Opened:
+    """Parse; raises `MimeError` over a limit. `trace` is our field, if it still has to be put on.
+
+    `header` is the message's, where it has been read.
+    """
+    entity = parse(message, header=header)
     return Opened(message, entity, form_of(message, entity), trace)
 
 

@@ -208,7 +208,7 @@ class Journey:
                 opened = open_arrival(with_trace(clean, arrival, self._hostname))
                 consignments = await self.outbound.consign(world, received, opened)
             case Relayed():
-                consignments = await self._consign_relayed(world, received, clean)
+                consignments = await self._consign_relayed(world, received, clean, header)
         if isinstance(consignments, Reply):
             return consignments
         return await self._hand_over.hand_over(consignments)
@@ -222,11 +222,14 @@ class Journey:
             self._recorder.record(Event(Stage.STRIPPED, arrival.trace_id, facts))
         return found.message
 
-    async def _consign_relayed(self, world: World, relayed: Relayed, clean: Message) -> tuple[Consignment, ...] | Reply:
+    async def _consign_relayed(
+        self, world: World, relayed: Relayed, clean: Message, header: Header
+    ) -> tuple[Consignment, ...] | Reply:
         """Inbound mail is judged as it came; one too deep or too wide to be parsed is refused before anything else."""
         arrival = relayed.arrival
+        read = header if clean is arrival.message else None
         try:
-            opened = open_arrival(clean, trace_field(arrival, self._hostname))
+            opened = open_arrival(clean, trace_field(arrival, self._hostname), header=read)
         except MimeError as error:
             return Reply.of(554, "5.6.0", f"Cấu trúc thư vượt giới hạn / message structure: {error.reason}")
         return await self.inbound.consign(world, relayed, arrival.message, opened)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.decision import KeyChoice
 from gateway.core.reply import Reply
+from gateway.core.unfit import UNFIT
 from gateway.ports import KeyKind
 from gateway.service.authorship import key_covers, key_refusal, signed_as
 
@@ -57,7 +58,8 @@ def choose_key(world: World, decision: Sign, authorship: Authorship, now: dateti
         return Unable(reason, f"không có khóa ký cho {author}", f"there is no signing key for {author}")
     fault = world.catalog.unfit(key, now)
     if fault is not None:
-        return Unable(fault, f"khóa {key.label} không dùng được: {fault}", f"key {key.label} is not usable: {fault}")
+        vietnamese, english = UNFIT.get(fault, (f"khóa ký không dùng được: {fault}", f"the key is not usable: {fault}"))
+        return Unable(fault, f"{vietnamese} ({key.label})", f"{english} ({key.label})")
     return key
 
 

@@ -56,13 +56,12 @@ async def recognized(judgment: Judgment, header: Header, *, at: datetime, sighti
             certificates=tuple(each.fingerprint for each in judgment.verdict.signers),
         )
     )
+    verdict = _verdict(judgment.verdict, found.repeat, judgment.author)
     codes = (_REPEATS.get(found.repeat), _CONTACTS.get(found.contact))
-    notes = in_order((*judgment.notes, *(Note(code) for code in codes if code is not None)))
-    return replace(
-        judgment,
-        verdict=_verdict(judgment.verdict, found.repeat, judgment.author),
-        notes=notes,
-    )
+    notes = [Note(code) for code in codes if code is not None]
+    if verdict is judgment.verdict and not notes:
+        return judgment
+    return replace(judgment, verdict=verdict, notes=in_order((*judgment.notes, *notes)))
 
 
 def _leads_to_anchors(judgment: Judgment) -> bool:

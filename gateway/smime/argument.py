@@ -94,10 +94,10 @@ ARGUMENT: Final = (
     ),
     Condition(
         7,
-        "The signature is one CMS SignedData within limits.",
-        "What cannot be read strictly can be read in two ways.",
-        "Chữ ký là một khối CMS SignedData trong giới hạn.",
-        "Điều không đọc được chặt chẽ thì đọc được theo hai cách.",
+        "The signature is one CMS SignedData within limits, made for mail.",
+        "What cannot be read strictly can be read in two ways; a signed file must not pass for a letter.",
+        "Chữ ký là một khối CMS SignedData trong giới hạn, được tạo cho thư.",
+        "Điều không đọc được chặt chẽ thì đọc được theo hai cách; tệp đã ký không được giả làm thư.",
     ),
     Condition(
         8,
@@ -157,10 +157,12 @@ ARGUMENT: Final = (
     ),
     Condition(
         16,
-        "Header fields that the signer protected are the same outside.",
-        "Readers that show the outer ones show a Subject, a recipient or a Reply-To that nobody signed (RFC 9788).",
-        "Các trường tiêu đề người ký đã bảo vệ giống hệt bên ngoài.",
-        "Phần mềm hiển thị trường bên ngoài sẽ hiển thị tiêu đề, người nhận hay địa chỉ trả lời không ai ký.",
+        "Header fields that the signer protected are the same outside, and none that is shown is there in two ways.",
+        "Readers that show the outer ones show a Subject, a recipient or a Reply-To that nobody signed (RFC 9788); of "
+        "two each reader shows another.",
+        "Các trường tiêu đề người ký đã bảo vệ giống hệt bên ngoài, không trường nào có hai nội dung khác nhau.",
+        "Phần mềm hiển thị trường bên ngoài sẽ hiển thị tiêu đề, người nhận hay địa chỉ trả lời không ai ký; có hai "
+        "trường thì mỗi phần mềm hiển thị một.",
     ),
     Condition(
         17,

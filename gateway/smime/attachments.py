@@ -21,7 +21,7 @@ from gateway.pki.family import Use
 from gateway.pki.needs import Needs, joined
 from gateway.pki.path import Purpose
 from gateway.smime.beside import attached
-from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES
+from gateway.smime.classify import CMS_TYPES, is_signature
 from gateway.smime.pdf import MARK, signed_pdf
 from gateway.smime.signers import fault_of, shown
 from gateway.smime.timestamps import stamp_of
@@ -159,7 +159,7 @@ def _leaves(root: Entity) -> Iterator[Entity]:
             yield current
             continue
         mail = current.media_type == "multipart/signed"
-        waiting += [each for each in reversed(current.children) if not (mail and each.media_type in SIGNATURE_TYPES)]
+        waiting += [each for each in reversed(current.children) if not (mail and is_signature(each))]
 
 
 def _is_pdf(lower: str, entity: Entity) -> bool:

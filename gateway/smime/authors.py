@@ -12,7 +12,7 @@ from gateway.core.address import Mailbox, domain_key
 from gateway.core.verdict import ChainState, NotTrusted, SignerMismatch, VerifiedLesser
 from gateway.mime.fields import AuthorDefect
 from gateway.smime.argument import Finding
-from gateway.smime.headers import changed_fields, headers_match, names_other_author, protected_header
+from gateway.smime.headers import changed_fields, disputed_fields, headers_match, names_other_author, protected_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,7 +53,8 @@ def signed_entities(signatures: Sequence[FoundSignature]) -> Iterator[Entity]:
 
 def changed_headers(header: Header, signatures: Sequence[FoundSignature]) -> tuple[str, ...]:
     """Return the names of the fields that break condition 16, each once."""
-    return tuple(dict.fromkeys(name for each in signed_entities(signatures) for name in changed_fields(header, each)))
+    changed = (name for each in signed_entities(signatures) for name in changed_fields(header, each))
+    return tuple(dict.fromkeys((*changed, *disputed_fields(header))))
 
 
 def header_findings(changed: Sequence[str]) -> Iterator[Finding]:
@@ -64,7 +65,7 @@ def header_findings(changed: Sequence[str]) -> Iterator[Finding]:
 
 def headers_signed(header: Header, signatures: Sequence[FoundSignature]) -> bool:
     """Return True if there are protected copies, and all of them are the fields outside (RFC 9788)."""
-    inner = [found for each in signed_entities(signatures) if (found := protected_header(each)) is not None]
+    inner = [found for each in signed_entities(signatures) for found in protected_headers(each)]
     return bool(inner) and all(headers_match(header, each) for each in inner)
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from gateway.mime.partial import decoded_begin
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,6 +39,14 @@ _SEALED: Final = re.compile(
     b"|".join(re.escape(oid[2:]) for oid, name in _CMS_OIDS.items() if name != "signed-data"), re.DOTALL
 )
 """Object identifiers without tag and length, which BER lets anybody write in several ways."""
+_PGP_TYPES: Final = frozenset({"application/pgp-encrypted", "application/pgp"})
+"""Parts that readers decrypt wherever they stand: Exchange takes multipart/encrypted apart, and they mend it."""
+_ARMOR: Final = b"-----BEGIN PGP MESSAGE-----"
+_SEALED_TEXT: Final = re.compile(
+    rb"(?:^[ \t]*|>)" + _ARMOR + rb"|^begin [0-7]{3,4} [^\r\n]{0,200}\.[Pp]7[Mm]\b", re.MULTILINE
+)
+_TEXT_OCTETS: Final = 256 * 1024
+"""Of a text, decoded, in which ciphertexts are looked for."""
 _NEAR_TOP: Final = 48
 """Octets of a CMS in which its content type stands."""
 
@@ -131,6 +141,13 @@ def is_cms(entity: Entity) -> bool:
     return entity.media_type == "application/octet-stream" and file_name(entity).lower().endswith(".p7m")
 
 
+def is_signature(entity: Entity) -> bool:
+    """Return True for a detached CMS signature by its type, or by a file name where the type says nothing."""
+    if entity.media_type in SIGNATURE_TYPES:
+        return True
+    return entity.media_type == "application/octet-stream" and file_name(entity).lower().endswith(".p7s")
+
+
 def file_name(entity: Entity) -> str:
     """Return the name in Content-Type or Content-Disposition, "" without one; never more than a hint."""
     if "name" in entity.parameters:
@@ -162,6 +179,8 @@ def seems_sealed(message: Message, entity: Entity) -> bool:
     """Return True for a leaf that some reader could take for a ciphertext, however type and encoding are spelled."""
     if entity.children or entity.media_type.startswith("multipart/"):
         return False
+    if entity.media_type in _PGP_TYPES:
+        return True
     raw = message.read(entity.body, min(entity.stop, entity.body + _PREFIX))
     quoted = binascii.a2b_qp(raw) if b"=" in raw else b""
     if any(_SEALED.search(octets, 0, _NEAR_TOP) for octets in (raw, _from_letters(raw, _NEAR_TOP), quoted)):
@@ -171,11 +190,17 @@ def seems_sealed(message: Message, entity: Entity) -> bool:
     return (named or is_cms(entity)) and not holds_signed_data(message, entity)
 
 
-def begins_with_armor(message: Message, entity: Entity) -> bool:
-    """Return True for a text that begins with a PGP ciphertext."""
+def holds_sealed_text(message: Message, entity: Entity) -> bool:
+    """Return True for a text in which some reader finds a ciphertext and shows what is in it (EFAIL).
+
+    Plug-ins for PGP decrypt a block wherever it stands in plain text or HTML; uuencoded files become parts.
+    """
     if not entity.media_type.startswith("text/") or entity.children:
         return False
-    return _armored(decoded_prefix(message, entity), b"-----BEGIN PGP MESSAGE-----")
+    octets = decoded_begin(message, entity, limit=_TEXT_OCTETS)[0].replace(b"\0", b"")  # as in UTF-16
+    if _ARMOR not in octets and b"begin " not in octets:
+        return False
+    return _SEALED_TEXT.search(octets) is not None
 
 
 def _token(entity: Entity, name: str) -> str:

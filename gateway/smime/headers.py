@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from gateway.mime.dates import date_of
 from gateway.mime.fields import AuthorDefect, author_of, decode_text
+from gateway.mime.mailboxes import AddressError, mailbox_list
 from gateway.smime.beside import WRAPS
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ _SHOWN: Final = ("from", "sender", "reply-to", "to", "cc", "subject", "date")
 
 _CLAIMED: Final = ("from", "sender", "reply-to", "subject")
 """Fields by which a message says who speaks, to whom an answer goes, and on what."""
+_OF_PEOPLE: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
+_MAX_PEOPLE: Final = 4096
+"""Octets of a list that is taken apart."""
+_MOST_TWINS: Final = 4
+"""Fields of one name that may be one: more are not looked at."""
 _MAX_COMPARED: Final = 64 * 1024
 """Octets of inner fields that are decoded for one message."""
 _BLANKS: Final = re.compile(r"[ \t\r\n]+")
@@ -48,25 +55,23 @@ _WRAPS: Final = WRAPS | {"message/partial"}
 """Types whose body begins with a header that some reader shows in place of the outer one (RFC 2046 5.2)."""
 
 
-def protected_header(payload: Entity) -> Header | None:
-    """Return the header that stands inside the signature and is meant for the whole message, None without one.
+def protected_headers(payload: Entity) -> tuple[Header, ...]:
+    """Return the headers that stand inside the signature and are meant for the whole message.
 
-    RFC 9788 marks it with `hp`, its drafts with `protected-headers`. A payload that is one message/rfc822 stands for
-    the whole message unless it says `forwarded=yes` (RFC 8551 3.1).
+    RFC 9788 marks one with `hp`, its drafts with `protected-headers`. A payload that is one message/rfc822 stands for
+    the whole message unless it says `forwarded=yes` (RFC 8551 3.1), whatever marks it bears beside that: each reader
+    knows one of these.
     """
-    if payload.parameters.keys() & _MARKS:
-        return payload.header
+    found = [payload.header] if payload.parameters.keys() & _MARKS else []
     if payload.media_type in {"message/rfc822", "message/global"} and payload.children:
         forwarded = payload.parameters.get("forwarded", "no").strip().lower() == "yes"
-        return None if forwarded else payload.children[0].header
-    return None
+        found += [] if forwarded else [payload.children[0].header]
+    return tuple(found)
 
 
 def names_other_author(payload: Entity, author: Mailbox | None) -> bool:
     """Return True if a From field inside, marked as protected or not, is anything but this one author."""
-    inner = protected_header(payload)
-    headers = [payload.header] if inner is None or inner is payload.header else [payload.header, inner]
-    return any(_differs(header, author) for header in headers if header.all("from"))
+    return any(_differs(each, author) for each in (payload.header, *protected_headers(payload)) if each.all("from"))
 
 
 def _differs(header: Header, author: Mailbox | None) -> bool:
@@ -88,20 +93,50 @@ def changed_fields(outer: Header, payload: Entity) -> tuple[str, ...]:
     RFC 9788 (`hp`) protects all fields there are: what stands outside only was added later, but for Date, which a
     submission server may add. Its drafts, and a message/rfc822 as payload, protect what they repeat.
     """
-    inner = protected_header(payload)
-    if inner is None:
-        return ()
-    every = "hp" in payload.parameters
     found = []
-    for name in _SHOWN:
-        added = every and name != "date" and bool(outer.all(name))
-        if (inner.all(name) or added) and _texts(outer, name) != _texts(inner, name):
-            found.append(name)
-    return tuple(found)
+    for inner in protected_headers(payload):
+        every = "hp" in payload.parameters and inner is payload.header
+        for name in _SHOWN:
+            added = every and name != "date" and bool(outer.all(name))
+            if (inner.all(name) or added) and _texts(outer, name) != _texts(inner, name):
+                found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def disputed_fields(header: Header) -> tuple[str, ...]:
+    """Return the names of the shown fields that stand there twice with different texts (RFC 5322 3.6: once).
+
+    Readers show the first, the last or both: nobody can say what is on the screen beside a signature.
+    """
+    several = [name for name in _SHOWN if len(header.all(name)) > 1]
+    return tuple(name for name in several if len(header.all(name)) > _MOST_TWINS or len(set(_texts(header, name))) > 1)
 
 
 def _texts(header: Header, name: str) -> list[str]:
-    return sorted(_BLANKS.sub(" ", decode_text(field.value)).strip(" ") for field in header.all(name))
+    """Return what readers see of the fields of a name, each as a text to be compared.
+
+    Mail systems quote names anew, fold lists anew and write a date in another zone: what is shown stays the same.
+    """
+    moment = date_of(header) if name == "date" else None  # None for two of them as well
+    if moment is not None:
+        return [moment.isoformat()]
+    read = _people if name in _OF_PEOPLE else _text
+    return sorted(read(field.value) for field in header.all(name))
+
+
+def _text(value: bytes) -> str:
+    return _BLANKS.sub(" ", decode_text(value)).strip(" ")
+
+
+def _people(value: bytes) -> str:
+    """Return names and mailboxes of a list; as it stands where some reader may show more: groups, comments, faults."""
+    if b"(" in value or b":" in value or len(value) > _MAX_PEOPLE:
+        return _text(value)
+    try:
+        found = mailbox_list(value, groups=False)
+    except AddressError:
+        return _text(value)
+    return repr([(_BLANKS.sub(" ", each.display_name).strip(" "), each.mailbox.key) for each in found])
 
 
 def inner_difference(outer: Header, top: Entity) -> str | None:

@@ -70,8 +70,10 @@ def identified(judgment: Judgment, header: Header, who: Who) -> Judgment:
     A certificate without a good path names no agency: anybody can write one.
     """
     named = judgment
-    if judgment.chain is ChainState.VALID:
-        signers = tuple(replace(each, agency=who.registry.agency_name(each)) for each in judgment.verdict.signers)
+    signers = judgment.verdict.signers
+    agencies = tuple(map(who.registry.agency_name, signers)) if judgment.chain is ChainState.VALID else ()
+    if agencies != tuple(each.agency for each in signers[: len(agencies)]):
+        signers = tuple(replace(each, agency=name) for each, name in zip(signers, agencies, strict=True))
         named = replace(judgment, verdict=replace(judgment.verdict, signers=signers))
     if judgment.attachments:
         named = replace(named, attachments=tuple(_named(each, who.registry) for each in judgment.attachments))

@@ -16,7 +16,7 @@ from gateway.mime.fields import MimeError
 from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
 from gateway.smime.beside import WRAPS, attached
-from gateway.smime.classify import CMS_TYPES, Form, begins_with_armor, form_of, seems_sealed, walk
+from gateway.smime.classify import CMS_TYPES, Form, form_of, holds_sealed_text, seems_sealed, walk
 from gateway.smime.headers import ONE_IS_SHOWN, is_disputed
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def layer_findings(message: Message, entity: Entity, *, depth: int = 0) -> Itera
         form = form_of(message, each)
         if _is_hidden(each):  # condition 1
             yield _AMBIGUOUS
-        if form in _SEALED or seems_sealed(message, each) or begins_with_armor(message, each):  # condition 6
+        if form in _SEALED or seems_sealed(message, each) or holds_sealed_text(message, each):  # condition 6
             yield _ENCRYPTED
         elif form is Form.OPAQUE_SIGNED and each is not entity:
             beside.append(each)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 from gateway.cms.verify import CmsError, open_signed
 from gateway.core.message import Message
 from gateway.core.verdict import Encrypted, Invalid, Partial, Unreadable, Unsigned
+from gateway.mime.attached import names_of
 from gateway.mime.fields import MimeError
 from gateway.mime.parameters import read_parameters
 from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
 from gateway.smime.beside import places, why_partial, why_unsigned
-from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of
+from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of, is_signature
 from gateway.smime.inside import layer_findings, read_content
 
 if TYPE_CHECKING:
@@ -53,17 +54,18 @@ _LIMITS: Final = frozenset(
 _BLANK_LINE: Final = re.compile(rb"\r\n[ \t]+\r\n(?!\r\n)")
 """A line of blanks inside a header: it continues a field (RFC 5322 4.2), and ends the header for readers that trim
 lines first; these show the fields below as words of the message."""
+_LONE: Final = re.compile(rb"\r(?!\n)")
+"""Where none is, and there are as many line feeds, these stand behind them."""
 _PREAMBLE_OCTETS: Final = 512
-_KNOWN_PREAMBLES: Final = frozenset(
-    {
-        b"this is an s/mime signed message",
-        b"this is a cryptographically signed message in mime format",
-        b"this is a multi-part message in mime format",
-        b"this is a multipart message in mime format",
-        b"this is a mime-encapsulated message",
-        b"this is a signed message in mime format",
-    }
+_PREAMBLE_WORDS: Final = frozenset(
+    b"""this is an a s/mime mime signed cryptographically digitally encoded message in format multi-part multipart
+    mime-encapsulated mime-formatted since your mail reader does not understand some or all of may be legible if you see
+    text it means that e-mail software support are reading want to consider changing gateway understands how properly
+    handle messages""".split()
 )
+"""Of the sentences that mail programs write for readers without MIME: nothing else can be said in these."""
+_CMS_NAME: Final = re.compile(r"[a-z._-]{1,20}[0-9]{0,3}\.p7[a-z]", re.ASCII | re.IGNORECASE)
+"""File names that programs give to signatures: smime.p7s, smime.p7m, signature.p7s. No sentence, no account fits."""
 _BASES: Final = ("content-base", "content-location")
 """Fields that say where relative links and pictures below lead (RFC 2557 5): outside, anybody can write them."""
 _UNSIGNED_FORMS: Final = {
@@ -178,8 +180,7 @@ def _ambiguities(message: Message, top: Entity) -> Iterator[Finding]:
 
 def _has_bare_line_end(octets: bytes) -> bool:
     """A bare CR or LF ends a line for some readers, and NUL a text: they would see fields and parts that we do not."""
-    pairs = octets.count(b"\r\n")
-    return octets.count(b"\r") != pairs or octets.count(b"\n") != pairs or b"\0" in octets
+    return octets.count(b"\r") != octets.count(b"\n") or _LONE.search(octets) is not None or b"\0" in octets
 
 
 def _open(message: Message, entity: Entity, form: Form) -> tuple[FoundSignature, list[Finding]]:
@@ -193,7 +194,7 @@ def _open_clear(message: Message, entity: Entity) -> tuple[FoundSignature, list[
     children = entity.children
     if len(children) < 2 or children[0].media_type in SIGNATURE_TYPES:  # noqa: PLR2004 - condition 3
         return FoundSignature(None, Message(()), ()), [Finding(3, Invalid, "signature_missing")]
-    if children[1].media_type not in SIGNATURE_TYPES:  # condition 3
+    if not is_signature(children[1]):  # condition 3
         return FoundSignature(None, Message(()), ()), [Finding(3, Invalid, "signature_misplaced")]
     findings = []
     if entity.parameters.get("protocol", "").strip().lower() not in SIGNATURE_TYPES:  # condition 3
@@ -202,6 +203,8 @@ def _open_clear(message: Message, entity: Entity) -> tuple[FoundSignature, list[
         findings.append(Finding(3, Partial, "part_after_signature"))
     if not (_harmless(message, entity.preamble) and _blank(message, entity.epilogue)):  # condition 4
         findings.append(Finding(4, Partial, "text_outside_signature"))
+    if not (_named_as_cms(entity) and _named_as_cms(children[1])):  # condition 4
+        findings.append(Finding(4, Partial, "misnamed_signature"))
     content = message.slice(children[0].start, children[0].stop)
     try:
         data = open_signed(decode_body(message, children[1], limit=_SIGNATURE_OCTETS))
@@ -217,7 +220,7 @@ def _open_clear(message: Message, entity: Entity) -> tuple[FoundSignature, list[
 
 
 def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list[Finding]]:
-    """Conditions 5 to 8 for SignedData with its content."""
+    """Conditions 4 to 8 for SignedData with its content."""
     try:
         data = open_signed(decode_body(message, entity, limit=len(message)))
     except (CmsError, MimeError) as error:  # condition 7
@@ -227,6 +230,8 @@ def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list
             return FoundSignature(None, Message(()), ()), [Finding(2, Unsigned, "certificates_only")]
         return FoundSignature(None, Message(()), ()), [Finding(8, Invalid, "content_missing")]
     findings: list[Finding] = []
+    if not _named_as_cms(entity):  # condition 4
+        findings.append(Finding(4, Partial, "misnamed_signature"))
     if data.content_type != _DATA:  # condition 7
         findings.append(Finding(7, Invalid, "not_data"))
     content = Message.of(data.content)
@@ -236,6 +241,25 @@ def _open_opaque(message: Message, entity: Entity) -> tuple[FoundSignature, list
     return FoundSignature(data, content, layers, nested), findings
 
 
+def _is_mail(entity: Entity) -> bool:
+    """Return True for a MIME entity as mail programs sign it (RFC 8551 3.1): its header has Content-* fields, or none.
+
+    Agencies sign files with the same certificates, PDF among them (ISO 32000-2 12.8.3): whoever has a file has content
+    and CMS, and could show both as a letter, under a Subject of his own.
+    """
+    header = entity.header
+    return any(each.key.startswith("content-") for each in header.fields) or not (header.fields or header.defects)
+
+
+def _named_as_cms(entity: Entity) -> bool:
+    """Return True if each name of the part, which nobody signed, is that of a CMS, if there is any.
+
+    Who knows no S/MIME shows it as a file: "so-tai-khoan-moi.html" is words of its own, and opens as what stands among
+    the unsigned attributes.
+    """
+    return all(_CMS_NAME.fullmatch(each) is not None for each in names_of(entity))
+
+
 def _unopened(error: CmsError | MimeError) -> Finding:
     if error.reason == "encrypted":
         return Finding(2, Encrypted, "enveloped")
@@ -243,9 +267,11 @@ def _unopened(error: CmsError | MimeError) -> Finding:
 
 
 def _layers(message: Message, entity: Entity, findings: list[Finding]) -> tuple[tuple[Layer, ...], Nested | None]:
-    """Return what is signed, layer by layer inwards, and the next signature; adds findings of conditions 1, 5 and 6."""
+    """Return what is signed, layer by layer inwards, and the next signature; adds findings of conditions 1, 5 to 7."""
     layers: list[Layer] = []
     nested: Nested | None = None
+    if not _is_mail(entity):  # condition 7
+        findings.append(Finding(7, Unreadable, "signed_for_no_mail"))
     for _ in range(_MOST_LAYERS):
         layers.append(Layer(message, entity))
         if _has_bare_line_end(message.read(entity.start, entity.body)):  # condition 1
@@ -286,7 +312,7 @@ def _next_layer(
 
 
 def _inner_cms(message: Message, entity: Entity) -> SignedData | None:
-    signature = next((each for each in entity.children[1:2] if each.media_type in SIGNATURE_TYPES), None)
+    signature = next((each for each in entity.children[1:2] if is_signature(each)), None)
     if signature is None:
         return None
     try:
@@ -303,13 +329,13 @@ def _blank(message: Message, span: tuple[int, int] | None) -> bool:
 
 
 def _harmless(message: Message, span: tuple[int, int] | None) -> bool:
-    """Return True for a preamble that is blank, or one of the sentences that mail programs write there."""
+    """Return True for a preamble that is blank, or such a sentence as mail programs write there."""
     if span is None or _blank(message, span):
         return True
     if span[1] - span[0] > _PREAMBLE_OCTETS:
         return False
-    text = b" ".join(message.read(*span).lower().split()).rstrip(b". ")
-    return text in _KNOWN_PREAMBLES
+    words = (word.rstrip(b".,") for word in message.read(*span).lower().split())
+    return all(word in _PREAMBLE_WORDS for word in words if word)
 
 
 def _below(message: Message, top: Entity) -> Structure:

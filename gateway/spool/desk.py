@@ -30,7 +30,7 @@ from gateway.spool.migrate import SPOOL
 from gateway.spool.place import prepare_place
 from gateway.spool.reader import Reader
 from gateway.spool.reserve import Reserve
-from gateway.spool.schema import ENTRIES, RECIPIENTS, moment, stamp
+from gateway.spool.schema import ENTRIES, RECIPIENTS, moment, read_reply, stamp
 from gateway.spool.shared_store import open_shared
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class Listed:
     """When it was last said that it will end, or that it is kept back."""
     answered_for: bool = False
     """Its sender may be told by mail."""
+    reply: str = ""
+    """What a next hop answered last for a recipient who has not got it."""
 
     @property
     def left(self) -> tuple[Mailbox, ...]:
@@ -289,19 +291,29 @@ def note(connection: Connection, row: Row[Any], by: By, what: str, detail: str =
     acts.note(connection, Act(by, what, row.entry_id, row.kind, row.trace_id, sender, left, row.length, detail))
 
 
-def _recipients(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, list[tuple[Mailbox, RecipientState]]]:
-    """Return the recipients of entries by the entry's number."""
+def _recipients(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, list[Row[Any]]]:
+    """Return the rows of recipients of entries by the entry's number."""
     numbers = [row.number for row in rows]
     of_these = select(RECIPIENTS).where(RECIPIENTS.c.number.in_(numbers))
-    found: dict[int, list[tuple[Mailbox, RecipientState]]] = {}
+    found: dict[int, list[Row[Any]]] = {}
     for each in connection.execute(of_these.order_by(RECIPIENTS.c.number, RECIPIENTS.c.position)):
-        found.setdefault(each.number, []).append((Mailbox(each.local, each.domain), RecipientState(each.state)))
+        found.setdefault(each.number, []).append(each)
     return found
 
 
 def addressed(connection: Connection, row: Row[Any]) -> Sequence[tuple[Mailbox, RecipientState]]:
     """Return the recipients of one entry."""
-    return _recipients(connection, [row]).get(row.number, [])
+    return _with_states(_recipients(connection, [row]).get(row.number, ()))
+
+
+def _with_states(rows: Sequence[Row[Any]]) -> tuple[tuple[Mailbox, RecipientState], ...]:
+    return tuple((Mailbox(each.local, each.domain), RecipientState(each.state)) for each in rows)
+
+
+def _said(rows: Sequence[Row[Any]]) -> str:
+    """Return what a next hop answered last for a recipient who is still to get it, or nothing."""
+    waiting = (read_reply(each.reply) for each in rows if each.state == RecipientState.READY)
+    return next((str(each) for each in waiting if each is not None), "")
 
 
 def listed(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Listed, ...]:
@@ -314,7 +326,7 @@ def listed(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Listed, ..
             kind=Kind(row.kind),
             direction=Direction(row.direction),
             reverse_path=NULL_PATH if row.reverse_local is None else Mailbox(row.reverse_local, row.reverse_domain),
-            recipients=tuple(recipients.get(row.number, ())),
+            recipients=_with_states(recipients.get(row.number, ())),
             hop=row.hop,
             attempts=row.attempts,
             reason=row.reason,
@@ -327,6 +339,7 @@ def listed(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[Listed, ..
             frozen_at=None if row.frozen_at is None else moment(row.frozen_at),
             noticed_at=None if row.noticed_at is None else moment(row.noticed_at),
             answered_for=bool(row.answered_for),
+            reply=_said(recipients.get(row.number, ())),
         )
         for row in rows
     )

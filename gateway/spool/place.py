@@ -54,7 +54,7 @@ def prepare_place(directory: Path) -> Place:
     try:
         for each in (place.directory, place.bodies, place.owners):
             _make(each)
-        kind = file_system(_MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"), path.resolve())
+        kind = _kind(path)
     except OSError as error:
         raise SetupError(f"{error.filename or path}: the spool cannot be made here: {error.strerror}") from error
     if kind in _NETWORKED or kind.startswith("fuse."):
@@ -62,6 +62,16 @@ def prepare_place(directory: Path) -> Place:
     if kind in _VOLATILE:
         _LOG.warning("the spool is in memory: a power failure loses mail", directory=str(path), file_system=kind)
     return place
+
+
+def in_memory(directory: Path) -> str:
+    """Return the type of a file system that a power failure empties; "" for others. Raises `OSError`."""
+    kind = _kind(directory)
+    return kind if kind in _VOLATILE else ""
+
+
+def _kind(directory: Path) -> str:
+    return file_system(_MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"), directory.resolve())
 
 
 def file_system(mounts: str, directory: Path) -> str:

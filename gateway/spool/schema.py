@@ -280,7 +280,7 @@ def read_entry(row: Row[Any], recipients: Sequence[Row[Any]], message: Message) 
         moment(row.expires_at),
         row.attempts,
         bool(row.dot_sent),
-        tuple(_reply(each.reply) for each in recipients[: row.replies]),
+        tuple(read_reply(each.reply) for each in recipients[: row.replies]),
         None if row.warned_at is None else moment(row.warned_at),
     )
 
@@ -299,7 +299,8 @@ def _reply_text(reply: Reply | None) -> str | None:
     return None if reply is None else json.dumps([reply.code, reply.status, reply.lines], ensure_ascii=False)
 
 
-def _reply(stored: str | None) -> Reply | None:
+def read_reply(stored: str | None) -> Reply | None:
+    """Return a reply as it is stored, or none."""
     if stored is None:
         return None
     code, status, lines = json.loads(stored)

@@ -166,7 +166,8 @@ class SqliteSightings:
         fresh = tuple(each for each, repeat in zip(signatures, repeats, strict=True) if repeat in _TO_WRITE)
         if fresh or unwritten:
             self._waiting.append(News(fresh, mark, author, unwritten, at))
-            self._awake.set()
+            if not self._awake.is_set():  # else it has not begun to look
+                self._awake.set()
         return self._told(Recollection(self._counting(repeats), contact))
 
     def close(self) -> None:

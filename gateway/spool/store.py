@@ -78,7 +78,7 @@ class SqlSpool:
         self._database, self._files, self._reserve = rooms.database, rooms.files, rooms.reserve
         self._reader, self._owner, self._held = rooms.reader, rooms.owner, rooms.held
         self._room_known_until = 0.0
-        self._below = True
+        self._below = False
         self._helpers = ThreadPoolExecutor(HELPERS, thread_name_prefix="spool")
         self._returning: set[asyncio.Future[None]] = set()
         self._strays = Strays(self._database, self._owner, self._held)
@@ -203,12 +203,24 @@ class SqlSpool:
         now = time.monotonic()
         if now >= self._room_known_until:
             self._room_known_until = now + ROOM_SECONDS
-            try:
-                self._below = room(self._place.directory) < self._min_free
-            except OSError as error:
-                _LOG.error("the room on the spool's disk is unknown", error=str(error))
-                self._below = True
+            self._below = self._is_below()
         return self._below or not self._owner.reachable
+
+    def _is_below(self) -> bool:
+        """Look at the disk, and say in the log when mail is turned away for it, and when it is taken again."""
+        try:
+            free = room(self._place.directory)
+        except OSError as error:
+            _LOG.error("the room on the spool's disk is unknown", error=str(error))
+            return True
+        below = free < self._min_free
+        if below != self._below:
+            facts = {"directory": str(self._place.directory), "free": free, "min_free": self._min_free}
+            if below:
+                _LOG.error("too little room on the spool's disk: no mail is taken", **facts)
+            else:
+                _LOG.info("there is room on the spool's disk again: mail is taken", **facts)
+        return below
 
     async def _store(
         self, entries: Sequence[Entry], settled: Sequence[Entry], *, replaced: str = "", claiming: bool = False

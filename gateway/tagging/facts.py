@@ -18,7 +18,7 @@ from gateway.tagging.names import BOUNDARY_FIELD, REASON_FIELD, SENDER_FIELD, SI
 from gateway.tagging.reading import common_name, foreign
 from gateway.tagging.reasons import VERIFIED
 from gateway.tagging.results import code
-from gateway.tagging.sentences import HEADERS_UNSIGNED, note_words, verified_name, words
+from gateway.tagging.sentences import HEADERS_UNSIGNED, note_words, verified_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,9 +34,12 @@ _HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{1,64}")
 _FAMILY: Final = re.compile(r"[a-z0-9_-]{1,64}")
 
 
-def verdict_field(judgment: Judgment, agency: str | None, *, authserv_id: str, at: dt.datetime) -> bytes:
-    """Return the field that every judged message has; its first word is the verdict's name."""
-    vietnamese, _ = words(judgment, agency)
+def verdict_field(judgment: Judgment, told: tuple[str, str], *, authserv_id: str, at: str) -> bytes:
+    """Return the field that every judged message has; its first word is the verdict's name.
+
+    `told` is what `words` says of the judgment, `at` the time of receipt as `moment` writes it.
+    """
+    vietnamese, _ = told
     if _headers_unsigned(judgment):
         vietnamese = f"{vietnamese} {HEADERS_UNSIGNED}"
     notes = ",".join(dict.fromkeys(each.code for each in judgment.notes))
@@ -49,29 +52,21 @@ def verdict_field(judgment: Judgment, agency: str | None, *, authserv_id: str, a
         f"headers={'signed' if judgment.headers_signed else 'unsigned'}",
         *((f"notes={notes}",) if notes else ()),
         f"by={authserv_id}",
-        f"at={_moment(at)}",
     )
-    return _field(VERDICT_FIELD, "; ".join(parts), vietnamese)
+    return _field(VERDICT_FIELD, parts, (f"at={at}",), vietnamese)
 
 
-def reason_field(judgment: Judgment, agency: str | None) -> bytes:
+def reason_field(judgment: Judgment, told: tuple[str, str]) -> bytes:
     """Return the field of sentences: the verdict, why, and every note, in Vietnamese, then in English."""
-    told = [words(judgment, agency)]
+    sentences = [told]
     if _headers_unsigned(judgment):
-        told.append((HEADERS_UNSIGNED, _HEADERS_UNSIGNED_EN))
-    told += [note_words(each) for each in judgment.notes]
-    text = " / ".join(" ".join(dict.fromkeys(language)) for language in zip(*told, strict=True))
-    return _reason(text)
-
-
-@lru_cache(maxsize=1024)
-def _reason(text: str) -> bytes:
-    """Write what is said once: of the same signer, agency and verdict it is the same."""
-    return fold(REASON_FIELD, encode_text(text))
+        sentences.append((HEADERS_UNSIGNED, _HEADERS_UNSIGNED_EN))
+    sentences += [note_words(each) for each in judgment.notes]
+    return _in_words(REASON_FIELD, " / ".join(" ".join(dict.fromkeys(each)) for each in zip(*sentences, strict=True)))
 
 
 def sender_field(
-    verdict: Verified, agency: str | None, families: Sequence[Family], *, authserv_id: str, at: dt.datetime
+    verdict: Verified, agency: str | None, families: Sequence[Family], *, authserv_id: str, at: str
 ) -> bytes:
     """Return the field that only a verified message has: whom, by which certificate, who says so, and when."""
     author = verdict.author.key if verdict.author is not None else ""
@@ -82,9 +77,12 @@ def sender_field(
         *_person(signer, families),
         "lý do: nội dung đúng như đã ký, chứng thư có địa chỉ người gửi",
         f"cổng thư: {authserv_id}",
-        f"lúc: {_moment(at)}",
+        "",
     )
-    return fold(SENDER_FIELD, encode_text("; ".join(parts)))
+    # between encoded words blanks are nothing (RFC 2047 6.2): the time is one of its own, as all else is the same again
+    return (
+        _in_words(SENDER_FIELD, "; ".join(parts)).removesuffix(b"\r\n") + b"\r\n " + encode_text(f"lúc: {at}") + b"\r\n"
+    )
 
 
 def signer_fields(judgment: Judgment, families: Sequence[Family]) -> bytes:
@@ -102,16 +100,14 @@ def _signer_field(signer: Signer, families: Sequence[Family], *, trusted: str) -
         parts.append(f"sha256={signer.fingerprint}")
     if signer.family and _FAMILY.fullmatch(signer.family):
         parts.append(f"family={signer.family}")
-    if signer.claimed_signing_time is not None:
-        parts.append(f"claims={_moment(signer.claimed_signing_time)}")
-    if signer.timestamped_at is not None:
-        parts.append(f"timestamp={_moment(signer.timestamped_at)}")
+    told = (("claims", signer.claimed_signing_time), ("timestamp", signer.timestamped_at))
+    times = [f"{name}={moment(at)}" for name, at in told if at is not None]
     if trusted == "trusted":
         agency = foreign(signer.agency or "")
         people = [*((f"cơ quan / agency: {agency}",) if agency else ()), *_person(signer, families)]
     else:
         people = ["chứng thư chưa được xác nhận / certificate not confirmed", *_person(signer, ())]
-    return _field(SIGNER_FIELD, "; ".join(parts), "; ".join(people))
+    return _field(SIGNER_FIELD, parts, times, "; ".join(people))
 
 
 def _person(signer: Signer, families: Sequence[Family]) -> list[str]:
@@ -133,7 +129,8 @@ def boundary_field(results: BoundaryResults) -> bytes:
     found = (("spf", results.spf), ("dkim", results.dkim), ("dmarc", results.dmarc))
     return _field(
         BOUNDARY_FIELD,
-        "; ".join(f"{method}={result}" for method, result in found if result is not None),
+        [f"{method}={result}" for method, result in found if result is not None],
+        (),
         "Máy chủ phía trước cho biết đường đi của thư, không phải chữ ký số"
         " / the server in front speaks of the way here, not of a signature",
     )
@@ -143,16 +140,38 @@ def _headers_unsigned(judgment: Judgment) -> bool:
     return not judgment.headers_signed and judgment.signature is not SignatureState.NONE
 
 
-def _moment(at: dt.datetime) -> str:
+def moment(at: dt.datetime) -> str:
     """Return an aware time as people here read it, and programs too (ISO 8601)."""
     return at.astimezone(VIETNAM).isoformat(timespec="seconds")
 
 
-def _field(name: str, programs: str, people: str) -> bytes:
-    return fold(name, programs.encode("ascii") + b" (" + _encoded(people) + b")")
+def _field(name: str, programs: Sequence[str], times: Sequence[str], people: str) -> bytes:
+    """Return a field for programs first, then people; the times stand in a line of their own.
+
+    All but these is the same again for the same signer, agency and verdict.
+    """
+    if not times:
+        return _in_letters(name, "; ".join(programs)) + _in_brackets(people)
+    return (
+        _in_letters(name, "; ".join((*programs, "")))
+        + f" {'; '.join(times)}\r\n".encode("ascii")
+        + _in_brackets(people)
+    )
 
 
 @lru_cache(maxsize=1024)
-def _encoded(text: str) -> bytes:
-    """Encode words once, as above."""
-    return encode_text(text)
+def _in_letters(name: str, text: str) -> bytes:
+    """Return a field of ASCII, written once."""
+    return fold(name, text.encode("ascii"))
+
+
+@lru_cache(maxsize=1024)
+def _in_words(name: str, text: str) -> bytes:
+    """Return a field of encoded words, written once."""
+    return fold(name, encode_text(text))
+
+
+@lru_cache(maxsize=1024)
+def _in_brackets(text: str) -> bytes:
+    """Return words for people as the lines that end a field, written once."""
+    return fold("X", b"(" + encode_text(text) + b")").removeprefix(b"X:")

@@ -17,27 +17,37 @@ from gateway.mime.words import encode_text, fold
 from gateway.tagging.names import (
     ARC_RESULTS_KEY,
     KEYWORD_KEYS,
-    ODD_LINE_END,
     OUR_PREFIX,
     RESULTS_KEY,
     SENDER_KEY,
+    VERIFIED_KEYWORD,
+    has_odd_line_end,
+    holds_results,
     is_ours,
 )
 from gateway.tagging.reading import seen
 from gateway.tagging.results import claims_any, judges_signatures
-from gateway.tagging.subjects import cleaned
+from gateway.tagging.subjects import bears_verified_tag, cleaned, says_verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gateway.core.message import Message
-    from gateway.mime.fields import Header
+    from gateway.mime.fields import Field, Header
 
 _MAX_NAME: Final = 400
 """Octets in which the name of a field must end, whatever is hidden in it."""
 _LINE_END: Final = re.compile(rb"\r\n|[\r\n\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
 """What one reader or another takes for the end of a line."""
 _KEYWORDS_SEEN: Final = frozenset(map(seen, KEYWORD_KEYS))
+_KEPT: Final = frozenset(
+    {
+        *("from", "sender", "reply-to", "to", "cc", "bcc", "resent-from", "resent-sender", "resent-to", "resent-cc"),
+        *("date", "message-id", "in-reply-to", "references", "mime-version", "received", "return-path"),
+        *("dkim-signature", "arc-seal", "arc-message-signature"),
+    }
+)
+_KEYWORD: Final = VERIFIED_KEYWORD.lower().encode()
 _ORPHANS: Final = re.compile(rb"(?:[ \t][^\r\n]*(?:\r\n|[\r\n]|\Z))+")
 _LAST_LINE_END: Final = re.compile(_LINE_END.pattern.join((rb"(?:", rb")\Z")))
 
@@ -48,7 +58,7 @@ class Stripped:
 
     message: Message
     removed: Mapping[str, int]
-    """Kind ("our_field", "results", "subject_tag", "hidden_line", "orphan") -> how many, of those that there were."""
+    """Kind ("our_field", "results", "subject_tag", "tag_elsewhere", "hidden_line", "orphan") -> how many, if any."""
 
 
 def strip(message: Message, *, authserv_id: str, others: Sequence[str] = ()) -> Message:
@@ -62,9 +72,10 @@ def stripped(
     """Take out everything that passes for a mark of ours; raises `MimeError` over a limit.
 
     Removed are our own fields, those from which clients take colored tags, results in our name or in nobody's, those of
-    S/MIME in anybody's, tags of ours in subjects (only then is a subject written anew), and continuation lines above
-    the first field, which would continue a field of ours. `others` are names of servers that this message cannot have
-    passed: results that bear them go as well. `header` is the message's, where it is known.
+    S/MIME in anybody's, tags of ours in subjects (only then is a subject written anew), other fields that bear the tag
+    of a verified message, and continuation lines above the first field, which would continue a field of ours. `others`
+    are names of servers that this message cannot have passed: results that bear them go as well. `header` is the
+    message's, where it is known.
     """
     if header is None:
         header = read_header(message)
@@ -74,7 +85,7 @@ def stripped(
     names = (authserv_id, *others)
     removed: Counter[str] = Counter()
     cuts, rewritten = _in_fields(section, header, names, removed)
-    if len(section) != sum(len(each.raw) for each in header.fields) or ODD_LINE_END.search(section):
+    if len(section) != sum(len(each.raw) for each in header.fields) or has_odd_line_end(section):
         done = (*cuts, *((each.start, each.stop) for each in rewritten))
         for start, stop, kind in _in_lines(section, header, done, names):
             cuts.append((start, stop))
@@ -96,13 +107,15 @@ def _in_fields(
     """Return where fields stand that everybody reads as ours, and the edits that write subjects anew."""
     cuts: list[tuple[int, int]] = []
     rewritten: list[Edit] = []
+    others = b"".join(each.raw for each in header.fields if each.key not in _KEPT)
+    said = says_verified(others) or _KEYWORD in others.lower()
     for field in header.fields:
         if field.stop > len(section):
             break
         if is_ours(field.key) or field.key in KEYWORD_KEYS:
             cuts.append((field.start, field.stop))
             removed["our_field"] += 1
-        elif field.key in (RESULTS_KEY, ARC_RESULTS_KEY) and _misleads(field.key, field.value, names):
+        elif holds_results(field.key) and _misleads(field.key, field.value, names):
             cuts.append((field.start, field.stop))
             removed["results"] += 1
         elif field.key == "subject":
@@ -110,7 +123,24 @@ def _in_fields(
             if text is not None:
                 rewritten.append(Edit(field.start, field.stop, fold(field.name, encode_text(text))))
                 removed["subject_tag"] += 1
+        elif (said or _is_encoded(field.raw)) and _shows_tag(field):
+            cuts.append((field.start, field.stop))
+            removed["tag_elsewhere"] += 1
     return cuts, rewritten
+
+
+def _is_encoded(raw: bytes) -> bool:
+    return b"=?" in raw or not raw.isascii()
+
+
+def _shows_tag(field: Field) -> bool:
+    """Return True for a text beside the subject that bears the tag of a verified message.
+
+    Outlook shows X-Message-Flag above the message and Keywords as colored labels, others Thread-Topic, Comments or
+    Organization. Names of people are theirs, and noted; what programs need stays.
+    """
+    needed = field.key in _KEPT or (field.key.startswith("content-") and field.key != "content-description")
+    return not needed and (_KEYWORD in field.value.lower() or bears_verified_tag(field.value))
 
 
 def _in_lines(
@@ -161,7 +191,7 @@ def _misleads(key: str, value: bytes, names: Sequence[str]) -> bool:
 
     Those of an ARC set of somebody else stay: its seal covers them, and no client shows them.
     """
-    return claims_any(key, value, names) or (key == RESULTS_KEY and judges_signatures(value))
+    return claims_any(key, value, names) or (key != ARC_RESULTS_KEY and judges_signatures(value))
 
 
 def _removals(section: bytes, cuts: Sequence[tuple[int, int]], rewritten: Sequence[Edit]) -> Iterator[Edit]:

@@ -14,12 +14,12 @@ from gateway.core.message import Edit
 from gateway.core.verdict import Judgment, Verified
 from gateway.mime.fields import read_header
 from gateway.tagging.attachments import attachment_fields
-from gateway.tagging.facts import boundary_field, reason_field, sender_field, signer_fields, verdict_field
+from gateway.tagging.facts import boundary_field, moment, reason_field, sender_field, signer_fields, verdict_field
 from gateway.tagging.forged import orphans
 from gateway.tagging.reasons import VERIFIED
 from gateway.tagging.results import results_field
 from gateway.tagging.seal import sealed
-from gateway.tagging.sentences import subject_words
+from gateway.tagging.sentences import subject_words, words
 from gateway.tagging.subjects import put_before, tag_alone
 
 if TYPE_CHECKING:
@@ -60,10 +60,11 @@ def tag(  # noqa: PLR0913 - one argument for each thing that is told
         header = read_header(message)
     verdict, ours = judgment.verdict, domain_key(authserv_id)
     fields = results_field(verdict, header, authserv_id)
-    fields += verdict_field(judgment, agency, authserv_id=ours, at=received_at)
+    told, at = words(judgment, agency), moment(received_at)
+    fields += verdict_field(judgment, told, authserv_id=ours, at=at)
     if isinstance(verdict, Verified):
-        fields += sender_field(verdict, agency, families, authserv_id=ours, at=received_at)
-    fields += signer_fields(judgment, families) + reason_field(judgment, agency) + boundary_field(boundary)
+        fields += sender_field(verdict, agency, families, authserv_id=ours, at=at)
+    fields += signer_fields(judgment, families) + reason_field(judgment, told) + boundary_field(boundary)
     fields += attachment_fields(judgment)
     text = _subject_words(judgment, agency, subject)
     # every subject there is: readers disagree on which of two they show

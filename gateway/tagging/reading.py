@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox, domain_key
+from gateway.core.lookalikes import BOXES, CAPITALS, LETTERS, UNSEEN
 from gateway.core.unicode import normalized
 from gateway.tagging.reasons import VERIFIED
 
@@ -32,43 +33,12 @@ _DOT_ATOM: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 
 
 _LOOKALIKES: Final = {
-    **{
-        ord(character): latin
-        for latin, characters in {
-            "a": "\u0430\u03b1\u0251\u1d00\u03bb\u2200",
-            "b": "\u0432\u044c\u0299\u0253",
-            "c": "\u0441\u03c3\u1d04\u2ca5",
-            "d": "\u0111\u00f0\u0256\u0501\u1d05",
-            "e": "\u0435\u03b5\u04bd\u1d07",
-            "f": "\u0192\u03dd",
-            "g": "\u0261\u0262\u0581",
-            "h": "\u04bb\u043d\u03b7\u029c",
-            "i": "\u0456\u03b9\u0131\u026a",
-            "j": "\u0458\u03f3\u1d0a",
-            "k": "\u043a\u03ba\u1d0b\u0138",
-            "l": "\u04cf\u029f\u0142\u01c0",
-            "m": "\u043c\u1d0d",
-            "n": "\u0578\u0274",
-            "o": "\u043e\u03bf\u0585\u1d0f\u00f8",
-            "p": "\u0440\u03c1\u1d18",
-            "q": "\u051b",
-            "r": "\u0433\u0280",
-            "s": "\u0455\ua731",
-            "t": "\u0442\u03c4\u1d1b",
-            "u": "\u03c5\u057d\u1d1c\u028b\u0446",
-            "v": "\u03bd\u0475\u1d20",
-            "w": "\u051d\u0461\u1d21\u03c9",
-            "x": "\u0445\u03c7\u04b3\u00d7",
-            "y": "\u0443\u028f\u04af",
-            "z": "\u1d22",
-        }.items()
-        for character in characters
-    },
-    **{first + index: chr(97 + index) for first in (0x1F130, 0x1F150, 0x1F170, 0x1F1E6) for index in range(26)},
-    **dict.fromkeys((0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800, 0xFFFC), ""),
+    **{ord(character): latin for character, latin in LETTERS.items()},
+    **BOXES,
+    **{ord(character): "" for character in UNSEEN},
 }
-"""Case-folded letters of other scripts, d with strokes included, that pass for Latin ones; letters in boxes; what takes
-room and shows nothing, though its category says letter or symbol."""
+"""Case-folded letters that pass for Latin ones; what takes room and shows nothing."""
+_AS_WRITTEN: Final = str.maketrans(CAPITALS)
 _DROPPED: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Mc", "Pd", "Pc", "Sk", "Lm"})
 _SMALL: Final = frozenset(".,'*\"`^~\u00b0\u00b4\u00b7\u2022\u30fb")
 """Punctuation that may stand between letters without making a word another one."""
@@ -96,7 +66,7 @@ def seen(text: str) -> str:
     """
     if text.isascii():
         return text.lower().translate(_EYE)
-    return normalized("NFKD", normalized("NFKD", text).casefold()).translate(_EYE)
+    return normalized("NFKD", normalized("NFKD", text.translate(_AS_WRITTEN)).casefold()).translate(_EYE)
 
 
 def seen_with_places(text: str) -> tuple[str, list[int]]:
@@ -126,7 +96,7 @@ def _shown(text: str, limit: int) -> str:
     return clean if len(clean) <= limit else clean[: limit - 1].rstrip() + ELLIPSIS
 
 
-_INVISIBLE: Final = {code: " " for code, latin in _LOOKALIKES.items() if not latin}
+_INVISIBLE: Final = str.maketrans(dict.fromkeys(UNSEEN, " "))
 
 
 def _harmless(text: str) -> Iterator[str]:
@@ -163,6 +133,7 @@ def _foreign(text: str) -> str:
     return "" if _VERIFIED in seen(clean) else clean
 
 
+@lru_cache(maxsize=_MOST_SHOWN)
 def shown_mailbox(mailbox: Mailbox) -> str:
     """Return a mailbox fit for a tag: the domain as A-labels, never cut at its end, and a plain local part or none.
 

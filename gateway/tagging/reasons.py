@@ -97,6 +97,10 @@ REASONS: Final = {
     ),
     "bad_certificate_signature": ("Chứng thư bị giả mạo hoặc hỏng.", "The certificate is forged or broken."),
     "not_for_email": ("Chứng thư không dùng cho thư điện tử.", "The certificate is not meant for mail."),
+    "signer_is_a_ca": (
+        "Chứng thư này là của một nơi cấp chứng thư, không phải của người gửi thư.",
+        "The certificate is an authority's, which issues others; it is nobody's who writes mail.",
+    ),
     "not_for_signatures": ("Chứng thư không dùng để ký.", "The certificate is not meant for signing."),
     "weak_key": ("Khóa của người ký quá yếu.", "The signer's key, or an issuer's, is too weak."),
     "weak_digest": (
@@ -137,6 +141,14 @@ REASONS: Final = {
     "several_from_mailboxes": ("Thư ghi nhiều người gửi.", "The message names several senders."),
     # what is covered
     "part_after_signature": ("Có phần không được ký đứng sau chữ ký.", "An unsigned part follows the signature."),
+    "signed_for_no_mail": (
+        "Nội dung được ký là một tệp, không phải thư: chữ ký này không ký cho thư nào.",
+        "What was signed is a file and no mail: the signature was made for no message.",
+    ),
+    "misnamed_signature": (
+        "Tệp chữ ký mang tên lạ, không được ký.",
+        "The file of the signature has a name that is none of a signature, and unsigned.",
+    ),
     "text_outside_signature": ("Có chữ không được ký bên ngoài phần được ký.", "Unsigned text stands around it."),
     "content_elsewhere": (
         "Một phần nội dung nằm ngoài thư, không được ký.",
@@ -241,7 +253,10 @@ REASONS: Final = {
 """Reason code -> what it means, a whole sentence. A code that is not here has its verdict's sentence alone."""
 
 NOTES: Final = {
-    "headers_changed": ("Tiêu đề đã bị thay đổi sau khi ký", "Header fields were changed after signing"),
+    "headers_changed": (
+        "Tiêu đề khác với khi ký, hoặc có hai nội dung",
+        "Header fields are not as they were signed, or are there in two ways",
+    ),
     "reply_to_elsewhere": (
         "Thư trả lời sẽ đi tới nơi ngoài cơ quan của người ký",
         "Answers go to a place outside the signer's agency",

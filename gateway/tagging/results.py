@@ -16,7 +16,7 @@ from gateway.core.boundary import NOTHING_SAID, RESULTS, BoundaryResults
 from gateway.core.unicode import normalized
 from gateway.core.verdict import row_of
 from gateway.mime.parameters import main_value
-from gateway.mime.words import fold
+from gateway.mime.words import decode_text, fold
 from gateway.tagging.names import ARC_RESULTS_KEY, RESULTS_FIELD
 from gateway.tagging.reading import seen
 
@@ -37,7 +37,8 @@ _MAX_ISSUER: Final = 400
 _SERIAL: Final = re.compile(r"[0-9A-F]{1,64}")
 _NO_CODE: Final = re.compile(r"[^a-z0-9_]")
 _RDN: Final = re.compile(r"(?:[^\\,]|\\.)+")
-_SMIME: Final = re.compile(rb"smime[ \t]*(?:/[ \t]*[0-9]*[ \t]*)?(?:\([^()]*\)[ \t]*)*=", re.IGNORECASE)
+_SMIME: Final = re.compile(r"smime(?:/[0-9]*)?(?:\([^()]*\))*=")
+"""As `seen` shows it: without blanks, quotes and what cannot be seen, look-alike letters put back."""
 _MAX_FOREIGN: Final = 8192
 """Octets of a field of the server in front; a longer one says nothing."""
 _STRING: Final = rb'"(?:[^"\\\x00\r\n]|\\[^\x00\r\n])*"'
@@ -201,7 +202,7 @@ def claims_any(key: str, value: bytes, names: Sequence[str]) -> bool:
 
 def judges_signatures(value: bytes) -> bool:
     """Return True if a field tells a result of S/MIME, to a careless reader at least (RFC 7281)."""
-    return _SMIME.search(value) is not None
+    return _SMIME.search(seen(decode_text(value))) is not None
 
 
 def results_field(verdict: Verdict, header: Header, ours: str) -> bytes:
@@ -209,7 +210,13 @@ def results_field(verdict: Verdict, header: Header, ours: str) -> bytes:
     result = f'smime={row_of(verdict).result} reason="{code(verdict.reason)}"'
     part = _signature_part(header)
     results = [" ".join((result, *_properties(signer, part))) for signer in verdict.signers[:_MOST_SIGNERS]]
-    return fold(RESULTS_FIELD, "; ".join((domain_key(ours), *(results or [result]))).encode("ascii"))
+    return _written("; ".join((domain_key(ours), *(results or [result]))))
+
+
+@lru_cache(maxsize=1024)
+def _written(text: str) -> bytes:
+    """Write a field once: of the same signers and verdict it is the same."""
+    return fold(RESULTS_FIELD, text.encode("ascii"))
 
 
 def code(reason: str) -> str:

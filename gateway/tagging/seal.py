@@ -23,7 +23,7 @@ from gateway.core.local import VIETNAM
 from gateway.core.message import Edit
 from gateway.mime.fields import DEFAULT_LIMITS, Limits, read_header
 from gateway.mime.words import fold
-from gateway.tagging.names import ODD_LINE_END, RESULTS_KEY, SEAL_FIELD, SEAL_KEY, is_ours
+from gateway.tagging.names import RESULTS_KEY, SEAL_FIELD, SEAL_KEY, has_odd_line_end, is_ours
 from gateway.tagging.results import claims_ours
 
 if TYPE_CHECKING:
@@ -207,6 +207,6 @@ def _pieces(message: Message, header: Header, ours: str) -> Iterator[bytes]:
 
 
 def _is_sealed(key: str, raw: bytes, value: bytes, ours: str) -> bool:
-    if key in _SEALED or is_ours(key) or ODD_LINE_END.search(raw) is not None:
+    if key in _SEALED or is_ours(key) or has_odd_line_end(raw):
         return True
     return key == RESULTS_KEY and claims_ours(value, ours)

@@ -6,19 +6,20 @@ keeps its octets; ours is put before them without touching them.
 
 from __future__ import annotations
 
-import binascii
 import re
 import unicodedata
-from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.lookalikes import SYMBOLS
 from gateway.core.message import Edit
-from gateway.mime.words import decode_text, encode_text, fold, reads, text_in
+from gateway.mime.words import decode_text, encode_text, fold
+from gateway.tagging.decoded import is_undecidable, readings
 from gateway.tagging.reading import seen, seen_with_places
+from gateway.tagging.reasons import VERIFIED
 from gateway.tagging.sentences import TAG_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from gateway.mime.fields import Field
 
@@ -26,17 +27,19 @@ _UNREAD: Final = "\ufffd"
 
 
 def _pattern(words: str) -> str:
-    """Return what fits words as `seen` shows them; of letters outside ASCII any may be one that we could not decode.
+    """Return what fits words as `seen` shows them, other marks between their letters or none.
 
-    Readers know charsets that we do not, such as VISCII.
+    Of letters outside ASCII any may be one that we could not decode: readers know charsets that we do not, as VISCII.
     """
-    return "".join(
-        re.escape(seen(each)) if each.isascii() else f"[{re.escape(seen(each))}{_UNREAD}]"
-        for each in unicodedata.normalize("NFC", words)
+    letters = ((seen(each), "" if each.isascii() else _UNREAD) for each in unicodedata.normalize("NFC", words))
+    return _GAP.join(
+        f"[{re.escape(letter + SYMBOLS.get(letter, '') + unread)}]" for letter, unread in letters if letter
     )
 
 
+_GAP: Final = rf"[^\w{_UNREAD}]{{0,8}}"
 _WORDS: Final = re.compile("|".join(map(_pattern, TAG_WORDS)))
+_VERIFIED: Final = re.compile(_pattern(VERIFIED))
 _MOST_PASSES: Final = 8
 """Tags inside tags are taken out so often; what still has one then loses all its punctuation."""
 _CAREFUL: Final = 4096
@@ -57,32 +60,51 @@ _ROUND: Final = frozenset(
 _ANGLES: Final = {"\u2039": "Ps", "\u203a": "Pe", "\u00ab": "Ps", "\u00bb": "Pe"}
 _CORNERS: Final = {"\u23a1": "Ps", "\u23a2": "Ps", "\u23a3": "Ps", "\u23a4": "Pe", "\u23a5": "Pe", "\u23a6": "Pe"}
 _SYMBOLS: Final = frozenset({"Ps", "Sm", "So", "Sc"})
+_QUOTES: Final = frozenset({"Pi", "Pf"})
 _SKIPPED: Final = frozenset({"Zs", "Cc", "Cf", "Mn", "Cn"})
-_MOST_LAYERS: Final = 4
-"""Encoded words inside encoded words are read so deep."""
 _OVERRIDES: Final = re.compile("[\u202d\u202e]+")
 """What makes text be shown in another order than it is written (UAX 9 2.2): no language needs it in a subject."""
-_LOOSE: Final = re.compile(rb"=\?[ \t\r\n]*([^?]{1,80})\?[ \t\r\n]*([BbQq])[ \t\r\n]*\?([^?]*)\?=")
 _BLANK_LINES: Final = re.compile(rb"(?:[ \t]*\r?\n)+(?=[ \t])")
 
 
 def cleaned(value: bytes) -> str | None:
     """Return the text of a subject without tags of ours, None if it may stay as it is; `value` is unfolded.
 
-    Characters that turn the order of letters go as well: what is left is shown as it is written.
+    Characters that turn the order of letters go as well, and words that may show anything are written as we read them:
+    what is left is shown as it is written.
     """
     text: str | None = None
     if len(value) > _LONGEST:
         return _letters(decode_text(value[:_CAREFUL]))
     if len(value) > _CAREFUL:
-        return _letters(decode_text(value)) if any(map(_suspicious, _readings(value))) else None
+        doubtful = is_undecidable(value) or any(map(_suspicious, readings(value)))
+        return _letters(decode_text(value)) if doubtful else None
+    if is_undecidable(value):
+        text = _plain(decode_text(value))
+        if "=?" in text:
+            return _letters(text)
+        value = encode_text(text)
     for _ in range(_MOST_PASSES):
-        marked, spans = next(((each, found) for each in _readings(value) if (found := _marks(each))), ("", []))
+        marked, spans = next(((each, found) for each in readings(value) if (found := _marks(each))), ("", []))
         if not spans:
             return text
         text = _plain(_without(marked, spans))
         value = encode_text(text)
     return _letters(text or "")
+
+
+def bears_verified_tag(value: bytes) -> bool:
+    """Return True if an unfolded value of some other field reads as the tag of a verified message."""
+    return len(value) <= _LONGEST and any(_says_verified(each) and _marks(each) for each in readings(value))
+
+
+def says_verified(octets: bytes) -> bool:
+    """Return True if plain octets hold the words of a verified tag, whatever stands around them."""
+    return _says_verified(octets.decode("utf-8", "replace"))
+
+
+def _says_verified(text: str) -> bool:
+    return _VERIFIED.search(seen(text)) is not None
 
 
 def _suspicious(text: str) -> bool:
@@ -139,15 +161,18 @@ def _end_of_leading(flat: str) -> int:
 def _extent(flat: str, begin: int, end: int, *, leading: bool) -> tuple[int, int] | None:
     """Return where the tag around the words begins and ends, None if they are no tag.
 
-    A square bracket, or one that passes for it, makes a tag anywhere; in front of the subject any symbol does, and so
-    does a closing bracket alone.
+    A square bracket, or one that passes for it, makes a tag anywhere; a picture, such as a check mark or a lock, makes
+    one of the words behind it; in front of the subject any symbol does, and so does a closing bracket alone.
     """
     first = begin
-    while first > 0 and begin - first < _REACH and _opens(flat[first - 1]):
+    while first > 0 and begin - first < _REACH and _precedes(flat[first - 1]):
         first -= 1
+    while first < begin and not _opens(flat[first]):  # quotation marks alone are no bracket
+        first += 1
     square = any(_square(each) for each in flat[first:begin])
     if not square and not leading:
-        return None
+        pictured = any(unicodedata.category(each) == "So" and each != _UNREAD for each in flat[first:begin])
+        return (first, end + flat.startswith(":", end)) if pictured else None
     closing = next((index for index in range(end, min(end + _REACH, len(flat))) if _closes(flat[index], square)), -1)
     if not square and first == begin and (closing < 0 or flat[closing] in _ROUND):
         return None
@@ -164,6 +189,10 @@ def _opens(character: str) -> bool:
     return character in "|#/\\" or _category(character) in _SYMBOLS
 
 
+def _precedes(character: str) -> bool:
+    return _opens(character) or unicodedata.category(character) in _QUOTES
+
+
 def _square(character: str) -> bool:
     return _category(character) == "Ps" and character not in _ROUND
 
@@ -172,42 +201,6 @@ def _closes(character: str, square: bool) -> bool:  # noqa: FBT001 - the kind of
     if _category(character) == "Pe":
         return not square or character not in _ROUND
     return not square and _opens(character)
-
-
-def _readings(value: bytes) -> Iterator[str]:
-    """Yield the texts that one reader or another shows: as RFC 2047 says, carelessly, and again and again."""
-    known: set[str] = set()
-    for octets in (value, _LOOSE.sub(_strict_word, _as_utf8(value))):
-        text = decode_text(octets)
-        for _ in range(_MOST_LAYERS):
-            if text not in known:
-                known.add(text)
-                yield text
-            if "=?" not in text:
-                break
-            text = decode_text(text.encode("utf-8", "replace"))
-
-
-def _as_utf8(octets: bytes) -> bytes:
-    try:
-        octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("cp1258", "replace").encode()  # what readers here guess of octets without a charset
-    return octets
-
-
-def _strict_word(match: re.Match[bytes]) -> bytes:
-    """Return an encoded word as strict readers take it, for one that only careless readers would decode."""
-    text = match[3]
-    if match[2] in b"Bb":
-        letters = re.sub(rb"[^A-Za-z0-9+/]", b"", text.partition(b"=")[0])
-        letters = letters[: len(letters) - (len(letters) % 4 == 1)]
-        octets = binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
-    else:
-        octets = binascii.a2b_qp(text, header=True)
-    charset = match[1].partition(b"*")[0].strip().decode("ascii", "replace")
-    octets = text_in(charset, octets).encode("utf-8", "replace") if reads(charset) else _as_utf8(octets)
-    return b"=?utf-8?B?" + b64encode(octets) + b"?="
 
 
 def put_before(field: Field, words: str) -> Edit:

@@ -213,7 +213,7 @@ def test_a_stranger_around_the_authors_letter(field: Field) -> None:
 def test_an_author_named_inside(field: Field) -> None:
     """An opaque letter whose words begin like a header of somebody else is not shown under the signer's name."""
     honest = Honest()
-    words = b"From: Chu tich <chu-tich@songlam.example>\r\nSubject: Chi\r\n\r\n500 trieu\r\n"
+    words = b"From: Chu tich <chu-tich@songlam.example>\r\nSubject: Chi\r\n" + part("500 trieu")
     forged = opaque(honest, author().cms(words, content=tlv(0x04, words)))
     assert field.attack(honest.message, forged).why == ("signer_mismatch", "inner_from_differs")
 

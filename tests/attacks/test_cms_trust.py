@@ -121,6 +121,7 @@ def copied_issuer() -> Credential:
 
 MAIL: Final = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
 SIGNING: Final = usage("digital_signature")
+AUTHORITY: Final = x509.BasicConstraints(ca=True, path_length=None)
 
 UNTRUSTED: dict[str, tuple[Callable[[], Credential], tuple[str, str]]] = {
     "signed by itself": (self_signed, ("not_trusted", "unknown_root")),
@@ -144,6 +145,10 @@ UNTRUSTED: dict[str, tuple[Callable[[], Credential], tuple[str, str]]] = {
     "for encryption only": (
         lambda: issued(names(AUTHOR), MAIL, usage("key_encipherment")),
         ("not_trusted", "not_for_signatures"),
+    ),
+    "an authority's own": (
+        lambda: issued(names(AUTHOR), MAIL, usage("digital_signature", "key_cert_sign"), AUTHORITY),
+        ("not_trusted", "signer_is_a_ca"),
     ),
     "RSA of 1024 bits": (
         lambda: issued(names(AUTHOR), MAIL, SIGNING, key=rsa.generate_private_key(65537, 1024)),  # noqa: S505

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from support.attacks import Delivered, Field
 
 TAG: Final = f"[Đã xác thực: {AGENCY}]"
-LOOKALIKES: Final = str.maketrans("\u0430\u0441\u0445\u0442\u04bb\u0456\u0189\u00d0\u1d00", "acxthiĐĐa")
+LOOKALIKES: Final = str.maketrans(
+    "\ua4d3\ua4ee\ua4eb\ua4da\ua4d4\ua4e7\ua4f4\u20ab\u0430\u0441\u0445\u0442\u04bb\u0456\u0189\u00d0\u1d00",
+    "daxcthudacxthiĐĐa",
+)
 """Letters of other scripts that the forgeries here use."""
 
 
@@ -80,6 +83,8 @@ FIELDS: Final = {
     "vertical tab": "X-Mailer: a\vX-Gateway-Verdict: verified\r\n",
     "next line": "X-Mailer: a\u0085X-Gateway-Verdict: verified\r\n",
     "line separator": "X-Mailer: a\u2028X-Verified-Sender: x\r\n",
+    "Outlook's flag": f"X-Message-Flag: {words(TAG)}\r\n",
+    "Outlook's conversation": f"Thread-Topic: {TAG} Họp\r\n",
     "hundreds": "X-Gateway-Verdict: verified\r\n" * 300,
 }
 RESULTS: Final = {
@@ -107,6 +112,7 @@ RESULTS: Final = {
     "encoded word": "=?utf-8?Q?mail.songlam.example?=; smime=pass",
     "somebody else's": "mx.khac.example; smime=pass",
     "in a string of somebody else's": f'mx.khac.example; spf=pass reason="; {HOSTNAME}; smime=pass"',
+    "vertical tab of somebody else": "mx.khac.example; smime\x0b=pass",
     "comment in the method": "mx.khac.example; smime (x) = pass",
 }
 SUBJECTS: Final = {
@@ -156,6 +162,11 @@ SUBJECTS: Final = {
     "never closed": "[Đã xác thực: Sở Y tế",
     "folded": "[Đã\r\n xác\r\n\tthực: Sở\r\n Y tế]",
     "far back": " " * 300 + TAG,
+    "EBCDIC": words("[Da xac thuc: So Y te]", "cp037"),
+    "Lisu": words("[\ua4d3\ua4ee \ua4eb\ua4ee\ua4da \ua4d4\ua4e7\ua4f4\ua4da]"),
+    "sign of the dong": words("[\u20abã xác thực: Sở Y tế]"),
+    "between letters": words("[Đã/xác/thực: Sở Y tế]"),
+    "check mark in the midst": words("Khẩn: \u2705 Đã xác thực: Sở Y tế"),
     "lesser": "[Cùng cơ quan, khác hộp thư: Sở Y tế]",
 }
 UNNOTED: Final = {
@@ -165,6 +176,9 @@ UNNOTED: Final = {
     "word in a word in a word",
     "blanks in the word",
     "backwards",
+    "EBCDIC",
+    "sign of the dong",
+    "check mark in the midst",
 }
 """Whoever answers repeats a tag; the others no reader shows as a tag, and they are removed all the same."""
 SUBJECT_FIELDS: Final = {

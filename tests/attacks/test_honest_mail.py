@@ -259,6 +259,17 @@ def test_protected_header_fields(field: Field) -> None:
     assert field.honest(letter()).facts["headers"] == "unsigned"
 
 
+@pytest.mark.parametrize("protected", [False, True])
+def test_an_answer_to_a_letter_with_our_tag(field: Field, protected: bool) -> None:  # noqa: FBT001
+    """Our tag comes back in the subject, outside and in its protected copy: it goes, and nobody is warned of it."""
+    answer = encode_text("Re: [Đã xác thực: Văn phòng tỉnh Thanh Hà]")
+    fields = head().replace(b"Subject: ", b"Subject: " + answer + b" ")
+    copies = fields + b"Content-Type: text/plain; hp=clear\r\n\r\nMoi hop\r\n"
+    found = field.honest(letter(copies if protected else part(), fields=fields))
+    calm(found)
+    assert found.subject.count("Đã xác thực") == 1
+
+
 SHAPES_OF_PARTS: Final[dict[str, Callable[[], bytes]]] = {
     "a boundary of odd characters": lambda: letter(boundary="=_(x)?=:,/'"),
     "a boundary with a blank": lambda: letter(boundary="a b"),

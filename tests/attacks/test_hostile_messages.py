@@ -5,7 +5,6 @@ An honest letter of another client is on its way at the same time as each of the
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 import time
@@ -19,6 +18,7 @@ from gateway.relay.maildir import place_of
 from support.attacks import AUTHOR, GREEN, ground, letter
 from support.bombs import CERTIFICATES, CMS, MIME, ber
 from support.gateway_process import OURS
+from support.pace import spent
 from support.peers import short_directory
 from support.programs import command, environment
 
@@ -95,12 +95,6 @@ def processes(field: Field) -> list[int]:
     return found
 
 
-def seconds(pid: int) -> float:
-    """Return the processor time of a process."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def resident(pid: int, kind: str) -> int:
     """Return octets of resident memory: "VmRSS" now, "VmHWM" at most."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -115,10 +109,10 @@ def test_20_megabytes_in_a_second_and_in_thrice_its_size(field: Field) -> None:
     pids = processes(field)
     for each in pids:
         Path(f"/proc/{each}/clear_refs").write_text("5")  # the peak begins anew
-    before = {each: (seconds(each), resident(each, "VmRSS")) for each in pids}
+    before = {each: (spent(each), resident(each, "VmRSS")) for each in pids}
     found, took = timed(field, message)
     assert found.verdict == "verified"
-    assert sum(seconds(each) - before[each][0] for each in pids) < 1.0
+    assert sum(spent(each) - before[each][0] for each in pids) < 1.0
     assert sum(resident(each, "VmHWM") - before[each][1] for each in pids) < 3 * len(message)
     assert took < 10 * PROMPT  # of which most is its way here
     assert field.harmless(message.replace(b"Moi hop", b"Moi di", 1)).verdict == "replayed"
@@ -158,11 +152,11 @@ def test_two_hundred_at_once(crowd: Path) -> None:
         took = []
         with subprocess.Popen(call, stdout=subprocess.PIPE, text=True, env=environment()) as flood:
             while flood.poll() is None:
-                before = seconds(own)
+                before = spent(own)
                 found, waited = timed(field, letter())
                 assert found.greens == GREEN
                 assert waited < 10 * PROMPT
-                took.append(seconds(own) - before)
+                took.append(spent(own) - before)
             assert flood.stdout is not None
             answers = [line.split() for line in flood.stdout]
         assert len(answers) == FLOOD

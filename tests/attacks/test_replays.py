@@ -6,7 +6,6 @@ The forms of `tests/wire/test_replays_live.py` are not repeated: here the signat
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -223,7 +222,7 @@ def test_it_is_known_after_a_stop_and_after_a_kill() -> None:
         field.gate.start()
         assert field.harmless(other(first, "message-id")).why == ("replayed", "replayed")
         field.honest(second)
-        time.sleep(1.0)
+        field.gate.wait_for_signatures(2)
         field.gate.kill()
         field.gate.start()
         assert field.harmless(other(second, "date")).why == ("replayed", "replayed")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, Final
 
+import pytest
+
+from gateway.cms.asn1 import tlv
+from gateway.cms.verify import open_signed
 from support.attacks import STRANGER, head, letter, signer
 from support.forger import Forger
-from support.letters import multipart, text_part
+from support.letters import clear_entity, multipart, opaque_entity, text_part
 from support.signed_files import file_part, pdf
 
 if TYPE_CHECKING:
@@ -31,6 +36,57 @@ def test_signed_file_in_unsigned_mail_is_no_signed_mail(field: Field) -> None:
     plain = field.harmless(head() + b"MIME-Version: 1.0\r\n" + text_part("Xem tep."))
     assert (plain.verdict, plain.notes, plain.all(FILES)) == (found.verdict, found.notes, ())
     assert "[" not in found.subject
+
+
+def signed_parts(file: bytes) -> tuple[bytes, bytes]:
+    """Return what a PDF's signature is over, and the signature: all that a thief needs of a published file."""
+    before, _, rest = file.partition(b"/Contents <")
+    digits, _, after = rest.partition(b">")
+    cms = bytes.fromhex(digits.decode())
+    return before + b"/Contents " + after, cms[: 4 + int.from_bytes(cms[2:4])]
+
+
+PDFS: Final = {
+    "as it is": FILE,
+    "with a blank line": pdf(Forger(signer()).cms, before=b"%PDF-1.7\n\n"),
+    "of CRLF lines": pdf(Forger(signer()).cms, before=b"%PDF-1.7\r\n"),
+    "with words that look like a field": pdf(Forger(signer()).cms, before=b"%PDF-1.7\nTitle: Quyet dinh\n\n"),
+}
+
+
+@pytest.mark.parametrize("idea", sorted(PDFS))
+def test_a_signed_pdf_as_a_letter(field: Field, idea: str) -> None:
+    """Whoever has a PDF that the author signed has content and CMS: together they are an opaque letter, and no mail."""
+    content, cms = signed_parts(PDFS[idea])
+    over = open_signed(cms).signers[0].message_digest
+    assert over == hashlib.sha256(content).digest()
+    with_content = Forger(signer()).cms(content, content=tlv(0x04, content))
+    found = field.harmless(head() + b"MIME-Version: 1.0\r\n" + opaque_entity(with_content))
+    assert found.why == ("unreadable", "signed_for_no_mail")
+
+
+TEXTS: Final = {
+    "words": b"Dong y chi 500 trieu cho ong A.\r\n",
+    "words like fields": b"Kinh gui: ong A\r\nSo tien: 500 trieu\r\n\r\nDong y.\r\n",
+    "XML": b'<?xml version="1.0"?>\r\n<chi>500</chi>\r\n',
+    "a table": b"ten,so tien\r\nA,500\r\n",
+}
+
+
+@pytest.mark.parametrize("form", ["clear", "opaque"])
+@pytest.mark.parametrize("idea", sorted(TEXTS))
+def test_a_signed_text_as_a_letter(field: Field, idea: str, form: str) -> None:
+    """A file beside which its signature lies (.p7s), or in which it is (.p7m), under a subject of the thief's."""
+    content = TEXTS[idea]
+    entity = clear_entity(content, Forger(signer()).cms(content))
+    if form == "opaque":
+        entity = opaque_entity(Forger(signer()).cms(content, content=tlv(0x04, content)))
+    assert field.harmless(head() + b"MIME-Version: 1.0\r\n" + entity).why == ("unreadable", "signed_for_no_mail")
+
+
+def test_a_letter_without_fields_of_its_own_is_a_letter(field: Field) -> None:
+    """RFC 2045 5.2: an entity may have no fields, and is plain text then."""
+    field.honest(letter(b"\r\nMoi hop luc 8 gio, khong co truong nao.\r\n"))
 
 
 def test_forged_file_field_is_removed(field: Field) -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from support.grounds import ground, server
+from support.grounds import conninfo, ground, server
 
-__all__ = ["ground", "server"]
+__all__ = ["conninfo", "ground", "server"]

@@ -24,7 +24,7 @@ JUMPS: Final = (DAY, 0, -DAY, 0, 365 * DAY)
 """How far the clock is ahead, one after the other; seconds."""
 MESSAGES: Final = 15
 """Acknowledged while the clock is right."""
-SECONDS: Final = 60
+SECONDS: Final = 180
 _WRONG: Final = """\
 import datetime, os, time
 

@@ -63,7 +63,7 @@ def running_in(house: House) -> Iterator[Gateway]:
 def more(load: Load) -> None:
     """Wait until that many more were acknowledged."""
     wanted = len(load.acknowledged) + MESSAGES
-    wait_for(lambda: len(load.acknowledged) >= wanted, f"{MESSAGES} acknowledged", seconds=60)
+    wait_for(lambda: len(load.acknowledged) >= wanted, f"{MESSAGES} acknowledged", seconds=180)
 
 
 def arrived(house: House, port: int, expected: AbstractSet[int], *, seconds: float = 180) -> set[int]:
@@ -119,7 +119,7 @@ def test_the_disk_turns_read_only() -> None:
             safe = frozenset(load.acknowledged)
             small.break_down()
             before, begun = len(load.acknowledged), load.begun
-            wait_for(lambda: load.begun >= begun + 5 * load.senders, "more attempts", seconds=60)
+            wait_for(lambda: load.begun >= begun + 5 * load.senders, "more attempts", seconds=180)
             assert len(load.acknowledged) - before <= load.senders, "what was on its way, and nothing else"
         small.mount_again()
         assert safe <= arrived(house, port, safe)
@@ -133,7 +133,7 @@ def test_the_disk_is_full_for_a_while() -> None:
         with running_in(house), load.running():
             more(load)
             small.fill()
-            wait_for(lambda: load.refused[452] > 20, "refusals")
+            wait_for(lambda: load.refused[452] > 20, "refusals", seconds=180)
             small.make_room()
             more(load)
         assert set(load.refused) <= {452}

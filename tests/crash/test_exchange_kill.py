@@ -23,7 +23,7 @@ def crash(directory: Path, name: str, said: Path) -> None:
     with said.open("wb") as file:
         working = subprocess.Popen(command("spool_exchanger.py", directory, name), env=environment(), stdout=file)
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 180
         while said.stat().st_size < 100:
             assert time.monotonic() < until, "nothing is acknowledged"
             assert working.poll() is None

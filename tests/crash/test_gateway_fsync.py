@@ -75,7 +75,7 @@ def watched(directory: Path, environment: dict[str, str]) -> Durability:
             each.start()
         for each in senders:
             each.join()
-        wait_for(lambda: log.read_text().count('"answered"') == MESSAGES, "the record", seconds=30)
+        wait_for(lambda: log.read_text().count('"answered"') == MESSAGES, "the record")
     lines = [json.loads(line) for line in log.read_text().splitlines() if '"spooled"' in line]
     all_calls = calls(trace.read_text(encoding="utf-8", errors="replace"))
     told = {match[1]: call for call in all_calls if call.name == "sendto" and (match := _TOLD.match(call.arguments))}

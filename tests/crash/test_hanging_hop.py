@@ -63,8 +63,8 @@ def test_ten_thousand_wait_for_a_hop_that_hangs() -> None:
         asyncio.run(fill(directory / "spool", at))
         (written,) = ground.ask("SELECT min(next_attempt_at) FROM entries")
         with gateway(house) as running:
-            wait_for(lambda: len(hop.said) == 1, "the letter behind the backlog", seconds=60)
-            running.wait_for_event("delivered", entry="live", seconds=60)
+            wait_for(lambda: len(hop.said) == 1, "the letter behind the backlog", seconds=180)
+            running.wait_for_event("delivered", entry="live", seconds=180)
             (touched,) = ground.ask(
                 "SELECT count(*), sum(next_attempt_at <> (SELECT min(next_attempt_at) FROM entries)), sum(attempts), "
                 "sum(claimed_by IS NOT NULL) FROM entries"

@@ -33,7 +33,7 @@ LEASE: Final = 4.0
 """Seconds; 30 in earnest."""
 MESSAGES: Final = 20
 """Acknowledged before, and by the other node alone."""
-SECONDS: Final = 60
+SECONDS: Final = 180
 _SHORT: Final = f"""\
 from gateway.spool.pulse import Pace
 from gateway.spool.shared_store import PostgresSpool

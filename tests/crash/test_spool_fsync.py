@@ -22,7 +22,7 @@ def traced(directory: Path, way: str) -> Durability:
     trace = directory / "trace"
     program = command("spool_writer.py", directory / "spool", "traced", MESSAGES, way)
     done = subprocess.run(
-        [*strace(trace), *program], env=environment(), capture_output=True, text=True, timeout=60, check=False
+        [*strace(trace), *program], env=environment(), capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     all_calls = calls(trace.read_text(encoding="utf-8", errors="replace"))

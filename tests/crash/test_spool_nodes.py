@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from support.grounds import PACE, SHARED
+from support.peers import wait_for
 from support.programs import command, environment
 from support.spooled import entry
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from support.grounds import Ground
 
 ENTRIES = 400
-SECONDS = 60
+SECONDS = 180
 
 
 @SHARED
@@ -29,12 +30,13 @@ def test_a_node_dies(ground: Ground, tmp_path: Path) -> None:
     for index, path in enumerate(said):
         with path.open("wb") as out:
             line = command("spool_claimer.py", tmp_path / f"node{index}")
-            nodes.append(subprocess.Popen(line, env=environment(), stdout=out))
+            nodes.append(subprocess.Popen(line, env=environment(), stdin=subprocess.PIPE, stdout=out))
     try:
-        until = time.monotonic() + SECONDS
-        while not all(path.read_bytes().count(b"gone") > ENTRIES / 10 for path in said):
-            assert time.monotonic() < until, "a node finishes nothing"
-            time.sleep(0.01)
+        wait_for(lambda: all(path.read_bytes() for path in said), "both nodes", seconds=SECONDS)
+        for each in nodes:
+            assert each.stdin is not None
+            each.stdin.close()
+        wait_for(lambda: all(path.read_bytes().count(b"gone") > ENTRIES / 10 for path in said), "work", seconds=SECONDS)
         nodes[0].kill()
         killed = time.monotonic()
         assert nodes[1].wait(SECONDS) == 0

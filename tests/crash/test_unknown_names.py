@@ -46,7 +46,7 @@ def house_before(directory: Path, hop: str) -> House:
 def some(load: Load) -> None:
     """Wait until some more were acknowledged."""
     wanted = len(load.acknowledged) + MESSAGES
-    wait_for(lambda: len(load.acknowledged) >= wanted, f"{MESSAGES} acknowledged", seconds=60)
+    wait_for(lambda: len(load.acknowledged) >= wanted, f"{MESSAGES} acknowledged", seconds=180)
 
 
 def test_names_cannot_be_looked_up(place: Path) -> None:
@@ -67,7 +67,7 @@ def test_names_cannot_be_looked_up(place: Path) -> None:
             time.sleep(1)
             assert hop.said == []
             hosts.write_text(f"127.0.0.1 localhost {HOP}\n")
-            wait_for(lambda: load.acknowledged <= {number_of(each) for each in hop.said}, "what was taken", seconds=90)
+            wait_for(lambda: load.acknowledged <= {number_of(each) for each in hop.said}, "what was taken", seconds=180)
         assert running.stop() == 0
     finally:
         if running.process is not None:

@@ -61,7 +61,7 @@ PARTS = st.tuples(HEADERS, LINES).map(b"".join)
 ENTITIES = st.one_of(PARTS, st.lists(PARTS, min_size=1, max_size=4).map(lambda parts: multipart("mixed", *parts)))
 
 
-@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 @given(entity=ENTITIES)
 def test_openssl_takes_every_signature(entity: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever a client writes, what we make of it is good by OpenSSL."""

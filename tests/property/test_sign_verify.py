@@ -61,7 +61,7 @@ ENTITIES = st.recursive(
 
 
 @given(ENTITIES)
-@settings(deadline=None, max_examples=examples(60))
+@settings(max_examples=examples(60))
 def test_what_we_sign_is_verified(entity: bytes) -> None:
     """For every message of ours that is not signed or encrypted already."""
     found = judged(signed(HEAD + b"MIME-Version: 1.0\r\n" + entity, lan(), boundary="=_outer_of_all"))
@@ -83,7 +83,7 @@ def parts(kind: str) -> tuple[range, range]:
 
 
 @pytest.mark.parametrize("kind", sorted(real_life()))
-@settings(deadline=None, max_examples=examples(12))
+@settings(max_examples=examples(12))
 @given(st.data())
 def test_any_changed_octet_of_the_signed_part(kind: str, data: st.DataObject) -> None:
     """One octet, at any place, to any other value: not Verified, and not anything greener than broken or ambiguous."""
@@ -105,7 +105,7 @@ def clear_parts() -> tuple[bytes, bytes, int]:
     return part, cms, cms.rindex(issuer_and_serial(lan().certificate)) + len(issuer_and_serial(lan().certificate))
 
 
-@settings(deadline=None, max_examples=examples(400))
+@settings(max_examples=examples(400))
 @given(st.data())
 def test_any_changed_octet_of_the_signer(data: st.DataObject) -> None:
     """One octet of the algorithms, the attributes or the value: never Verified."""
@@ -118,7 +118,7 @@ def test_any_changed_octet_of_the_signer(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(real_life()))
-@settings(deadline=None, max_examples=examples(5))
+@settings(max_examples=examples(5))
 @given(st.data())
 def test_any_pieces_give_the_same_judgment(kind: str, data: st.DataObject) -> None:
     """How a message is held in spans says nothing about it."""
@@ -129,7 +129,7 @@ def test_any_pieces_give_the_same_judgment(kind: str, data: st.DataObject) -> No
 
 
 @pytest.mark.parametrize("kind", sorted(real_life()))
-@settings(deadline=None, max_examples=examples(10))
+@settings(max_examples=examples(10))
 @given(st.data())
 def test_cut_or_doubled_messages_are_judged(kind: str, data: st.DataObject) -> None:
     """A message that is cut anywhere inside its signed part or signature is never Verified, and never a surprise."""
@@ -162,7 +162,7 @@ def told(header: Header, name: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("kind", ["clear", "opaque"])
-@settings(deadline=None, max_examples=examples(300))
+@settings(max_examples=examples(300))
 @given(st.data())
 def test_any_changed_octet_anywhere(kind: str, data: st.DataObject) -> None:
     """What stays verified after a change says the same: content, author and every shown field as they were signed.

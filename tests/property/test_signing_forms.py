@@ -38,6 +38,10 @@ NAMES = st.sampled_from(
 )
 
 
+SHOWN_ONCE = frozenset({"subject", "date", "to", "cc", "sender", "reply-to"})
+"""What every reader shows, and each another one of where there are two."""
+
+
 @st.composite
 def fields(draw: st.DrawFn) -> bytes:
     """Return one header field as clients write them: any length, folded anywhere, with encoded words."""
@@ -80,7 +84,7 @@ def made(message: bytes, *, body: Body, protect: bool, opaque: bool) -> tuple[Pr
     return prepared, finished
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(some=st.lists(fields(), max_size=6), body=BODIES, protect=st.booleans(), opaque=st.booleans())
 def test_outer_fields_keep_every_octet(some: list[bytes], body: bytes, *, protect: bool, opaque: bool) -> None:
     """Fields that are not Content-*: the same octets in the same order, folded or not, of any length (wish 14)."""
@@ -97,11 +101,15 @@ def test_outer_fields_keep_every_octet(some: list[bytes], body: bytes, *, protec
     certificate = Certificate.load(lan("p256").certificate)
     assert check_own_work(finished, certificate=certificate, sent_along=template(lan("p256")).certificates) is None
     found = judged(finished)
+    shown = {(each.key, each.value) for each in read_header(finished).fields if each.key in SHOWN_ONCE}
+    if len(shown) > len({key for key, _ in shown}):
+        assert found.verdict.reason in ("headers_changed", "verified"), found.verdict
+        return
     assert isinstance(found.verdict, Verified), found.verdict.reason
     assert found.headers_signed or not protect
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(some=st.binary(max_size=400), lines=st.integers(0, 200), binary=st.booleans())
 def test_any_octets_are_enclosed_whole(some: bytes, lines: int, *, binary: bool) -> None:
     """Opaque: what a reader takes out is what was signed, to the octet, whatever it is."""

@@ -91,7 +91,7 @@ def encoded(draw: st.DrawFn, text: str) -> bytes:
     return draw(st.sampled_from([b" ", b"\r\n ", b"", b"\r\n\t"])).join(words)
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_no_tag_is_readable_after_strip(data: st.DataObject) -> None:
     """However a subject is written, nobody reads a tag of ours in it once it was stripped."""
@@ -155,7 +155,7 @@ HEADERS = st.lists(st.one_of(LINES, LINES, st.binary(max_size=12)), max_size=8).
 BODIES = st.sampled_from([b"", b"\r\n", b"\r\nX-Verified-Sender: in the body\r\n", b"\r\n\r\nSubject: [x]\n\r\0"])
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(HEADERS, BODIES)
 def test_strip_is_done_once(header: bytes, body: bytes) -> None:
     """Stripping again changes nothing: what was taken out leaves nothing behind that passes for ours."""
@@ -163,7 +163,7 @@ def test_strip_is_done_once(header: bytes, body: bytes) -> None:
     assert stripped(once) == once
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(HEADERS, BODIES)
 def test_nothing_is_added_by_strip(header: bytes, body: bytes) -> None:
     """Below the header block nothing changes, and a message without forged marks keeps every octet."""
@@ -178,7 +178,7 @@ def test_nothing_is_added_by_strip(header: bytes, body: bytes) -> None:
     assert check(Message.of(result), AUTHOR, KEYS) is SealState.ABSENT
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(HEADERS, BODIES, st.data())
 def test_a_sealed_message_cannot_be_changed(header: bytes, body: bytes, data: st.DataObject) -> None:
     """A seal holds for each of its recipients, above whatever a mail store adds, and for no other octets."""
@@ -244,7 +244,7 @@ def judgments(draw: st.DrawFn) -> Judgment:
     return Judgment(verdict, chain, SignatureState.VALID, True, draw(st.booleans()), AUTHOR, (), notes)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(HEADERS, BODIES, judgments(), TEXTS | st.none(), st.sampled_from(["off", "on", "bad_only"]))
 def test_tag_only_adds_and_strip_takes_it_away(
     header: bytes, body: bytes, judgment: Judgment, agency: str | None, subject: str
@@ -264,7 +264,7 @@ def test_tag_only_adds_and_strip_takes_it_away(
     assert _others(again) == _others(clean)
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 @given(HEADERS, BODIES, judgments(), st.sampled_from(["off", "on", "bad_only"]))
 def test_a_trace_field_put_on_with_the_marks_stands_below_them(
     header: bytes, body: bytes, judgment: Judgment, subject: str
@@ -282,7 +282,7 @@ def _others(message: Message) -> list[bytes]:
     return [each.raw for each in read_header(message).fields if each.key != "subject"]
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(judgments(), TEXTS | st.none())
 def test_certificates_cannot_write_fields(judgment: Judgment, agency: str | None) -> None:
     """Whatever a certificate or the registry says, our fields stay the fields they are, in ASCII and in lines."""

@@ -47,7 +47,7 @@ class Disk:
 
     def detach(self) -> None:
         """Detach it, waiting for those who are ending."""
-        wait_for(lambda: not _run("umount", str(self._place)), "the end of those who use the disk", seconds=30)
+        wait_for(lambda: not _run("umount", str(self._place)), "the end of those who use the disk", seconds=180)
 
     def mount_again(self) -> None:
         """Attach it as after a restart of the machine."""

@@ -105,11 +105,11 @@ class Dovecot:
         file = self.directory / "log"
         return file.read_text(errors="replace") if file.exists() else ""
 
-    def fetch(self, user: str, *, seconds: float = 15.0) -> bytes:
+    def fetch(self, user: str, *, seconds: float = 60.0) -> bytes:
         """Return the exact octets of the one message in a mailbox, waiting so long for it; two are an error."""
         return self.fetch_all(user, 1, seconds=seconds)[0]
 
-    def fetch_all(self, user: str, count: int, *, seconds: float = 15.0) -> list[bytes]:
+    def fetch_all(self, user: str, count: int, *, seconds: float = 60.0) -> list[bytes]:
         """Return the messages of a mailbox once there are `count`, oldest first; more are an error."""
         deadline = time.monotonic() + seconds
         with self._login(user) as imap:

@@ -73,7 +73,7 @@ class Flapping:
     def begin(self) -> None:
         """Listen."""
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(60)
 
     def end(self) -> None:
         """Stop."""

@@ -16,8 +16,9 @@ import base64
 import datetime as dt
 import json
 import signal
+import sqlite3
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -263,10 +264,21 @@ class Gateway:
         """Return the log lines of one stage of the journey that have these facts."""
         return [line for line in self.lines() if line.get("event") == stage and facts.items() <= line.items()]
 
-    def wait_for_event(self, stage: str, *, seconds: float = 10.0, **facts: object) -> dict[str, Any]:
+    def wait_for_event(self, stage: str, *, seconds: float = 60.0, **facts: object) -> dict[str, Any]:
         """Return the first log line of a stage with these facts, waiting so long for it."""
         wait_for(lambda: bool(self.events(stage, **facts)), f"the event {stage} {facts}", seconds=seconds)
         return self.events(stage, **facts)[0]
+
+    def wait_for_signatures(self, number: int) -> None:
+        """Return once it has written down that it saw so many signatures; it does so behind its answers."""
+        place = f"file:{self.house.directory}/spool/sightings.sqlite3?mode=ro"
+
+        def written() -> bool:
+            with closing(sqlite3.connect(place, uri=True)) as connection:
+                found: int = connection.execute("SELECT count(*) FROM signatures").fetchone()[0]
+            return found == number
+
+        wait_for(written, f"{number} signatures")
 
     def check_log(self) -> None:
         """Raise `PeerError` for a fault of its own, a line that is no JSON, or a secret in what it wrote."""

@@ -126,18 +126,17 @@ def server() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def conninfo(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
+def conninfo(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A database of one's own, which the settings name."""
     found = server.create()
     monkeypatch.setenv(SharedGround.VARIABLE, found)
-    return found
+    yield found
+    server.drop(found)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def ground(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Ground:
     """Return a place for one spool, of each kind in turn."""
     if request.param == "sqlite":
         return SqliteGround(tmp_path)
-    conninfo = request.getfixturevalue("server").create()
-    monkeypatch.setenv(SharedGround.VARIABLE, conninfo)
-    return SharedGround(tmp_path, conninfo)
+    return SharedGround(tmp_path, request.getfixturevalue("conninfo"))

@@ -83,7 +83,7 @@ def flags_of(mail: Dovecot, user: str, folder: str = "INBOX") -> list[frozenset[
 
 
 def wait_for_flags(
-    mail: Dovecot, user: str, fit: Callable[[list[frozenset[str]]], bool], *, seconds: float = 15.0
+    mail: Dovecot, user: str, fit: Callable[[list[frozenset[str]]], bool], *, seconds: float = 60.0
 ) -> list[frozenset[str]]:
     """Return the flags once they fit."""
     seen: list[frozenset[str]] = []

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 OFFICE: Final = "van-thu@doitac.example"
 HOUR: Final = dt.timedelta(hours=1)
 DAY: Final = dt.timedelta(days=1)
-TIMEOUT: Final = 0.5
-PATIENCE: Final = 1.0
+TIMEOUT: Final = 1.0
+"""Seconds for one answer: the servers share a busy machine with the gateway that asks them."""
+PATIENCE: Final = 2.5
 """Seconds that one message waits for all servers together."""
 
 

@@ -125,7 +125,7 @@ class Postfix:
     def queue(self) -> tuple[str, ...]:
         """Return the ids of the messages that wait, active ones too."""
         done = subprocess.run(
-            ("postqueue", "-c", str(self.directory / "etc"), "-p"), capture_output=True, check=True, timeout=10
+            ("postqueue", "-c", str(self.directory / "etc"), "-p"), capture_output=True, check=True, timeout=60
         )
         return tuple(re.findall(r"^([0-9A-F]{6,})[*!]?\s", done.stdout.decode(), re.MULTILINE))
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RUNNER: Final = CliRunner()
 LETTER: Final = (
     "From: <van-thu@so-noi-vu.example>\r\nSubject: =?utf-8?q?K=E1=BA=BF_ho=E1=BA=A1ch?=\r\n"
+    "Received: from a.example\r\n\tby b.example\r\n"
     "X-Evil: \x1b]0;owned\x07 \u202egnp.exe\r\n\r\nNội dung mật.\r\n"
 ).encode()
 CONFIG: Final = """\

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 NOW: Final = dt.datetime(2026, 11, 24, 1, 30, tzinfo=dt.UTC)
 TAKEN: Final = Reply.of(250, "2.0.0", "taken")
 LOGIN: Final = "hoang.lan"
+LONG: Final = 60.0
+"""Seconds in which everything that is waited for comes, on a machine that is busy with other things."""
 PASSWORD: Final = b"mat-khau \xc4\x91\xc3\xbang"
 
 
@@ -228,7 +230,7 @@ class House:
         finally:
             server.close()
             self.intake.gate.set()
-            assert await server.drain(2.0) == 0
+            assert await server.drain(LONG) == 0
             assert server.connections == 0
 
 
@@ -249,7 +251,7 @@ class Talker:
         self.writer.write(octets)
         await self.writer.drain()
 
-    async def hear(self, seconds: float = 3.0) -> list[str]:
+    async def hear(self, seconds: float = LONG) -> list[str]:
         """Return the lines of one reply; raises `EOFError` if the connection is closed."""
         lines: list[str] = []
         async with asyncio.timeout(seconds):
@@ -288,7 +290,7 @@ class Talker:
             await self.raw(octets)
             await asyncio.sleep(pause)
 
-    async def closed(self, seconds: float = 3.0) -> bool:
+    async def closed(self, seconds: float = LONG) -> bool:
         """Wait for the other side to close; False if it says more first."""
         async with asyncio.timeout(seconds):
             try:

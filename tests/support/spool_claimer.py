@@ -1,7 +1,8 @@
 """A program that claims entries of a spool and finishes them slowly, saying each step, until there are none or it dies.
 
-Its argument is the spool's directory. The lines are "claimed ID", then " again" if a dot may have been sent before, and
-"gone ID".
+Its argument is the spool's directory. It says "ready" and begins when a line comes in: of two that begin together none
+has finished everything before the other is there. The lines are "claimed ID", then " again" if a dot may have been sent
+before, and "gone ID".
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from support.spooled import NOW, sent
 async def main(directory: Path) -> None:
     """Claim, wait, finish."""
     spool = opened(directory)
+    os.write(1, b"ready\n")
+    await asyncio.to_thread(sys.stdin.readline)
     while await spool.count():
         found = await spool.due(NOW, 5)
         for each in found:

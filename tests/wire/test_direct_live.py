@@ -47,7 +47,7 @@ def answering(zone: dict[str, Mapping[str, Sequence[str]]]) -> Iterator[str]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        if not begun.wait(10):
+        if not begun.wait(60):
             raise PeerError("the DNS server did not start")
         yield found[0]
     finally:

@@ -229,7 +229,7 @@ def test_sigterm_with_idle_sessions(place: Path, mail_store: Dovecot) -> None:
         code, text = client.getreply()
         assert (code, text[:6]) == (421, b"4.3.2 ")
         client.close()
-        assert process.wait(5) == 0
+        assert process.wait(20) == 0  # it would be waited for thirty seconds
         running.stop()
 
 

@@ -23,7 +23,7 @@ from support.gateway_process import OURS as SONGLAM
 from support.hops import FakeHop, tls_identity
 from support.letters import ASCII
 from support.letters import LAN as CLERK
-from support.peers import short_directory, wait_for
+from support.peers import free_port, short_directory, wait_for
 from support.postfix import postfix
 from support.smtp_side import House, listener
 from support.swaks import swaks
@@ -125,7 +125,9 @@ async def test_swaks_comes_through_a_balancer(version: str) -> None:
 
 async def test_what_the_running_gateway_sees_of_a_hop_that_dies() -> None:
     """Each worker tells of its own mail: connections it keeps, then an open breaker, why, and since when."""
-    async with FakeHop() as fake, AsyncExitStack() as stack:
+    fake = FakeHop()
+    fake.port = free_port()  # it is left and taken again
+    async with fake, AsyncExitStack() as stack:
         directory = stack.enter_context(short_directory("gw-"))
         house = build_house(
             directory,

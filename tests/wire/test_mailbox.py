@@ -174,7 +174,7 @@ def test_a_lost_connection_is_noticed(room: Dovecot) -> None:
             before = line.accepted
             lose()
             append(room, me, PLAIN, VERIFIED)
-            wait_for_flags(room, me, lambda found, wanted=times + 1: found == [set()] * wanted, seconds=20)
+            wait_for_flags(room, me, lambda found, wanted=times + 1: found == [set()] * wanted)
             assert line.accepted == before + 1
         assert [each["event"] for each in watch.said()].count("mailbox not watched for a while") == 2
 
@@ -244,11 +244,11 @@ def test_many_mailboxes_share_a_process(room: Dovecot) -> None:
     """A connection each, judged in turns: mail to all of them at once is colored, and costs little memory a mailbox."""
     names = [f"dong-{number}@{DOMAIN}" for number in range(40)]
     with watching(room.imap_port, *names, liveness=60.0, timeout=20.0) as watch:
-        wait_for(lambda: watch.places() == len(names), "connections", seconds=30)
+        wait_for(lambda: watch.places() == len(names), "connections")
         before = resident(watch.pid)
         for name in names:
             append(room, name, GREEN_MARKS + PLAIN, VERIFIED)
-        wait_for(lambda: watch.looked_at() == len(names), "all of them", seconds=30)
+        wait_for(lambda: watch.looked_at() == len(names), "all of them")
         assert resident(watch.pid) - before < 30 * 2**20
     assert [flags_of(room, name) for name in names] == [[{IMPERSONATION}]] * len(names)
 

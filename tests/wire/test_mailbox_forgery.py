@@ -120,7 +120,7 @@ def test_a_watched_mailbox_is_not_deceived(room: Dovecot, tmp_path: Path) -> Non
         ),
         postfix({DOMAIN: f"lmtp:inet:127.0.0.1:{room.lmtp_port}"}, header_checks=table) as mta,
     ):
-        wait_for(lambda: any(running.house.directory.glob("spool/mailbox/*.json")), "the watch", seconds=20)
+        wait_for(lambda: any(running.house.directory.glob("spool/mailbox/*.json")), "the watch")
         options = ("--lmtp", f"127.0.0.1:{room.lmtp_port}", "--direct", f"127.0.0.1:{mta.port}")
         code, found = tried(running.house, me, *options)
     assert found == {

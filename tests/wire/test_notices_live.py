@@ -100,6 +100,7 @@ def test_the_digest_of_two_workers() -> None:
         office(directory, FakeHop(), home, workers=2, spool={"digest": digest}) as house,
         gateway(house) as running,
     ):
+        day = today()
         plan = ASCII.replace(b"Subject: ", "Subject: Kế hoạch ".encode(), 1)
         assert send(house, plan, "SMTPUTF8") == 250
         assert running.stop() == 0
@@ -107,7 +108,8 @@ def test_the_digest_of_two_workers() -> None:
         running.start()
         wait_for(lambda: told(house) == "*", "the digest of the day", seconds=60)
         wait_for(lambda: kept(house) == ["held"], "its delivery", seconds=60)
-    (taken,) = home.messages
+    assert len(home.messages) <= len({day, today()}), "once a day"
+    taken = home.messages[0]
     assert taken.lines == ("MAIL FROM:<> SIZE=" + taken.lines[0].partition("SIZE=")[2], f"RCPT TO:<{LAN}> NOTIFY=NEVER")
     message = message_from_bytes(taken.octets, policy=policy.default)
     assert message["Auto-Submitted"] == "auto-generated"
@@ -125,4 +127,9 @@ def kept(house: House) -> list[str]:
 def told(house: House) -> str | None:
     """Return how far the digests of today have come."""
     with Orders(SpoolSettings(directory=house.directory / "spool", min_free=0)) as orders:
-        return orders.digested(datetime.now(UTC).astimezone(VIETNAM).date().isoformat())
+        return orders.digested(today())
+
+
+def today() -> str:
+    """Return the day as digests count it."""
+    return datetime.now(UTC).astimezone(VIETNAM).date().isoformat()

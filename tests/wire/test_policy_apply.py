@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +51,12 @@ def gate() -> Iterator[Gateway]:
 def apply(gate: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Give the command as an administrator does."""
     command = (COMMAND, "policy", "apply", "--config", str(gate.house.config), "--wait", "30", *arguments)
+    return subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
+
+
+def status(gate: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Ask what runs."""
+    command = (COMMAND, "policy", "status", "--config", str(gate.house.config), *arguments)
     return subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
 
 
@@ -111,6 +119,26 @@ def test_a_gateway_that_does_not_run_is_not_asked(gate: Gateway) -> None:
     assert "no gateway runs on this spool" in done.stderr
     gate.start()
     assert apply(gate).returncode == 0
+
+
+def test_status_is_said_to_people_and_to_programs(gate: Gateway) -> None:
+    """What `apply` made live, and the last refusal; the object is that of machines that share a database."""
+    assert apply(gate).returncode == 0
+    spool = gate.house.directory / "spool"
+    state = json.loads((spool / "gateway.state").read_text())
+    told = status(gate)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert re.fullmatch(rf"bản {state['policy'][:16]} .*, \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\+07:00\n", told.stdout)
+    found = json.loads(status(gate, "--json").stdout)
+    (machine,) = found["machines"]
+    assert machine == {
+        "name": f"{socket.gethostname()}/{(spool / 'gateway.pid').read_text().strip()}",
+        "has": True,
+        "policy": state["policy"],
+        "number": None,
+        "mistakes": [],
+    }
+    assert found["policies"] == []
 
 
 def test_a_number_in_the_file_is_not_believed(gate: Gateway, tmp_path: Path) -> None:

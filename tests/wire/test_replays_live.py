@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import smtplib
-import time
 from concurrent.futures import ThreadPoolExecutor
 from email.header import decode_header, make_header
 from typing import TYPE_CHECKING, Final
@@ -122,10 +121,10 @@ def test_a_signature_is_good_for_one_message(gate: Gateway) -> None:
 
 
 def test_it_outlives_the_process(gate: Gateway) -> None:
-    """A second after it was answered it is on the disk: `kill -9` makes nothing new of what was seen."""
+    """Soon after it was answered it is on the disk: `kill -9` makes nothing new of what was seen."""
     made = Signed()
     assert verdict(told(gate, made.under())).startswith("verified ")
-    time.sleep(1.0)
+    gate.wait_for_signatures(1)
     gate.kill()
     gate.start()
     assert verdict(told(gate, made.under(OTHERS["subject"]))) == "replayed replayed"

@@ -14,6 +14,7 @@ from gateway.config.listeners import RateLimits
 from gateway.smtp.proxied import Header, parse
 from gateway.smtp.rates import MOST_REMEMBERED, Buckets, Rates
 from support.smtp_side import House, Talker, call, listener, tls_files, trusting
+from support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -132,8 +133,7 @@ async def test_clients_behind_a_balancer_are_counted_each() -> None:
                     await asyncio.sleep(0.05)
                     assert await e.closed()
                 await d.raw(others[2])
-        await asyncio.sleep(0.05)
-        assert server.connections == 0
+        await until(lambda: server.connections == 0)
 
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])

@@ -53,7 +53,7 @@ async def test_who_waits_too_long_is_asked_to_come_back() -> None:
 @pytest.mark.parametrize("end", ["end", "reset", "gone", "refused", "chunks", "chunk_refused", "helo"])
 async def test_whatever_ends_a_message_gives_its_room_back(end: str) -> None:
     """Room that leaks would end all mail some day."""
-    house = House(room=Room(READING, patience=0.5), limit=65536)
+    house = House(room=Room(READING, patience=30.0), limit=65536)
     async with house.serving() as server:
         for _ in range(3):
             async with call(server) as talker:

@@ -10,7 +10,8 @@ from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Notify, Ret
 from gateway.core.received import Relayed, Submission
 from gateway.core.reply import Reply
-from support.smtp_side import TAKEN, Bodies, House, Intake, SmallDisk, call, listener
+from support.smtp_side import LONG, TAKEN, Bodies, House, Intake, SmallDisk, call, listener
+from support.waiting import until
 
 HEAD = b"From: lan@so.example\r\nSubject: thu\r\n\r\n"
 
@@ -297,8 +298,7 @@ async def test_eof_inside_data_takes_nothing() -> None:
             await talker.raw(HEAD + b"half a message\r\n.\r")
             talker.writer.write_eof()
             assert await talker.closed()
-        await asyncio.sleep(0.05)
-        assert server.connections == 0
+        await until(lambda: server.connections == 0)
     assert house.intake.taken == []
 
 
@@ -328,7 +328,7 @@ async def test_an_acceptance_outlives_its_client(how: str) -> None:
                 talker.writer.transport.abort()
         await asyncio.sleep(0.1)
         assert house.intake.finished == 0
-        draining = asyncio.create_task(server.drain(3.0))
+        draining = asyncio.create_task(server.drain(LONG))
         await asyncio.sleep(0.05)
         assert not draining.done()
         house.intake.gate.set()
@@ -338,12 +338,12 @@ async def test_an_acceptance_outlives_its_client(how: str) -> None:
 
 async def test_patience_counts_from_the_last_octet() -> None:
     """A slow but active DATA is not cut off by a total timer; a silent one is."""
-    house = House(settings=listener(command_timeout=0.3))
+    house = House(settings=listener(command_timeout=1.0))
     async with house.serving() as server, call(server) as talker:
         await talker.envelope()
         for _ in range(6):
             await talker.raw(b"x" * 500 + b"\r\n")
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.25)
         await talker.raw(b".\r\n")
         assert (await talker.hear())[0][:3] == "250"
         await talker.envelope()
@@ -355,41 +355,40 @@ async def test_patience_counts_from_the_last_octet() -> None:
 
 async def test_a_trickle_does_not_hold_a_connection() -> None:
     """One octet now and then is no message and no command: both end."""
-    house = House(settings=listener(command_timeout=0.2))
+    house = House(settings=listener(command_timeout=0.5))
     async with house.serving() as server:
         for begin in (True, False):
             async with call(server) as talker:
                 if begin:
                     await talker.envelope()
                 with pytest.raises(ConnectionError):
-                    await talker.flood(b"x", 100, pause=0.05)
+                    await talker.flood(b"x", 1000, pause=0.05)
                 assert (await talker.hear_all())[-1:] in ([], ["421 4.4.2 timeout, closing connection"])
     assert house.intake.taken == []
 
 
 async def test_no_timer_runs_while_the_intake_works() -> None:
     """The client's patience is not ours to cut short: an acceptance may take longer than the timeout."""
-    house = House(settings=listener(command_timeout=0.2))
+    house = House(settings=listener(command_timeout=0.5))
     house.intake.gate.clear()
     async with house.serving() as server, call(server) as talker:
         await talker.envelope()
         await talker.raw(HEAD + b"x\r\n.\r\n")
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.2)
         house.intake.gate.set()
         assert (await talker.hear())[0] == str(TAKEN)
 
 
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     """Replies nobody reads may not hold a connection, nor memory."""
-    house = House(settings=listener(command_timeout=0.3, max_recipients=10_000))
+    house = House(settings=listener(command_timeout=0.5, max_recipients=10_000))
     async with house.serving() as server:
         async with call(server) as talker:
             talker.reader._transport.pause_reading()  # type: ignore[attr-defined]
             await talker.say("MAIL FROM:<a@b.example>")
             with pytest.raises(ConnectionError):
                 await talker.flood(b"RCPT TO:<a@b.example>\r\n" * 1000, 2000)
-        await asyncio.sleep(0.1)
-        assert server.connections == 0
+        await until(lambda: server.connections == 0)
 
 
 async def test_connections_are_counted() -> None:
@@ -414,7 +413,7 @@ async def test_draining_lets_messages_finish() -> None:
         await working.envelope()
         await working.raw(HEAD)
         await asyncio.sleep(0.05)
-        draining = asyncio.create_task(server.drain(5.0))
+        draining = asyncio.create_task(server.drain(LONG))
         assert (await idle.hear())[0][:9] == "421 4.3.2"
         assert await idle.closed()
         with pytest.raises(OSError, match="onnect"):
@@ -436,8 +435,7 @@ async def test_a_drain_ends_in_time_and_says_what_is_left() -> None:
         assert await server.drain(0.2) == 1
         assert await talker.closed()
         house.intake.gate.set()
-        await asyncio.sleep(0.05)
-        assert house.intake.finished == 1
+        await until(lambda: house.intake.finished == 1)
 
 
 @pytest.mark.parametrize("fault", [ValueError("secret detail"), OSError(5, "secret detail")])

@@ -16,7 +16,7 @@ import pytest
 
 from support.gateway_process import COMMAND, OURS, POLICY, Gateway, build_house, gateway, run_command
 from support.letters import ASCII, LAN
-from support.peers import child, short_directory, wait_for
+from support.peers import START, child, short_directory, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -174,7 +174,7 @@ def test_the_service_manager_is_told(count: int, monkeypatch: pytest.MonkeyPatch
     with house_of(count) as house, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         place = house.directory / "notify"
         manager.bind(str(place))
-        manager.settimeout(20)
+        manager.settimeout(START)
         monkeypatch.setenv("NOTIFY_SOCKET", str(place))
         with child(run_command(house.config), output=house.directory / "gateway.log") as process:
             assert manager.recv(1000).startswith(b"READY=1")
@@ -182,4 +182,4 @@ def test_the_service_manager_is_told(count: int, monkeypatch: pytest.MonkeyPatch
                 socket.create_connection(("127.0.0.1", port), timeout=5).close()
             process.terminate()
             assert manager.recv(1000) == b"STOPPING=1"
-            assert process.wait(40) == 0
+            assert process.wait(START) == 0

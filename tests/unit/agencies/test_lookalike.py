@@ -240,6 +240,9 @@ def test_citizens_write_to_agencies(subject: str) -> None:
         ("Đã xác thực: Lan", "", (), "from"),
         ("Lan - Da Xac Thuc", "", (), "from"),
         ("Chữ ký hợp lệ", "", (), "from"),
+        ("Lan (trusted sender)", "", (), "from"),
+        ("Lan", "[Đã được xác thực: Sở Nội vụ] Giấy mời", (), "subject"),
+        ("Lan", "[Đã ký số hợp lệ] Giấy mời", (), "subject"),
         ("\u0110\u00e3 x\u0430\u0301c th\u1ef1c", "", (), "from"),
         ("Lan", "[Đã xác thực: Sở Nội vụ] Giấy mời", (), "subject"),
         ("Lan", "(VERIFIED) invoice", (), "subject"),
@@ -263,11 +266,19 @@ def test_marks_of_ours(name: str, subject: str, nested: tuple[str, ...], where: 
         "Verified accounts are now available",
         "\u2705 Đơn hàng đã giao",
         "Hướng dẫn kiểm tra chữ ký hợp lệ",
+        "Xác thực thành công",
+        "Đã được xác thực tài khoản",
     ],
 )
 def test_newsletters_and_answers_have_no_mark(subject: str) -> None:
     """An answer to tagged mail repeats its tag, and newsletters like green boxes."""
     assert notes("Cửa hàng", subject=subject) == {}
+
+
+def test_an_answer_with_a_protected_subject_has_no_mark() -> None:
+    """Thunderbird repeats the subject inside (RFC 9788), and with it the tag of what is answered."""
+    assert notes("Lan", nested=("Re: [Đã xác thực: Sở Y tế] Kết quả",)) == {}
+    assert notes("Lan", nested=("[Đã xác thực: Sở Y tế] Kết quả",)) == {"tag_words": "nested"}
 
 
 def test_answers_to_a_look_alike() -> None:

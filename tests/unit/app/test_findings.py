@@ -38,10 +38,10 @@ def province(made: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def check(province: Path) -> tuple[int, str]:
-    """Return exit code and output of `gateway run --check`."""
+def check(province: Path, *before: str) -> tuple[int, str]:
+    """Return exit code and output of `gateway run --check`; `before` runs it."""
     done = subprocess.run(
-        [GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--check"],
+        [*before, GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--check"],
         capture_output=True,
         check=False,
         timeout=300,
@@ -145,3 +145,29 @@ def _with_end(province: Path, end: dt.datetime) -> None:
         .sign(key, hashes.SHA256())
     )
     (province / "server.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def test_a_policy_that_still_speaks_of_the_examples(province: Path) -> None:
+    """Copied and not adapted, the rule against mail forged in our name would be for somebody else's; comments may."""
+    rule = "{name: r, direction: inbound, when: {author: ['@songlam.example']}, then: deliver}"
+    (province / "policies/05-own.yaml").write_text(f"# @songlam.example\nrules:\n  - {rule}\n", encoding="utf-8")
+    assert check(province) == (0, "configuration is complete\n")
+    config = province / "gateway.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("domain: songlam.example", "domain: so.example"), encoding="utf-8")
+    code, said = check(province)
+    assert code == 1
+    own = [line for line in said.splitlines() if "05-own.yaml" in line]
+    assert own == [f"{province}/policies/05-own.yaml:3: songlam.example is the domain of our examples: put yours"]
+
+
+def test_a_spool_in_memory(province: Path) -> None:
+    """It is told once, as a finding, and not as lines of a log between the others."""
+    spool = province / "spool"
+    spool.mkdir(exist_ok=True)
+    mount = f'mount -t tmpfs none {spool} && exec "$@"'
+    code, said = check(province, "unshare", "-rm", "sh", "-c", mount, "sh")
+    assert (code, said) == (
+        1,
+        f"spool.directory: {spool} is in memory (tmpfs): a power failure loses mail\n1 finding(s)\n",
+    )

@@ -134,6 +134,12 @@ def test_a_rule_for_a_family_that_nobody_set_up_is_a_mistake(place: Path) -> Non
         read_policies(place / "policies", directory_of(settings, REGISTRY), settings)
     where = f"{place}/policies/05.yaml:2:12"
     assert caught.value.mistakes == (f"{where}: the rule names the family 'gvo', which is not set up (known: gov)",)
+    with pytest.raises(SetupError, match=r"'gvo', .* \(known: there is none\)$"):
+        read_policies(
+            place / "policies",
+            directory_of(settings, REGISTRY),
+            parse_settings("gateway.yaml", SETTINGS, directory=place),
+        )
 
 
 def test_a_rule_for_what_is_not_set_up_is_a_mistake(place: Path) -> None:

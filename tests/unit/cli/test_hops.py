@@ -61,7 +61,7 @@ def answering() -> Iterator[tuple[int, str]]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     try:
-        if not begun.wait(10):
+        if not begun.wait(60):
             raise PeerError("the doubles did not start")
         yield found[0], found[1]
     finally:

@@ -202,7 +202,8 @@ def test_line_ends_are_read_as_on_the_wire_only_where_nothing_is_mixed(desk: Des
 def test_the_time_to_judge_at_is_an_option(desk: Desk) -> None:
     """Before its first day and after its last the certificate is not trusted; without an offset a time is UTC."""
     file = desk.write("good.eml", clear(PART, desk.lan))
-    for at, reason in (("2020-01-01", "not_yet_valid"), ("2040-01-01T00:00:00+07:00", "expired")):
+    early, late = (desk.authority.now + years * dt.timedelta(days=365) for years in (-1, 10))
+    for at, reason in ((f"{early:%Y-%m-%d}", "not_yet_valid"), (f"{late:%Y-%m-%d}T00:00:00+07:00", "expired")):
         (found,) = objects(desk.verify("--at", at, "--revocation", "off", file, crls=False))
         assert (found["verdict"], found["reason"]) == ("not_trusted", reason)
 

@@ -45,6 +45,7 @@ def test_lists_for_people(place: Path) -> None:
     for word in ("aaaa1111", "giữ chờ duyệt / held", "8d", "van-thu@so-noi-vu.example", "lan@xa.example (+1)", "ngoai"):
         assert word in text, word
     assert "rule_hold chờ duyệt" in text
+    assert "451 4.7.1 wait" in text, "why it is still here"
     assert "Kế hoạch" not in text
     assert "mật" not in text
 
@@ -54,7 +55,8 @@ def test_lists_for_programs(place: Path) -> None:
     found = objects(run(place, "list", "--json"))
     assert [each["kind"] for each in found] == ["held", "quarantined", "deliver", "to_sign"]
     assert found[0]["next_attempt_at"] is None, "held mail does not move by itself"
-    assert found[2]["attempts"] == 3
+    assert (found[2]["attempts"], found[2]["reply"]) == (3, "451 4.7.1 wait")
+    assert found[0]["reply"] is None
     assert found[3]["from"] == ""
     assert found[0]["to"][0] == {"mailbox": "lan@xa.example", "state": "ready"}
     assert "hoạch" not in json.dumps(found, ensure_ascii=False)
@@ -116,8 +118,18 @@ def test_show(place: Path) -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "Nội dung" not in text
-    assert "451 4.7.1 wait" in run(place, "show", "bbbb").stdout
+    answered = run(place, "show", "bbbb").stdout
+    assert "451 4.7.1 wait" in answered
+    assert "gateway hops" not in answered
+    assert "from a.example by b.example" in text, "a folded field is one line"
     assert "van-thu (submission, 10.0.0.9)" in run(place, "show", "cccc").stdout
+
+
+def test_show_before_any_answer(tmp_path: Path) -> None:
+    """Mail that waits for a hop that cannot be reached has no answer to show: the hop has one."""
+    put(tmp_path, old("aaaa1111", Kind.DELIVER, attempts=3), old("bbbb2222"))
+    assert "none yet: gateway hops" in run(tmp_path, "show", "aaaa").stdout
+    assert "gateway hops" not in run(tmp_path, "show", "bbbb").stdout
 
 
 def test_show_for_programs(place: Path) -> None:

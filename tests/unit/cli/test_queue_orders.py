@@ -85,6 +85,14 @@ def test_retry_for_a_hop_and_for_all(place: Path) -> None:
     assert is_due(place, "aaaa1111")
 
 
+@pytest.mark.parametrize("word", ["retry", "freeze", "thaw"])
+def test_an_order_for_a_hop_that_nobody_has(place: Path, word: str) -> None:
+    """A slip in the name is no hop without mail; a domain of direct sending is known by its hop."""
+    for more in ([], ["--dry-run"]):
+        assert "--hop kh0: không có trong cấu hình" in run(place, word, "--hop", "kh0", *more, code=2).stderr
+    assert run(place, word, "--hop", "du-phong@xa.example").stdout.startswith("0 thư")
+
+
 @pytest.mark.parametrize("arguments", [[], ["aaaa1", "--all"], ["--hop", "khac", "--all"], ["aaaa1", "--hop", "khac"]])
 @pytest.mark.parametrize("word", ["retry", "freeze", "thaw"])
 def test_exactly_one_way_to_say_which(place: Path, word: str, arguments: list[str]) -> None:

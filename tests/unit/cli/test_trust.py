@@ -132,6 +132,15 @@ def test_the_name_of_a_published_root(house: Path) -> None:
     assert nothing_pinned(house)
 
 
+def test_an_intermediate_that_is_offered_as_an_anchor(house: Path) -> None:
+    """What is most likely meant is said first; a root that has ended is no intermediate."""
+    result = add(house, "issuer", ISSUER)
+    assert result.exit_code == 1
+    assert "is it an intermediate? --intermediate" in result.stderr.partition("--anyway")[0]
+    assert nothing_pinned(house)
+    assert add(house, "issuer", ISSUER, "--intermediate").exit_code == 0
+
+
 def test_a_reason_overrules_what_may_be(house: Path) -> None:
     """An ended root is refused, and taken with a reason, which stays on record."""
     ended = root("Gốc cũ", start=TODAY - 9 * DAY, end=TODAY - DAY)
@@ -140,6 +149,7 @@ def test_a_reason_overrules_what_may_be(house: Path) -> None:
     assert result.exit_code == 1
     assert "đã hết hạn / it has ended" in result.stdout
     assert "--anyway REASON" in result.stderr
+    assert "--intermediate" not in result.stderr
     assert add(house, "ended", ended, "--anyway", " ").exit_code == 1
     assert nothing_pinned(house)
     assert add(house, "ended", ended, "--anyway", "thư cũ", "--note", "xem hồ sơ").exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,9 @@ from gateway.cms.asn1 import (
 )
 from gateway.cms.verify import open_signed
 from support.pace import soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LIMIT = 64 * 1024 * 1024
 END = b"\0\0"
@@ -192,12 +196,37 @@ def in_bag(element: bytes, bag: int = 0xA0) -> bytes:
     return tlv(0x30, b"\x06\x01\x01", tlv(0xA0, inner))
 
 
+LONG = tlv(0x04, bytes(64))
+"""What makes an element long enough to be remembered."""
+
+
+def in_signer(element: bytes) -> bytes:
+    """Return a ContentInfo in which the element stands where a SignerInfo has a signed attribute."""
+    signer = tlv(0x30, b"\x02\x01\x01", tlv(0x30), tlv(0xA0, element))
+    return tlv(0x30, b"\x06\x01\x01", tlv(0xA0, tlv(0x30, b"\x02\x01\x01", tlv(0x31), tlv(0x30), tlv(0x31, signer))))
+
+
+@pytest.mark.parametrize("placed", [in_bag, in_signer])
+def test_what_is_remembered_is_no_way_round_the_bound_on_depth(placed: Callable[[bytes], bytes]) -> None:
+    """Elements inside a certificate, or an attribute, count from the top; a bag inside a bag remembers nothing anew."""
+    for around in (5, 15):
+        deep = LONG
+        for _ in range(around):
+            deep = tlv(0x30, LONG, tlv(0x30, tlv(0x30, tlv(0xA0, deep))))
+        for _ in range(3):
+            if around == 15:
+                with pytest.raises(CmsError, match="cms_too_complex"):
+                    definite(placed(deep), limit=LIMIT)
+            else:
+                assert definite(placed(deep), limit=LIMIT) == placed(deep)
+
+
 @given(elements(3))
 def test_certificates_seen_before_are_read_as_the_first_time(pair: tuple[bytes, bytes]) -> None:
     """What is remembered of a certificate's octets changes nothing: not the result, and not what is refused."""
-    for ber, der in ((tlv(0x30, pair[0]), tlv(0x30, pair[1])), pair):
+    for ber, der in ((tlv(0x30, LONG, pair[0]), tlv(0x30, LONG, pair[1])), pair):
         assert [definite(in_bag(ber), limit=LIMIT) for _ in range(3)] == [in_bag(der)] * 3
-    broken = tlv(0x30, pair[0], b"\x06\x41" + b"\x81" * 65)
+    broken = tlv(0x30, LONG, pair[0], b"\x06\x41" + b"\x81" * 65)
     for _ in range(3):
         with pytest.raises(CmsError, match="oversized_value"):
             definite(in_bag(broken), limit=LIMIT)
@@ -213,6 +242,23 @@ def test_children_and_head() -> None:
     assert head(octets, 0, len(octets)) == (0x30, 2, 10)
     with pytest.raises(CmsError):
         list(children(octets, 2, 8))
+
+
+@given(st.sampled_from([0x04, 0x30, 0x5F, 0xA0]), st.binary(max_size=9), st.integers(0, 300))
+def test_children_begin_and_end_as_heads_do(tag: int, length: bytes, size: int) -> None:
+    """Every form of a length, cut off anywhere, in the middle of other octets: the same element, or none."""
+    octets = bytes([tag]) + length + bytes(size)
+    for end in {len(octets), max(len(octets) - 1, 1), min(3, len(octets))}:
+        try:
+            wanted: tuple[int, int, int | None] | None = head(octets, 0, end)
+        except CmsError:
+            wanted = None
+        try:
+            first = next(children(octets, 0, end))
+            found: tuple[int, int, int | None] | None = first.tag, first.content, first.end
+        except CmsError:
+            found = None
+        assert found == (wanted if wanted is not None and wanted[2] is not None else None)
 
 
 def test_sorted_set() -> None:
@@ -240,8 +286,10 @@ def test_any_octets_are_read_or_refused(octets: bytes) -> None:
         open_signed(b"\x30\x80" + octets)
 
 
-_BAG = tlv(0xA0, tlv(0x30, tlv(0x30, tlv(0x02, b"\x07"), tlv(0x03, b"\0x"))), tlv(0x30, b"\x06\x01\x2a\x05\x00"))
-_SIGNED = tlv(0x30, b"\x06\x01\x2a", tlv(0xA0, tlv(0x30, b"\x02\x01\x01", tlv(0x31), _BAG, tlv(0x31, tlv(0x30)))))
+_CERTIFICATE = tlv(0x30, LONG, b"\x06\x01\x2a\x05\x00")
+_BAG = tlv(0xA0, tlv(0x30, tlv(0x30, tlv(0x02, b"\x07"), tlv(0x03, b"\0x"))), _CERTIFICATE)
+_SIGNER = tlv(0x30, b"\x02\x01\x01", tlv(0x30, LONG, tlv(0x31, b"\x05\x00")), tlv(0xA0, tlv(0x30, LONG, tlv(0x30))))
+_SIGNED = tlv(0x30, b"\x06\x01\x2a", tlv(0xA0, tlv(0x30, b"\x02\x01\x01", tlv(0x31), _BAG, tlv(0x31, _SIGNER))))
 
 
 @given(
@@ -277,8 +325,9 @@ def test_a_quick_look_lets_nothing_pass_that_the_walk_would_not(
 def test_a_quick_look_is_enough_for_what_most_send() -> None:
     """Certificates in their bag included; and one bad one among them makes the walk say so."""
     assert asn1._is_plain(_SIGNED)
-    with pytest.raises(CmsError):
-        definite(_SIGNED.replace(b"\x06\x01\x2a\x05\x00", b"\x06\x01\x2a\x05\x09"), limit=LIMIT)
+    for good, bad in ((b"\x06\x01\x2a\x05\x00", b"\x06\x01\x2a\x05\x09"), (b"\x31\x02\x05\x00", b"\x31\x02\x05\x09")):
+        with pytest.raises(CmsError):
+            definite(_SIGNED.replace(good, bad), limit=LIMIT)
 
 
 def test_certificates_count_for_what_may_be_in_them() -> None:

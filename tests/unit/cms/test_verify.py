@@ -32,7 +32,8 @@ from support.forger import (
     sequence,
     signed_data,
 )
-from support.letters import authority, binh, detached, lan
+from support.letters import LAN, NOW, authority, binh, detached, lan
+from support.splitter import flipped
 
 DIGEST = hashlib.sha256(CONTENT).digest()
 HONEST = [attribute(CONTENT_TYPE, oid("1.2.840.113549.1.7.1")), attribute(MESSAGE_DIGEST, tlv(0x04, DIGEST))]
@@ -297,12 +298,23 @@ def test_signer_identifiers() -> None:
     for sid, expected in (
         (tlv(0x80, own.subject_key_id), own),
         (tlv(0x80, own.subject_key_id[:-1]), None),
-        (tlv(0x80, own.subject_key_id[:-1] + b"\0"), None),
+        (tlv(0x80, flipped(own.subject_key_id, 0)), None),
         (tlv(0x80), None),
         (tlv(0x80, bytes(200)), None),
     ):
         (signer,) = open_signed(forger().but(sid=sid).cms(CONTENT)).signers
         assert signer.certificate((*others, own)) == expected
+
+
+def test_a_key_identifier_of_two_certificates() -> None:
+    """A certificate that was renewed for the same key came along with the old one: the one that lasts is meant."""
+    new = Certificate.load(lan().certificate)
+    before = authority().issue("Hoàng Thị Lan", LAN, key=lan().key, not_after=NOW - dt.timedelta(days=1))
+    old = Certificate.load(before.certificate)
+    assert new.subject_key_id is not None
+    assert new.subject_key_id == old.subject_key_id
+    (signer,) = open_signed(forger().but(sid=tlv(0x80, new.subject_key_id)).cms(CONTENT)).signers
+    assert signer.certificate((old, new)) == signer.certificate((new, old)) == new
 
 
 def test_all_signers_are_seen() -> None:

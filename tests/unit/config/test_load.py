@@ -137,6 +137,13 @@ max_message_size: 10
         assert any(each.startswith(wanted) for each in found), (wanted, "\n".join(found))
 
 
+def test_two_listeners_never_share_an_address() -> None:
+    """With several workers the kernel would let both listen, and give each client to one of them at random."""
+    twice = GOOD.replace("listeners:", 'listeners:\n  - {name: two, kind: inbound, address: "127.0.0.1:25"}')
+    assert mistakes(twice) == ["4:40: listening address '127.0.0.1:25' is defined twice"]
+    assert len(load(twice.replace(':25"', ':0"')).listeners) == 2
+
+
 def test_no_value_is_repeated() -> None:
     """A secret written where its reference belongs must not reach a terminal or a log."""
     found = mistakes(

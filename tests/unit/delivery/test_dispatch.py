@@ -141,6 +141,47 @@ def test_an_open_breaker_rests_its_hop() -> None:
     assert not world.disk, "once the hop is well all of it goes"
 
 
+@pytest.mark.parametrize("back", [True, False], ids=["back", "still down"])
+def test_one_tries_a_hop_and_tells_the_others(back: bool) -> None:  # noqa: FBT001 - a parameter
+    """While one is let through an open breaker, others that are due wait for its end: then they go, or are put off."""
+    world = World({"out": [Script(delay=1.0)]})
+    put(world, name="first", first=99)
+
+    async def probed(process: Process) -> None:
+        world.unusable.add("out")
+        for n in range(lanes.ACTIVE + 2):
+            put(world, name=f"d{n}", first=n)
+        process.dispatcher.wake()
+        await asyncio.sleep(0.7)
+        assert len(process.spool.claims) == lanes.ACTIVE + 2 + 1
+        if back:
+            world.unusable.clear()
+        await asyncio.sleep(0.5)
+        await process.dispatcher.stop(1)
+
+    dispatched(world, 0.1, probed)
+    assert world.delivered["r99@noi-b.example"] == 1
+    assert len(world.attempts) == (lanes.ACTIVE + 2 + 1 if back else 1)
+    assert [each.next_attempt_at > START for each in world.disk.values()] == [True] * (0 if back else lanes.ACTIVE + 2)
+
+
+def test_stopping_while_one_tries_a_hop() -> None:
+    """What waits for the end of another's attempt is given back as it was when the gateway stops."""
+    world = World({"out": [Script(begin="hang")]})
+    put(world, name="first", first=99)
+
+    async def stopped(process: Process) -> None:
+        world.unusable.add("out")
+        put(world, name="second")
+        process.dispatcher.wake()
+        await asyncio.sleep(0.5)
+        await process.dispatcher.stop(3)
+        assert not process.spool.claims
+
+    dispatched(world, 0.1, stopped)
+    assert [each.next_attempt_at for each in world.disk.values()] == [START] * 2
+
+
 def test_when_very_many_hang_others_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond what there is room for in all, a hop has one entry in work, and more of its mail is put off."""
     monkeypatch.setattr(lanes, "CROWD", 10)

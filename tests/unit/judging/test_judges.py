@@ -8,7 +8,6 @@ import contextlib
 import datetime as dt
 import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,12 +34,15 @@ from support.letters import HEAD, LAN, NOW, PLAIN, authority, clear, lan, multip
 from support.peers import wait_for
 from support.signed_files import file_part
 from support.tree import root, usage
+from support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.core.verdict import Judgment
 
+BUSY = 200.0
+"""As `WALL` where only processor time is to count: 0.3 s on the clock may be too short for an honest message."""
 LETTER = Message.of(signed(PLAIN, lan()))
 LARGE = Message.of(signed(PLAIN + b"0123456789" * 7 + b"\r\n" + (b"0123456789" * 7 + b"\r\n") * 6_000, lan()))
 
@@ -88,7 +90,7 @@ async def test_the_second_message_of_a_signer_is_judged_here() -> None:
         assert isinstance(first.verdict, Verified)
         for each in judges.pids:
             os.kill(each, signal.SIGSTOP)  # whoever asks one now waits
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(5.0):
             assert await judged(judges) == first
         for each in judges.pids:
             os.kill(each, signal.SIGCONT)
@@ -227,14 +229,15 @@ async def test_a_revoked_signer_is_not_trusted() -> None:
         assert not len(judges._paths)
 
 
-async def test_a_message_that_costs_too_much_is_unreadable_and_the_next_one_is_judged(costly: Message) -> None:
+async def test_a_message_that_costs_too_much_is_unreadable_and_the_next_one_is_judged(
+    costly: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The kernel ends the process; its place is taken by one that was warm."""
+    monkeypatch.setattr(worker, "WALL", BUSY)
     async with running(time_limit=0.1, workers=1) as judges:
-        begun = time.monotonic()
         found = await judged(judges, costly)
         assert found.verdict == Unreadable("judge_timeout")
         assert str(found.author) == "hoang.lan@soyte.songlam.example"
-        assert time.monotonic() - begun < 3.0
         assert isinstance((await judged(judges, source="b")).verdict, Verified)
 
 
@@ -253,7 +256,7 @@ async def test_a_killed_process_is_an_unreadable_message_and_nothing_more() -> N
         for each in before:
             os.kill(each, signal.SIGSTOP)
         waiting = asyncio.create_task(judged(judges))
-        await asyncio.sleep(0.1)
+        await until(lambda: any(each._listening for each in judges._crew._all))
         for each in before:
             os.kill(each, signal.SIGKILL)
         assert (await waiting).verdict == Unreadable("judge_died")
@@ -271,15 +274,21 @@ async def test_a_message_that_takes_too_much_memory_is_unreadable() -> None:
         assert isinstance((await judged(judges, source="b")).verdict, Verified)
 
 
-async def test_hostile_mail_does_not_delay_another_source(costly: Message) -> None:
-    """200 at once, each worth being killed for: the honest message of somebody else is judged within two seconds."""
+def killed_for(flood: list[asyncio.Task[Judgment]]) -> int:
+    """Return how many of these messages cost a process its life so far."""
+    return sum(each.done() and each.result().verdict == Unreadable("judge_timeout") for each in flood)
+
+
+async def test_hostile_mail_does_not_delay_another_source(costly: Message, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 at once, each worth being killed for: the honest message of somebody else comes after those at work only."""
+    monkeypatch.setattr(worker, "WALL", BUSY)
     async with running(time_limit=0.1) as judges:
         flood = [asyncio.create_task(judged(judges, costly, source="flood")) for _ in range(200)]
-        await asyncio.sleep(0.3)
-        begun = time.monotonic()
+        await until(lambda: any(each._listening for each in judges._crew._all))
+        before = killed_for(flood)
         found = await judged(judges, source="honest")
         assert isinstance(found.verdict, Verified)
-        assert time.monotonic() - begun < 2.0
+        assert killed_for(flood) - before < 10
         for each in flood:
             each.cancel()
         await asyncio.gather(*flood, return_exceptions=True)

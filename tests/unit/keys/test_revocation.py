@@ -12,6 +12,7 @@ import structlog
 from gateway.keys.revocation import RevocationWatch
 from gateway.pki.path import TrustAnchors
 from support.letters import LAN, NOW
+from support.pace import soon
 from support.tree import DAY, Node, root
 
 if TYPE_CHECKING:
@@ -178,7 +179,6 @@ def test_an_answer_is_a_look_up(tmp_path: Path) -> None:
     """Signing pays nothing for the question."""
     found = lists(tmp_path, "hard")
     found.fault()
-    begin = time.perf_counter()
-    for _ in range(10_000):
-        found.watch.fault(CHAIN, NOW)
-    assert (time.perf_counter() - begin) / 10_000 < 20e-6
+    with soon(0.2):
+        for _ in range(10_000):
+            found.watch.fault(CHAIN, NOW)

@@ -18,6 +18,7 @@ from gateway.core.errors import SetupError
 from gateway.keys import suspensions
 from gateway.keys.suspensions import Suspension, Suspensions, append, read_suspensions
 from support.letters import NOW
+from support.pace import soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -260,7 +261,7 @@ def test_a_writer_waits_for_a_reader(path: Path) -> None:
         writer.start()
         writer.join(0.2)
         assert reading.read().count(b"\n") == 1
-    writer.join(5)
+    writer.join()
     assert read_suspensions(path).keys() == {"a", "b"}
 
 
@@ -268,8 +269,7 @@ def test_a_look_costs_next_to_nothing(path: Path) -> None:
     """The switch is asked before every signature."""
     stop(path, "a")
     found = Suspensions(path)
-    begin = time.perf_counter()
-    for _ in range(10_000):
-        found.suspended("b")
-    assert (time.perf_counter() - begin) / 10_000 < 20e-6
+    with soon(0.2):
+        for _ in range(10_000):
+            found.suspended("b")
     assert suspensions.LOOK_EVERY == 1.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
 
     from support.odd_imap import OddServer, Said
 
-PATIENCE: Final = 0.3
+PATIENCE: Final = 0.5
+LATEST: Final = 8.0
+"""Seconds in which every wait ends, on a machine that is busy: the library's own patience is ten, or none."""
 
 
 @asynccontextmanager
@@ -75,10 +76,9 @@ async def test_no_argument_adds_a_command(user: str) -> None:
 async def test_connecting_ends(script: Mapping[str, Said]) -> None:
     """A server that greets oddly, or not at all, is a fault within the time given."""
     async with odd_imap(script) as server:
-        begin = time.monotonic()
-        with pytest.raises(ServiceError):
-            await Imap.connect(Server("127.0.0.1", server.port, None, PATIENCE))
-        assert time.monotonic() - begin < 3 * PATIENCE
+        async with asyncio.timeout(LATEST):
+            with pytest.raises(ServiceError):
+                await Imap.connect(Server("127.0.0.1", server.port, None, PATIENCE))
 
 
 async def test_nobody_there() -> None:
@@ -142,9 +142,8 @@ async def test_mail_announced_in_any_answer_is_noticed() -> None:
     async with session({"UID SEARCH": b"* SEARCH\r\n* 4 EXISTS\r\n%s OK done\r\n"}) as (imap, server):
         imap.forget_arrivals()
         await imap.search("UID", "1:*")
-        begin = time.monotonic()
-        await imap.idle(20)
-        assert time.monotonic() - begin < PATIENCE
+        async with asyncio.timeout(LATEST):
+            await imap.idle(1000)
         imap.forget_arrivals()
         await imap.idle(0.05)
         assert server.heard[-1] == "DONE", "silence: the connection proved that it lives"
@@ -154,10 +153,9 @@ async def test_mail_announced_in_any_answer_is_noticed() -> None:
 async def test_idle_that_is_not_taken_up_ends(said: Said) -> None:
     """The library waits for ever where a server closes instead of idling."""
     async with session({"IDLE": said}) as (imap, _):
-        begin = time.monotonic()
-        with pytest.raises(ServiceError):
-            await imap.idle(20)
-        assert time.monotonic() - begin < 4 * PATIENCE
+        async with asyncio.timeout(LATEST):
+            with pytest.raises(ServiceError):
+                await imap.idle(1000)
 
 
 async def test_a_connection_that_went_silent_is_noticed() -> None:

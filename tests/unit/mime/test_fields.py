@@ -31,6 +31,23 @@ def test_unfolding_takes_away_line_ends_only() -> None:
     assert header.fields[0].value == b"mot\thai  ba"
 
 
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (b"A:\r\n mot\r\n", b"mot"),
+        (b"A: mot\n\thai\n", b"mot\thai"),
+        (b"A: mot\r\n \r\n", b"mot"),
+        (b"A:\r\n \r\n", b""),
+        (b"A: mot\r\n \r\n\thai\r\n", b"mot \thai"),
+        (b"A: mot: hai", b"mot: hai"),
+    ],
+)
+def test_values_are_unfolded_wherever_they_are_folded(raw: bytes, value: bytes) -> None:
+    """At the begin, at the end, over lines of blanks, and with bare line feeds."""
+    (field,) = read_header(Message.of(raw + b"\r\n" if raw.endswith(b"\r\n") else raw)).fields
+    assert field.value == value
+
+
 def test_names_are_compared_without_case() -> None:
     """RFC 5322 1.2.2: field names do not depend on case; every one of a name is found, in order."""
     header = read_header(Message.of(b"SUBJECT: 1\r\nsubject: 2\r\nSubject-X: 3\r\n\r\n"))

@@ -39,6 +39,8 @@ def read(value: bytes, *, groups: bool = True) -> list[tuple[str, str]]:
             [("", "a@b.example"), ("L", "c@d.example"), ("", "e@f.example")],
         ),
         (b"N:;", []),
+        (b"a@b.example <a@b.example>", [("a@b.example", "a@b.example")]),
+        (b"a@b.example<a@b.example>, c@d.example", [("a@b.example", "a@b.example"), ("", "c@d.example")]),
     ],
 )
 def test_lists(value: bytes, expected: list[tuple[str, str]]) -> None:
@@ -66,6 +68,11 @@ def test_lists(value: bytes, expected: list[tuple[str, str]]) -> None:
         b"@b.example",
         b"a@",
         b"a@b@c.example",
+        b"a@b.example <c@b.example>",
+        b"a@b.example <a@c.example>",
+        b"a@b.example <a@b.example",
+        b"a@b.example Lan <a@b.example>",
+        b"a@b.example <a@b.example> c@d.example",
         b"a..b@c.example",
         b".a@c.example",
         b"<@r.example:a@b.example>",

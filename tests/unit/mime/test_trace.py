@@ -16,10 +16,16 @@ from gateway.mime.trace import trace_field
 AT = dt.datetime(2026, 11, 24, 8, 29, 5, tzinfo=dt.timezone(dt.timedelta(hours=7)))
 
 
-def field(*recipients: str, address: str = "192.0.2.7", name: str = "may-lan.example", tls: str | None = None) -> bytes:
+def field(
+    *recipients: str,
+    address: str = "192.0.2.7",
+    name: str = "may-lan.example",
+    tls: str | None = None,
+    at: dt.datetime = AT,
+) -> bytes:
     client = Client("submission", address, name, "ESMTPSA", tls)
     envelope = Envelope(Mailbox.parse("lan@a.example"), tuple(Recipient(Mailbox.parse(each)) for each in recipients))
-    return trace_field(Arrival("t-17", AT, client, envelope, Message.of(b"")), "gateway.example")
+    return trace_field(Arrival("t-17", at, client, envelope, Message.of(b"")), "gateway.example")
 
 
 def test_field_is_one_folded_ascii_field() -> None:
@@ -72,6 +78,21 @@ def test_address_literals() -> None:
 def test_tls_text_stays_in_its_place() -> None:
     """Nothing that the TLS library says can close the comment."""
     assert b"(TLSv1.3 x Bcc x)\r\n" in field("b@b.example", tls="TLSv1.3 x)\r\n Bcc: (x")
+
+
+@pytest.mark.parametrize(
+    ("at", "written"),
+    [
+        (AT + dt.timedelta(microseconds=999_999), b"Tue, 24 Nov 2026 08:29:05 +0700"),
+        (AT + dt.timedelta(seconds=1), b"Tue, 24 Nov 2026 08:29:06 +0700"),
+        (AT.astimezone(dt.UTC), b"Tue, 24 Nov 2026 01:29:05 +0000"),
+        (AT + dt.timedelta(days=1), b"Wed, 25 Nov 2026 08:29:05 +0700"),
+    ],
+)
+def test_each_second_is_written_in_its_zone(at: dt.datetime, written: bytes) -> None:
+    """The same moment in another zone, and the moments around it, have their own words, whatever was written before."""
+    field("b@b.example")
+    assert field("b@b.example", at=at).endswith(b";\r\n\t" + written + b"\r\n")
 
 
 def test_blind_copies_are_not_given_away() -> None:

@@ -114,6 +114,15 @@ def test_allowances_make_nothing_else_good() -> None:
     assert ask(leaf(usage("key_encipherment")), all_of_them).reason == "not_for_signatures"
 
 
+def test_an_authority_writes_no_mail() -> None:
+    """Its own certificate is no signer's, whatever usages and names it has; for a question about nothing else it is."""
+    below = TOP.issue("Cơ quan", ca=True, extensions=[MAIL, san("lan@tinh.example")]).certificate
+    assert below.ca
+    assert ask(below).reason == "signer_is_a_ca"
+    assert ask(below, purpose=Purpose.OWN_KEY).reason == "signer_is_a_ca"
+    assert ask(below, purpose=Purpose.ANY).state is VALID
+
+
 @pytest.mark.parametrize(
     ("uses", "purpose", "reason"),
     [

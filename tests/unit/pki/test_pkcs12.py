@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     pkcs12,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.demo.authority import pem
@@ -118,7 +118,7 @@ def _encryption() -> KeySerializationEncryption:
     return PrivateFormat.PKCS12.encryption_builder().build(PASSPHRASE)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.data())
 def test_a_changed_octet_changes_nothing_that_is_believed(data: st.DataObject) -> None:
     """Whatever is flipped, the answer is None or what was in the file before."""

@@ -187,7 +187,7 @@ class Waiting:
     def read(self, _start: int, _stop: int) -> bytes:
         """Wait, then give four octets."""
         self.asked.set()
-        assert self.let.wait(5)
+        assert self.let.wait(60)
         return b"a\r\n\n"
 
 
@@ -197,7 +197,7 @@ async def test_cancelled_while_writing_nothing_appears(hop: MaildirHop, tmp_path
     transaction = await hop.begin()
     await transaction.envelope(path())
     task = asyncio.create_task(transaction.content(Message.from_source(source)))
-    assert await asyncio.to_thread(source.asked.wait, 5)
+    assert await asyncio.to_thread(source.asked.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -20,7 +20,9 @@ from gateway.revocation.turns import Pauses
 from support.asking import BESIDE, LEAF, ROOT, Clock, asking, settings, status
 from support.letters import NOW
 from support.responder import HOUR, ocsp_answer, page
+from support.splitter import flipped
 from support.tree import DAY
+from support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +107,7 @@ async def test_a_damaged_file_is_removed(tmp_path: Path, site: Site, damage: str
         await found.gather(status(lists=(site.url("/a.crl"), site.url("/b.crl"))))
     one, two = (tmp_path / "revocation").iterdir()
     octets = one.read_bytes()
-    spoiled = {"cut": octets[:-1], "flip": octets[:-9] + b"X" + octets[-8:], "empty": b"", "swap": two.read_bytes()}
+    spoiled = {"cut": octets[:-1], "flip": flipped(octets, len(octets) - 9), "empty": b"", "swap": two.read_bytes()}
     one.write_bytes(spoiled[damage])
     (tmp_path / "revocation" / "left-over").write_bytes(b"x")
     async with asking(tmp_path, settings(site)) as found:
@@ -128,8 +130,8 @@ async def test_made_new_at_half_of_its_life(tmp_path: Path, site: Site, monkeypa
         await asyncio.sleep(0.1)
         assert site.asked["/ocsp"] == 1
         clock.move(minutes=2)
-        await asyncio.sleep(0.2)
-        assert site.asked["/ocsp"] == 2
+        await until(lambda: site.asked["/ocsp"] == 2)
+        await until(lambda: not found._flights)
         clock.move(minutes=45)
         site.pages.clear()
         assert (await found.gather(needs)).ocsps == (GOOD,), "an hour after the first"
@@ -175,9 +177,9 @@ def test_a_full_disk_costs_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_long_list_does_not_stall_the_loop(tmp_path: Path, site: Site) -> None:
-    """150,000 entries are checked beside the event loop: nothing else waits for 50 ms."""
+    """150,000 entries are checked beside the event loop: nothing else waits for 50 ms of our processor time."""
     stalls = []
-    for number in range(3):  # once of three: other programs stall us as well; each list is new to every cache
+    for number in range(3):  # once of three: the kernel may pass over our loop; each list is new to every cache
         der = long_list(10**20 + number)
         site.pages["/a.crl"] = page(der)
         async with asking(tmp_path / f"{number}", settings(site, timeout=5, patience=10)) as found:
@@ -203,15 +205,18 @@ def long_list(serial: int) -> bytes:
 
 
 async def longest_stall() -> float:
-    """Return the longest time that a short sleep took, in seconds, when cancelled."""
+    """Return the most processor time that we took, with all threads, during a short sleep, in seconds, when cancelled.
+
+    What other programs take of the machine is not counted.
+    """
     worst = 0.0
     while True:
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             await asyncio.sleep(0.001)
         except asyncio.CancelledError:
             return worst
-        worst = max(worst, time.perf_counter() - begun)
+        worst = max(worst, time.process_time() - begun)
 
 
 def test_a_pause_grows_and_ends() -> None:

@@ -107,7 +107,7 @@ class Desk:
 
     async def until(self, ready: Callable[[], Any]) -> None:
         """Wait for something that comes of the loop."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await ready():  # noqa: ASYNC110 - the store tells nobody when it changes
                 await asyncio.sleep(0.01)
 
@@ -191,7 +191,7 @@ async def running(directory: Path, policy: str = POLICY, keys: ListedKeys | None
         yield Desk(spool, loop, journey, clock, recorder, rights, commits, copies)
     finally:
         await loop.stop(5)
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
         await spool.close()
 
 

@@ -11,6 +11,7 @@ from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Notify
 from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
+from gateway.core.unfit import UNFIT
 from gateway.core.verdict import Verified
 from gateway.ports import KeyKind
 from gateway.service.authorship import Authorship, authorship_of
@@ -163,6 +164,15 @@ async def test_refuse_when_unable(keys: ListedKeys, reason: str) -> None:
     reply = refused(await consigned(keys=keys))
     assert (reply.code, reply.status) == (550, "5.7.1")
     assert reason in reply.text
+
+
+@pytest.mark.parametrize("fault", [*UNFIT, "no_path"])
+async def test_both_languages_say_what_is_wrong_with_the_key(fault: str) -> None:
+    """The sender reads no code of ours, in either half; a reason that has no words yet stands for itself."""
+    reply = refused(await consigned(keys=ListedKeys(CredentialKey(lan()), faults={"lan": fault})))
+    vietnamese, english = UNFIT.get(fault, ("khóa ký không dùng được: no_path", "the key is not usable: no_path"))
+    assert reply.text == f"Không ký được: {vietnamese} (lan) / cannot sign: {english} (lan)"
+    assert "_" not in reply.text.replace("no_path", "")
 
 
 async def test_hold_when_unable() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.agencies.registry import Registry
@@ -57,6 +59,18 @@ def letter(mailbox: str | None, *, author: str = LAN, more: str = "") -> bytes:
 
 
 MISMATCH = ("signer_mismatch", "signer_is_not_author")
+
+
+@pytest.mark.parametrize(("mailbox", "name"), [(LAN, "Sở Y tế"), (STRANGER, None)])
+@pytest.mark.parametrize("claimed", ["Sở Tài chính", None])
+def test_only_the_registry_names_an_agency(mailbox: str, name: str | None, claimed: str | None) -> None:
+    """Whatever a judge's process says that it is: it reads strangers' octets, and must not name anybody."""
+    message = letter(mailbox, author=mailbox)
+    judgment = judged(message)
+    signers = tuple(replace(each, agency=claimed) for each in judgment.verdict.signers)
+    said = replace(judgment, verdict=replace(judgment.verdict, signers=signers))
+    found = identified(said, read_header(Message.of(message)), Who(REGISTRY, ALL))
+    assert [each.agency for each in found.verdict.signers] == [name]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +202,8 @@ def test_reply_elsewhere(field: str, detail: str | None) -> None:
     judgment, header = judged(message), read_header(Message.of(message))
     with soon(0.15):
         found = identified(judgment, header, Who(REGISTRY, ALL))
-    assert row_of(found.verdict).name == "verified"
+    twice = len(header.all("reply-to")) > 1
+    assert row_of(found.verdict).name == ("verified_lesser" if twice else "verified")
     notes = [each.detail for each in found.notes if each.code == "reply_to_elsewhere"]
     assert notes == ([] if detail is None else [detail])
 

@@ -10,10 +10,11 @@ from gateway.mime.entity import parse
 from gateway.smime.argument import Finding
 from gateway.smime.inside import layer_findings, read_content
 from support.forger import Forger
-from support.letters import lan, multipart, opaque_entity, text_part
+from support.letters import base64_lines, lan, multipart, opaque_entity, text_part
 
 PART = text_part("Chuyen 5 trieu dong.")
 SEALED = opaque_entity(bytes.fromhex("308006092a864886f70d010703") + bytes(60), smime_type="enveloped-data")
+ARMOR = "-----BEGIN PGP MESSAGE-----"
 MIXED = b"Content-Type: multipart/mixed; boundary=hai\r\n\r\n"
 
 
@@ -46,6 +47,18 @@ def found(entity: bytes) -> set[tuple[int, str]]:
         (SEALED.replace(b"application/pkcs7-mime", b"text/ plain"), (6, "encrypted_inside")),
         (SEALED.replace(b"MIAGCSqGSIb3DQEHA", b"MIAGgQkqhkiG9w0BBwM"), (6, "encrypted_inside")),
         (b"Content-Type: application/pkcs7-mime\r\n\r\nla gi\r\n", (6, "encrypted_inside")),
+        (text_part("Chao\r\n" * 30 + f"  {ARMOR}\r\n\r\nhQEMA\r\n"), (6, "encrypted_inside")),
+        (text_part(f"<p>Chao</p><pre>{ARMOR}\r\n\r\nhQEMA</pre>", subtype="html"), (6, "encrypted_inside")),
+        (text_part("Chao\r\nbegin 644 SMIME.P7M\r\n#0V%T\r\n`\r\nend"), (6, "encrypted_inside")),
+        (
+            b"Content-Type: text/plain; charset=utf-16le\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+            + base64_lines(f"Chao\n{ARMOR}\n".encode("utf-16-le")),
+            (6, "encrypted_inside"),
+        ),
+        (
+            multipart("mixed", PART, b"Content-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n"),
+            (6, "encrypted_inside"),
+        ),
         (b"Content-Type: message/external-body; access-type=URL\r\n\r\n", (5, "content_elsewhere")),
     ],
 )
@@ -58,6 +71,8 @@ def test_what_hides_from_some_readers_is_found(entity: bytes, finding: tuple[int
     "entity",
     [
         PART,
+        text_part(f"> {ARMOR}\r\n>\r\n> hQEMA\r\nViet ve {ARMOR} nhu the."),
+        text_part("We begin 644 days from now with smime.p7m\r\nbegin 644 anh.png\r\n#0V%T\r\n`\r\nend"),
         opaque(SEALED),  # a whole layer is looked into by whoever goes on to the next one
         multipart("mixed", PART, opaque(PART)),
         multipart("mixed", PART, b"Content-Disposition: attachment\r\n" + SEALED),

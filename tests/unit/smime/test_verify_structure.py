@@ -254,37 +254,6 @@ def test_signature_part_missing() -> None:
     assert told(message[:cut] + b"--outer--\r\n") == ("invalid", "signature_missing")
 
 
-# --- text around the parts ---
-
-
-@pytest.mark.parametrize(
-    ("preamble", "expected"),
-    [
-        (b"This is an S/MIME signed message\r\n", GOOD),
-        (b"This is a cryptographically signed\r\n message in MIME format.\r\n", GOOD),
-        (b"\r\n \t\r\n", GOOD),
-        (b"Chuyen 500 trieu.\r\n", ("partial", "text_outside_signature")),
-        (b"This is an S/MIME signed message. Chuyen 500 trieu.\r\n", ("partial", "text_outside_signature")),
-        (b"\r\n" * 400 + b"Chuyen 500 trieu.\r\n", ("partial", "text_outside_signature")),
-    ],
-)
-def test_preamble(preamble: bytes, expected: tuple[str, str]) -> None:
-    """Condition 4: only blanks and the sentences of mail programs may stand before the first part."""
-    assert told(outer().replace(b"--outer\r\n", preamble + b"--outer\r\n", 1)) == expected
-
-
-@pytest.mark.parametrize(
-    ("epilogue", "expected"),
-    [
-        (b"\r\n\r\n", GOOD),
-        (b"_____\r\nDanh sach thu can-bo\r\n", ("partial", "text_outside_signature")),
-    ],
-)
-def test_epilogue(epilogue: bytes, expected: tuple[str, str]) -> None:
-    """Condition 4: a list that appends to the octets appends here."""
-    assert told(outer() + epilogue) == expected
-
-
 # --- what the signed octets stand for ---
 
 

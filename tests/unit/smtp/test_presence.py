@@ -116,7 +116,7 @@ async def test_an_acceptance_runs_to_its_end() -> None:
     await asyncio.sleep(0.01)
     assert not emptied.done()
     gate.set()
-    await asyncio.wait_for(emptied, 1)
+    await asyncio.wait_for(emptied, 60)
     assert (presence.taking, finished) == (0, [TAKEN])
 
 
@@ -135,7 +135,7 @@ async def test_a_fault_reaches_whoever_waits_and_nobody_else() -> None:
     orphan.cancel()
     with pytest.raises(asyncio.CancelledError):
         await orphan
-    await asyncio.wait_for(presence.emptied(), 1)
+    await asyncio.wait_for(presence.emptied(), 60)
     assert presence.taking == 0
 
 
@@ -154,4 +154,4 @@ async def test_drain_and_abort_reach_every_guest() -> None:
         await asyncio.sleep(0)
         assert not emptied.done()
         presence.dismiss(each)
-    await asyncio.wait_for(emptied, 1)
+    await asyncio.wait_for(emptied, 60)

@@ -58,9 +58,9 @@ async def test_a_second_segment_before_the_session_woke_is_counted() -> None:
     waiting = asyncio.create_task(reader.block())
     await asyncio.sleep(0)
     reader.feed_data(b"x")
-    reader.feed_data(b"x" * READ_AHEAD)
+    reader.feed_data(b"x" * (READ_AHEAD + 1))
     assert not transport.reading
-    assert (await waiting, await reader.block()) == (b"x", b"x" * READ_AHEAD)
+    assert (await waiting, await reader.block()) == (b"x", b"x" * (READ_AHEAD + 1))
 
 
 async def test_a_session_that_waits_for_a_block_gets_it_whole() -> None:

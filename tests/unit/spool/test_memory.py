@@ -64,7 +64,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     store = SqliteMemory._store
 
     def wait(self: SqliteMemory, some: list[PastMessage]) -> None:
-        go_on.wait(10)
+        go_on.wait(60)
         store(self, some)
 
     monkeypatch.setattr(SqliteMemory, "_store", wait)
@@ -97,7 +97,7 @@ def test_written_soon_while_it_runs(tmp_path: Path) -> None:
     """A replay sees mail of a second ago, without a restart."""
     memory = SqliteMemory(settings(tmp_path), MemorySettings())
     memory.remember(past())
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while not read(tmp_path):
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -118,7 +118,7 @@ def test_forgets_by_age(tmp_path: Path) -> None:
     old = [past(number, NOW - timedelta(days=31)) for number in range(room.PRUNING + 10)]
     remembered(tmp_path, *old, past(1), days=60, most=100_000)
     memory = SqliteMemory(settings(tmp_path), MemorySettings(days=30))
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while len(read(tmp_path)) > 1:
         assert time.monotonic() < until
         time.sleep(0.1)
@@ -132,7 +132,7 @@ def test_forgets_by_number(tmp_path: Path) -> None:
     for number in range(25):
         memory.remember(past(number))
     memory._awake.set()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while [each.trace_id for each in read(tmp_path)] != [f"trace{number}" for number in range(15, 25)]:
         assert time.monotonic() < until
         time.sleep(0.1)
@@ -145,14 +145,14 @@ def test_full_queue_drops_and_counts(tmp_path: Path, slow: threading.Event, monk
     memory = SqliteMemory(settings(tmp_path), MemorySettings())
     memory.remember(past(0))
     memory._awake.set()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while memory._waiting:  # the first is with the thread that hangs
         assert time.monotonic() < until
         time.sleep(0.01)
     begun = time.monotonic()
     for number in range(1, 31):
         memory.remember(past(number))
-    assert time.monotonic() - begun < 1, "never waits"
+    assert time.monotonic() - begun < 30, "never waits"
     assert memory.dropped == 10
     slow.set()
     memory.close()
@@ -177,7 +177,7 @@ def test_a_bug_stops_neither_the_thread_nor_mail(tmp_path: Path) -> None:
         memory = SqliteMemory(settings(tmp_path), MemorySettings())
         memory.remember(replace(past(), facts={"x": object()}))  # type: ignore[dict-item]
         memory._awake.set()
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while not memory.dropped:
             assert time.monotonic() < until
             time.sleep(0.01)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from gateway.core.errors import ServiceError, SetupError
 from gateway.core.sighting import Contact, Recollection, Repeat, Sighting
 from gateway.spool import seen
 from gateway.spool import sightings as room
+from gateway.spool.marks import digest
 from gateway.spool.place import prepare_place
 from gateway.spool.seen import open_seen
 from gateway.spool.sightings import NoSightings, SqliteSightings
@@ -32,6 +32,12 @@ NOW: Final = datetime.now(UTC)
 LETTER: Final = Sighting(NOW, ("a1",), "<1@x.example>", "Wed, 04 Mar 2026 12:00:00 +0700", "Mời họp", None, ())
 OTHER: Final = replace(LETTER, subject="Chuyển tiền")
 FROM_LAN: Final = replace(LETTER, author="lan@x.example", certificates=("c1",))
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no answer be unknown because the machine is busy; a test of the patience sets its own."""
+    monkeypatch.setattr(room, "PATIENCE", 60.0)
 
 
 @asynccontextmanager
@@ -74,7 +80,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go_on = threading.Event()
 
     def wait(*given: Any) -> Any:
-        go_on.wait(10)
+        go_on.wait(60)
         return seen.ask(*given)
 
     monkeypatch.setattr("gateway.spool.sightings.ask", wait)
@@ -132,12 +138,12 @@ async def test_of_two_at_once_both_hear_of_the_past(tmp_path: Path) -> None:
 
 
 async def test_another_process_hears_of_it(tmp_path: Path) -> None:
-    """Within a second, whichever of them was asked before."""
+    """Of its own accord, whichever of them was asked before."""
     async with opened(tmp_path) as first, opened(tmp_path) as second:
         await ready(first)
         await ready(second)
         assert await repeat(first, LETTER) is Repeat.NEW
-        await asyncio.sleep(1.0)
+        await until(lambda: digest("a1") in second._sieve)  # type: ignore[operator]
         assert await repeat(second, OTHER) is Repeat.OTHER
         assert await repeat(second, LETTER) is Repeat.SAME
 
@@ -198,14 +204,16 @@ async def test_off(tmp_path: Path, days: int, most: int) -> None:
     assert files(tmp_path) == []
 
 
-async def test_a_slow_disk_is_not_waited_for(tmp_path: Path, stuck: threading.Event) -> None:
+async def test_a_slow_disk_is_not_waited_for(
+    tmp_path: Path, stuck: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Mail goes on with "unknown", which is no word for new; once the disk answers the first message still counts."""
     async with opened(tmp_path) as sightings:
-        with capture_logs() as logs:
-            begun = time.monotonic()
+        with capture_logs() as logs, monkeypatch.context() as patched:
+            patched.setattr(room, "PATIENCE", 0.25)
             told = await asyncio.gather(*(repeat(sightings, each) for each in (LETTER, OTHER)))
             assert told == [Repeat.UNKNOWN, Repeat.UNKNOWN]
-            assert time.monotonic() - begun < 2
+            assert not stuck.is_set()
         assert [each["event"] for each in logs] == ["signatures seen give no answer"]
         assert sightings.unknown == 2
         stuck.set()
@@ -224,6 +232,7 @@ async def test_a_new_signature_needs_no_disk(
         await ready(sightings)
         assert await repeat(sightings, LETTER) is Repeat.NEW
         assert await repeat(sightings, OTHER) is Repeat.OTHER
+        monkeypatch.setattr(room, "PATIENCE", 0.25)
         told = await sightings.see(replace(FROM_LAN, signatures=("a2",)))
         assert told == Recollection(Repeat.NEW, Contact.UNKNOWN)
         stuck.set()
@@ -275,8 +284,9 @@ async def test_what_could_not_be_written_is_written_later(tmp_path: Path, monkey
         assert await repeat(sightings, LETTER) is Repeat.SAME
 
 
-async def test_broken_tables_raise_nothing(tmp_path: Path) -> None:
+async def test_broken_tables_raise_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of the database is "unknown", said in the log."""
+    monkeypatch.setattr(room, "PATIENCE", 0.25)
     with capture_logs() as logs:
         async with opened(tmp_path) as sightings:
             database = open_seen(prepare_place(tmp_path))
@@ -306,7 +316,8 @@ async def test_what_memory_let_go_is_in_the_tables(tmp_path: Path, monkeypatch: 
         for number in range(10):
             await sightings.see(replace(FROM_LAN, signatures=(f"s{number}",), author=f"a{number}@x.example"))
         assert max(len(sightings._signatures), len(sightings._authors)) <= 3
-        await asyncio.sleep(1.0)
+        await ready(sightings)
+        await until(lambda: all(digest(f"s{number}") in sightings._sieve for number in range(10)))  # type: ignore[operator]
         told = await sightings.see(replace(FROM_LAN, subject="x", signatures=("s0",), author="a0@x.example"))
         assert told == Recollection(Repeat.OTHER, Contact.KNOWN)
         assert await repeat(sightings, replace(LETTER, signatures=("s0", "new", "s9"))) is Repeat.SAME

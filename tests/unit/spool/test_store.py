@@ -317,7 +317,7 @@ async def test_a_cancelled_claim_is_given_back(spool: SqlSpool) -> None:
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not (found := await spool.due(NOW, 9)):  # noqa: ASYNC110 - the store tells nobody of it
             await asyncio.sleep(0.01)
     assert len(found) == 5

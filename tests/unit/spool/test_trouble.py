@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pysqlite3 import dbapi2
 from sqlalchemy import event
+from structlog.testing import capture_logs
 
 from gateway.core.errors import SetupError, StorageFullError
 from gateway.spool.database import is_sound
@@ -94,6 +95,26 @@ async def test_the_watermark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(asked) == 1
     monkeypatch.undo()
     await spool.close()
+
+
+async def test_a_full_disk_is_said_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mail that is turned away for want of room is an error in the log, once, and so is its end a line."""
+    spool = SqliteSpool(settings(tmp_path, min_free=1 << 60))
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with capture_logs() as said:
+        for _ in range(2):
+            assert spool.below_watermark
+            now += ROOM_SECONDS
+        spool._min_free = 1
+        assert not spool.below_watermark
+    monkeypatch.undo()
+    await spool.close()
+    assert [(each["log_level"], each["event"]) for each in said] == [
+        ("error", "too little room on the spool's disk: no mail is taken"),
+        ("info", "there is room on the spool's disk again: mail is taken"),
+    ]
+    assert {each["directory"] for each in said} == {str(tmp_path)}
 
 
 async def test_files_without_a_row_are_removed_in_time(spool: SqliteSpool, tmp_path: Path) -> None:

@@ -94,11 +94,55 @@ def test_other_octets_stay(lines: bytes) -> None:
     ],
 )
 def test_fields_after_odd_line_ends_go(end: bytes, forged: bytes) -> None:
-    """A field behind what only some readers take for a line end goes, and swallows nothing that follows."""
+    """A field behind what only some readers take for a line end goes, and swallows nothing that follows.
+
+    With a tag in it, what stands before goes as well: to other readers it is one field that bears the tag.
+    """
     left = stripped(b"X-Other: a" + end + forged + b"\r\n")
     lines = left.splitlines(keepends=True)
+    if forged.startswith(b"Subject") and not lines:
+        return
     assert lines.pop() in {b"X-Other: a\r\n", b"Subject: y\r\n", b"\r\n"}
     assert b"".join(lines).rstrip(b"\r\n") in {b"", b"X-Other: a"}
+
+
+TAGGED = {
+    "Outlook's flag": "X-Message-Flag: [Đã xác thực: Sở Y tế]",
+    "Outlook's conversation": "Thread-Topic: [Đã xác thực: Sở Y tế] Họp",
+    "Outlook's categories": "Keywords: =?utf-8?B?W8SQw6MgeMOhYyB0aOG7sWNd?=",
+    "comments": "Comments: [Da xac thuc]",
+    "organization": "Organization: \u2705 Đã xác thực: Sở Y tế",
+    "description": "Content-Description: [Đã xác thực]",
+    "folded": "X-Label:\r\n [Da xac\r\n thuc]",
+    "keyword": "X-Label: Khan, $verifiedAgency",
+    "results that were others'": "Authentication-Results-Original: mail.songlam.example; smime=pass",
+    "results of a name of our own": "X-Authentication-Results: mx.other.example; smime=pass",
+    "results with an underline": "Authentication_Results: mail.songlam.example; dkim=pass",
+    "behind an odd line end": "X-Label: a\x0b[Da xac thuc]",
+}
+
+
+@pytest.mark.parametrize("name", TAGGED)
+def test_fields_that_show_a_tag_go(name: str) -> None:
+    """Some reader shows them beside the subject, or as labels."""
+    assert stripped(TAGGED[name].encode() + b"\r\nX-Other: x\r\n") == b"X-Other: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"From: [Da xac thuc] <a@b.example>\r\n",
+        b'Content-Type: text/plain; name="[Da xac thuc].txt"\r\n',
+        b"Message-ID: <[da-xac-thuc]@b.example>\r\n",
+        "Comments: Hồ sơ (đã xác thực) số 17\r\n".encode(),
+        "Thread-Topic: Re: [Chữ ký KHÔNG hợp lệ] Họp\r\n".encode(),
+        b"X-Other: =?ibm037?Q?=BA=C4?=\r\n",
+        b"X-Original-Authentication-Results: mx.other.example; dkim=pass\r\n",
+    ],
+)
+def test_fields_that_programs_or_people_need_stay(lines: bytes) -> None:
+    """Names are noted and not changed; a message must stay what it is; words without a tag's brackets are words."""
+    assert stripped(lines) == lines
 
 
 def test_forged_lines_beside_a_forged_subject_go() -> None:

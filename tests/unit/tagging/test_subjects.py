@@ -58,6 +58,16 @@ def word(octets: bytes, charset: str = "utf-8") -> bytes:
         ("\u2039Đã xác thực: X\u203a x", "x"),
         ("\u00abĐã xác thực: X\u00bb x", "x"),
         ("# Đã xác thực: X", "X"),
+        ("Họp \u2705 Đã xác thực: X", "Họp X"),
+        ("KHẨN: \U0001f512 Đã xác thực x", "KHẨN: x"),
+        ("Họp \u2502Đã xác thực\u2502", "Họp \u2502"),
+        ("[Đã/xác/thực: X] x", "x"),
+        ("[Đã \u2714 xác \u2714 thực: X] x", "x"),
+        ("[\u201cĐã xác thực\u201d: X] x", "x"),
+        ("[Đã] [xác] [thực: X] x", "x"),
+        ("[\u20abã xác thực: X] x", "x"),  # the sign of the dong
+        ("[Đã xá\u00a2 \u2020hự\u00a9: X] x", "x"),
+        ("[Đã \u2715ác th\u222ac: X] x", "x"),
         ("[Chữ ký KHÔNG hợp lệ] [Đã xác thực: X] x", "x"),
         (TAG, ""),
         ("[Cùng cơ quan, khác hộp thư: Sở Y tế] x", "x"),
@@ -131,6 +141,69 @@ def test_our_warnings_do_not_pile_up(words: str) -> None:
     """A reply to a tagged message loses the tag, which was about another message."""
     assert cleaned(encode_text(f"Re: [{words}] Họp")) == "Re: Họp"
     assert cleaned(encode_text(f"Re: [{words}: Sở Y tế] Họp")) == "Re: Họp"
+
+
+LOOKALIKES = {
+    "Lisu": "\ua4d3\ua4ee \ua4eb\ua4ee\ua4da \ua4d4\ua4e7\ua4f4\ua4da",
+    "syllabics": "\u15ea\u15e9 \u166d\u15e9\u1455 T\u157c\u144c\u1455",
+    "Cherokee": "\u13a0\u13aa X\u13aa\u13df \u13a2\u13bbU\u13df",
+    "Coptic": "Đ\u2c81 \u2cad\u2c81\u2ca5 \u2ca7\u2c8f\u2ca9\u2ca5",
+    "lunate sigma": "Đa xa\u03f2 thu\u03f9",
+    "strokes": "Đ\u2c65 x\u2c65\u023c \u0167\u0127\u0289\u023c",
+    "hooks": "\u0257\u0251 x\u1d8f\u0188 \u01ad\u0266\u1d99\u0188",
+    "phonetic": "\u1d6d\u0251 \u1d8d\u0251\u0255 \u0288\u029c\u028a\u0255",
+    "fonts of other scripts": "\u0110\u0e04 \uab53\u0e04c \u4e05h\u0e22c",
+}
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_letters_that_pass_for_ours_hide_no_tag(name: str) -> None:
+    """What generators of "fancy text" offer: letters of other scripts, and Latin ones with strokes and hooks."""
+    assert cleaned(encode_text(f"[{LOOKALIKES[name]}: Sở Y tế] Họp")) == "Họp"
+
+
+UNDECIDABLE = {
+    "EBCDIC": word("[Da xac thuc]".encode("cp037"), "ibm037"),
+    "EBCDIC of another country": word("[Da xac thuc]".encode("cp500"), "cp500"),
+    "UTF-16 by an odd name": word(TAG.encode("utf-16-be"), "iso-10646-ucs-2"),
+    "UTF-7 by an odd name": word(TAG.encode("utf-7"), "unicode-1-1-utf-7"),
+    "UTF-7 of mailboxes": word(b"[&ARAA4w- x&AOE-c th&HvE-c]", "utf7-imap"),
+    "entities": b"=?HTML-ENTITIES?Q?[&#272;&atilde;_x&aacute;c_th&#7921;c]?=",
+    "punycode": word(TAG.encode("punycode"), "punycode"),
+    "two octets by shifts": word(b"\x1b$)A\x0e#[#D#a\x0f x\x0e#a\x0fc thuc]", "iso-2022-cn"),
+    "no charset": b"=??B?" + base64.b64encode(TAG.encode()) + b"?=",
+    "in a word": word(word("[Da xac thuc]".encode("cp037"), "ibm037")),
+    "far back": b"x " * 2100 + word("[Da xac thuc]".encode("cp037"), "ibm037"),
+}
+
+
+@pytest.mark.parametrize("name", UNDECIDABLE)
+def test_words_that_may_show_anything_are_written_as_we_read_them(name: str) -> None:
+    """In a charset that is not built on ASCII a reader that knows it shows a tag where we see none."""
+    left = cleaned(UNDECIDABLE[name] + b" Hop")
+    assert left is not None
+    assert left.endswith("Hop")
+    assert b"=?utf-8?" in encode_text(left) or "=?" not in left
+    assert cleaned(encode_text(left)) is None
+
+
+@pytest.mark.parametrize("charset", ["viscii", "x-unknown", "us-ascii", "unknown-8bit", "iso-8859-8-i", "ibm850"])
+def test_other_charsets_that_are_built_on_ascii_stay(charset: str) -> None:
+    """Old mail is written in charsets that we do not read: without our words in it, nothing is changed."""
+    assert cleaned(word(b"K\xaat qu\xe4 h\xb0 s\xbd", charset)) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"=?utf-8?B?W8SQw6M=IHjDoWMgdGjhu7FjXQ==?= x",  # decoded group by group
+        word(TAG.encode(), "us-ascii") + b" x",  # octets that ASCII has not
+        b"=?utf-8?Q?[=C4=90=C3=A3_x= =C3=A1c_th=E1=BB=B1c]?= x",  # a fold in the word
+    ],
+)
+def test_words_that_are_broken_hide_no_tag(value: bytes) -> None:
+    """Careless readers go on where strict ones stop."""
+    assert cleaned(value) == "x"
 
 
 UTF8 = f"{TAG} x".encode()

@@ -225,7 +225,7 @@ def test_writers_at_once_keep_the_chain(tmp_path: Path) -> None:
     running = [
         subprocess.Popen([sys.executable, "-c", program, str(file), str(each)], env=environment()) for each in range(3)
     ]
-    assert [each.wait(30) for each in running] == [0, 0, 0]
+    assert [each.wait(120) for each in running] == [0, 0, 0]
     assert len(Store(file.parent).index().lines) == 30
 
 
