@@ -7,10 +7,10 @@ re-print, re-encode or re-flow what it holds; an edit changes exactly the octets
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.octets import WINDOW, MemorySource, Source
+from gateway.core.octets import WINDOW, MemorySource, Needle, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +26,8 @@ class Span:
     source: Source
     start: int
     stop: int
+    seven_bit_from: int | None = field(default=None, compare=False)
+    """Where a line begins from which on the source is known to be 7bit data (RFC 2045 2.7); None says nothing."""
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -48,7 +50,7 @@ class Message:
     def __init__(self, spans: tuple[Span, ...] = ()) -> None:
         """Begin with the spans, in order."""
         self._spans: tuple[Span, ...] | None = spans
-        self._size = sum(span.stop - span.start for span in spans)
+        self._size = sum([span.stop - span.start for span in spans])
         self._piece: bytes | None = None
         """Everything, where it is small and in memory."""
         if not spans:
@@ -67,9 +69,9 @@ class Message:
         return made
 
     @classmethod
-    def from_source(cls, source: Source) -> Message:
-        """Return a message that is the whole of one source."""
-        return cls((Span(source, 0, len(source)),) if len(source) else ())
+    def from_source(cls, source: Source, *, seven_bit_from: int | None = None) -> Message:
+        """Return a message that is the whole of one source; for `seven_bit_from` see `Span`."""
+        return cls((Span(source, 0, len(source), seven_bit_from),) if len(source) else ())
 
     @classmethod
     def join(cls, pieces: Iterable[Message | bytes]) -> Message:
@@ -92,6 +94,16 @@ class Message:
             self._spans = (Span(MemorySource(octets), 0, len(octets)),) if octets else ()
         return self._spans
 
+    @property
+    def seven_bit(self) -> bool:
+        """True if everything is known to be 7bit data, but for a line cut at an end; False says nothing.
+
+        Small messages know nothing: to look at them again costs less than to remember.
+        """
+        return self._piece is None and all(
+            span.seven_bit_from is not None and span.seven_bit_from <= span.start for span in self.spans
+        )
+
     def __len__(self) -> int:
         return self._size
 
@@ -107,23 +119,34 @@ class Message:
         """Return the octets [start, stop) as a message over the same sources, clipped to what exists."""
         if self._piece is not None:
             return Message.of(self.read(start, stop))
-        spans: list[Span] = []
-        offset = 0
-        for span in self.spans:
-            left = max(start - offset, 0)
-            right = min(stop - offset, len(span))
-            if left < right:
-                spans.append(Span(span.source, span.start + left, span.start + right))
-            offset += len(span)
-            if offset >= stop:
-                break
-        return Message(tuple(spans))
+        return Message(
+            tuple(
+                [Span(span.source, begin, end, span.seven_bit_from) for span, begin, end in self._ranges(start, stop)]
+            )
+        )
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the octets [start, stop), clipped to what exists; the caller bounds the size."""
         if self._piece is not None:
             return self._piece[start:stop] if start >= 0 <= stop else self._piece[max(start, 0) : max(stop, 0)]
-        return b"".join(span.source.read(span.start, span.stop) for span in self.slice(start, stop).spans)
+        blocks = [span.source.read(begin, end) for span, begin, end in self._ranges(start, stop)]
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    def _ranges(self, start: int, stop: int) -> list[tuple[Span, int, int]]:
+        """Return which ranges of which sources hold the octets [start, stop)."""
+        found: list[tuple[Span, int, int]] = []
+        begin = 0  # of the span in the message
+        for span in self.spans:
+            if begin >= stop:
+                break
+            end = begin + span.stop - span.start
+            if end > start:
+                left = span.start + start - begin if start > begin else span.start
+                right = span.start + stop - begin if stop < end else span.stop
+                if left < right:
+                    found.append((span, left, right))
+            begin = end
+        return found
 
     def octets(self) -> bytes:
         """Return everything in one object: only for messages known to be small."""
@@ -146,9 +169,10 @@ class Message:
             return self._piece.find(needle, start, end)
         carry = b""
         position = start
+        sought = Needle(needle)
         for window in self.slice(start, end).windows():
             block = carry + window
-            found = block.find(needle)
+            found = sought.find(block)
             if found >= 0:
                 return position - len(carry) + found
             position += len(window)

@@ -5,10 +5,11 @@ Nothing is decoded or copied. Counts and depth are bounded: what is over a limit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.octets import WINDOW, Needle
 from gateway.mime.fields import DEFAULT_LIMITS, Header, Limits, MimeError, read_header
 from gateway.mime.parameters import read_parameters
 
@@ -25,6 +26,10 @@ _MAX_NEAR: Final = 10_000
 _MAX_FIELDS: Final = 20_000
 """Header fields of all parts of one message together."""
 _UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
+_BODY_DEFECTS: Final = frozenset(
+    {"bad_boundary", "no_delimiter", "no_close_delimiter", "near_boundary", "encoded_multipart"}
+)
+"""What is wrong with a body of several parts, not with the header that describes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,66 @@ def parse(
     return _entity(message, start, len(message) if stop is None else stop, "text/plain", 0, _Budget(limits), header)
 
 
+def parse_under(message: Message, known: Entity) -> Entity:
+    """Return the part tree of a message that is the body of `known`, octet for octet, under a header of its own.
+
+    A body of several parts that both headers describe alike is not read again. Raises `MimeError` over a limit.
+    """
+    header = read_header(message)
+    media_type, parameters, encoding, defects = _described(header, "text/plain")
+    same = (media_type, encoding) == (known.media_type, known.encoding)
+    if not known.children or not same or parameters.get("boundary") != known.parameters.get("boundary"):
+        return parse(message, header=header)
+    by = header.body - known.body
+    children = tuple(_moved(each, by) for each in known.children)
+    defects += (each for each in known.defects if each in _BODY_DEFECTS)
+    return Entity(
+        0,
+        header.body,
+        known.stop + by,
+        header,
+        media_type,
+        parameters,
+        encoding,
+        children,
+        tuple(defects),
+        _shifted(known.preamble, by),
+        _shifted(known.epilogue, by),
+    )
+
+
+def _moved(entity: Entity, by: int) -> Entity:
+    """Return the tree of the same octets at another place."""
+    header = entity.header
+    fields = tuple(each._replace(start=each.start + by, stop=each.stop + by) for each in header.fields)
+    return replace(
+        entity,
+        start=entity.start + by,
+        body=entity.body + by,
+        stop=entity.stop + by,
+        header=Header(fields, header.stop + by, header.body + by, header.defects),
+        children=tuple(_moved(each, by) for each in entity.children),
+        preamble=_shifted(entity.preamble, by),
+        epilogue=_shifted(entity.epilogue, by),
+    )
+
+
+def _shifted(span: tuple[int, int] | None, by: int) -> tuple[int, int] | None:
+    return (span[0] + by, span[1] + by) if span is not None else None
+
+
+def _described(header: Header, default: str) -> tuple[str, Mapping[str, str], str, list[str]]:
+    """Return what a header says of its body: media type, parameters and encoding; and its defects."""
+    media_type, parameters, defects = _content_type(header, default)
+    encodings = header.all("content-transfer-encoding")
+    encoding = read_parameters(encodings[0].value).value if encodings else "7bit"
+    if len(encodings) > 1:
+        defects.append("duplicate_encoding")
+    if header.defects:
+        defects.append("malformed_header")
+    return media_type, parameters, encoding, defects
+
+
 def _entity(
     message: Message, start: int, stop: int, default: str, depth: int, budget: _Budget, header: Header | None = None
 ) -> Entity:
@@ -99,13 +164,7 @@ def _entity(
     if header is None:
         header = read_header(message, start, stop, limits=budget.limits)
     budget.header(len(header.fields))
-    media_type, parameters, defects = _content_type(header, default)
-    encodings = header.all("content-transfer-encoding")
-    encoding = read_parameters(encodings[0].value).value if encodings else "7bit"
-    if len(encodings) > 1:
-        defects.append("duplicate_encoding")
-    if header.defects:
-        defects.append("malformed_header")
+    media_type, parameters, encoding, defects = _described(header, default)
     children: tuple[Entity, ...] = ()
     preamble = epilogue = None
     if media_type.startswith("multipart/"):
@@ -206,14 +265,15 @@ def _line_starts(message: Message, start: int, stop: int, needle: bytes) -> Iter
     if message.read(start, min(stop, start + len(needle))) == needle:
         yield start
     mark = b"\r\n" + needle
+    find = Needle(mark).find if stop - start > WINDOW else lambda block, begin: block.find(mark, begin)
     carry = b""
     offset = start
     for window in message.slice(start, stop).windows():
         block = carry + window
         base = offset - len(carry)
-        found = block.find(mark)
+        found = find(block, 0)
         while found >= 0:
             yield base + found + 2
-            found = block.find(mark, found + 2)
+            found = find(block, found + 2)
         offset += len(window)
         carry = block[-(len(mark) - 1) :]

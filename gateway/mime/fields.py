@@ -71,6 +71,8 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+_USUAL: Final = 8 * 1024
+"""Octets in which most header sections end: of a large message no more is read for each of its parts."""
 
 
 class Field(NamedTuple):
@@ -124,10 +126,14 @@ def read_header(
     field in which some readers see the beginning of another one.
     """
     end = len(message) if stop is None else stop
-    octets = message.read(start, min(end, start + limits.header_octets + 4))
+    most = limits.header_octets + 4
+    octets = message.read(start, min(end, start + min(_USUAL, most)))
     if octets.startswith(b"\r\n"):
         return Header((), start, start + 2)
     blank = octets.find(b"\r\n\r\n")
+    if blank < 0 and min(most, end - start) > _USUAL:
+        octets = message.read(start, min(end, start + most))
+        blank = octets.find(b"\r\n\r\n")
     if blank < 0 and len(octets) > limits.header_octets:
         raise MimeError("header_too_large")
     size = blank + 2 if blank >= 0 else len(octets)

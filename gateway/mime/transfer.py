@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import InputError
 from gateway.core.message import Message
+from gateway.core.sevenbit import SevenBitWatch
 from gateway.mime.downgrade import NotAsciiError, ascii_edits, downgrade_header
 from gateway.mime.fields import MimeError
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CannotEncode", "Foreign", "decode_body", "downgrade_header", "needs_seven_bit", "seven_bit"]
 
-_MAX_LINE: Final = 998
-"""Octets without CRLF (RFC 5322 2.1.1)."""
 _UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
 _OPAQUE: Final = frozenset(
     {
@@ -36,9 +35,8 @@ _OPAQUE: Final = frozenset(
         "application/pgp-encrypted",
     }
 )
-_LONE: Final = re.compile(rb"\r(?!\n)")
-_LONE_OR_TRAP: Final = re.compile(rb"\r(?:(?!\n)|\n(?:(?<=[ \t]\r\n)|From |\.\r\n))")
-"""Both begin with a literal, which is looked for much faster than a choice."""
+_TRAP: Final = re.compile(rb"\r\n(?:(?<=[ \t]\r\n)|From |\.\r\n)")
+"""Begins with a literal, which is looked for much faster than a choice."""
 _PGP_INLINE: Final = (b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----")
 _EIGHT_BIT: Final = bytes(range(128, 256))
 _BLOCK: Final = 64 * 1024
@@ -119,50 +117,37 @@ def _ascii_header(message: Message, entity: Entity) -> bool:
 
 
 def _fragile(message: Message, entity: Entity) -> bool:
-    """True if transport could change the content.
-
-    That is: 8-bit octets, NUL, CR or LF alone, over-long lines; and where it has no transfer encoding of its own,
-    trailing blanks, "From " or a lone dot.
-    """
+    """True if transport could change the content: see `_carried`; what is encoded has no traps."""
+    content = message.slice(entity.body, entity.stop)
     unencoded = entity.encoding in _UNENCODED
-    before = b"\r\n"  # as if a line end stood before the content
-    held = b""  # a CR whose LF may come with the next window
-    line = 0
-    for window in message.slice(entity.body, entity.stop).windows():
-        block = held + window
-        held = b"\r" if block.endswith(b"\r") else b""
-        block = block[: len(block) - len(held)]
-        if not block.isascii() or b"\0" in block or _has_lone_line_end(block, before if unencoded else None):
-            return True
-        line = _last_line(block, line)
-        if line > _MAX_LINE:
-            return True
-        before = (before + block)[-8:]
-    return bool(held) or (unencoded and before.endswith((b" ", b"\t", b"\r\n.")))
+    if not _carried(content, eight_bit=False, trapped=unencoded):
+        return True
+    size = len(content)
+    return unencoded and (b"\r\n" + content.read(max(size - 3, 0), size)).endswith((b" ", b"\t", b"\r\n."))
 
 
-def _has_lone_line_end(block: bytes, before: bytes | None) -> bool:
-    """Return True if a CR or LF stands alone; with the octets before the block also for a trap.
+def _carried(content: Message, *, eight_bit: bool, trapped: bool) -> bool:
+    """True if transport takes the octets as they are: 7bit or 8bit data (RFC 2045 2), if `trapped` without a trap.
 
     That is what transport may eat or add to: blanks at a line's end, "From " at its begin, a lone dot.
     """
-    found = _LONE.search(block) if before is None else _LONE_OR_TRAP.search(before + block)
-    return found is not None or block.count(b"\n") != block.count(b"\r")
-
-
-def _last_line(block: bytes, begun: int) -> int:
-    """Return the octets of the line in which a block ends, `begun` of them before it; of a longer one that is too long.
-
-    Leaps from the last line end within reach to the next: most lines are never looked at.
-    """
-    position, size = -begun, len(block)
-    while size - position > _MAX_LINE:
-        end = block.rfind(b"\r\n", max(position, 0), position + _MAX_LINE + 2)
-        if end < 0:
-            return _MAX_LINE + 1
-        position = end + 2
-    end = block.rfind(b"\r\n", max(position, 0))
-    return size - (end + 2 if end >= 0 else position)
+    watch = None if content.seven_bit else SevenBitWatch()
+    before = b"\r\n"  # as if a line end stood before the content
+    held = b""  # a CR whose LF may come with the next window
+    for window in content.windows() if watch is not None or trapped else ():
+        block = held + window
+        held = b"\r" if block.endswith(b"\r") else b""
+        block = block[: len(block) - len(held)]
+        if watch is not None:
+            watch.see(block)
+            if not (watch.eight_bit if eight_bit else watch.seven_bit):
+                return False
+        if trapped:
+            before += block
+            if _TRAP.search(before) is not None:
+                return False
+            before = before[-8:]
+    return content.read(len(content) - 1, len(content)) != b"\r"
 
 
 def seven_bit(
@@ -195,7 +180,10 @@ def _collect(
 ) -> None:
     """Add what must be replaced in this entity and below it."""
     if not top and _is_opaque(message, entity):
-        if needs_seven_bit(message, entity) and (foreign is Foreign.REFUSE or not _carried(message, entity)):
+        if needs_seven_bit(message, entity) and (
+            foreign is Foreign.REFUSE
+            or not _carried(message.slice(entity.start, entity.stop), eight_bit=True, trapped=True)
+        ):
             raise CannotEncode("signed_part_not_seven_bit")
         return
     try:
@@ -229,24 +217,6 @@ def _collect_parts(
     for between in (entity.preamble, entity.epilogue):
         if between is not None and not message.read(*between).isascii():
             raise CannotEncode("text_beside_parts_not_seven_bit")
-
-
-def _carried(message: Message, entity: Entity) -> bool:
-    """True if an 8-bit transport takes these octets as they are: no NUL, lone CR or LF, long line or trap."""
-    before = b"\r\n"
-    held = b""
-    line = 0
-    for window in message.slice(entity.start, entity.stop).windows():
-        block = held + window
-        held = b"\r" if block.endswith(b"\r") else b""
-        block = block[: len(block) - len(held)]
-        if b"\0" in block or _has_lone_line_end(block, before):
-            return False
-        line = _last_line(block, line)
-        if line > _MAX_LINE:
-            return False
-        before = (before + block)[-8:]
-    return not held
 
 
 def _is_opaque(message: Message, entity: Entity) -> bool:

@@ -5,10 +5,9 @@ Nothing here may look at lines one by one: a message of 50 MB in short lines cos
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.octets import WINDOW
+from gateway.core.octets import WINDOW, Needle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 
 END_OF_DATA: Final = b".\r\n"
 
-_DOT: Final = re.compile(rb"\n\.")
-"""Finding none takes a third of the time that `bytes.find` and `bytes.replace` need."""
+_DOT: Final = Needle(b"\n.")
 
 
 def blocks(message: Message, *, window: int = WINDOW) -> Iterator[bytes]:
@@ -43,7 +41,7 @@ def stuffed(octets: bytes, before: bytes) -> bytes:
     A dot after a bare LF is doubled too. Canonical messages have none, but if one ever came this far, a lenient hop
     that takes LF . CRLF for the end of data must not be made to see two messages (SMTP smuggling).
     """
-    doubled = octets.replace(b"\n.", b"\n..") if _DOT.search(octets) is not None else octets
+    doubled = octets.replace(b"\n.", b"\n..") if _DOT.find(octets) >= 0 else octets
     return b"." + doubled if octets.startswith(b".") and before.endswith(b"\n") else doubled
 
 

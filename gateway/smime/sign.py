@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.message import Edit, Message
 from gateway.mime.dates import date_time
 from gateway.mime.downgrade import downgrade_header
-from gateway.mime.entity import parse
+from gateway.mime.entity import parse, parse_under
 from gateway.mime.fields import Field, fold, read_header
 from gateway.mime.transfer import Foreign, seven_bit
 from gateway.smime.classify import LEFT_ALONE, form_of, walk
@@ -125,17 +125,11 @@ def prepare(
 
 def _part(message: Message, entity: Entity, fields: list[bytes]) -> tuple[Message, Entity]:
     """Return an entity with these header fields and the message's body, and its part tree."""
-    signed = Message.join(
-        (
-            b"".join(fields),
-            b"\r\n",
-            message.slice(entity.body, entity.stop),
-            # a message that ends inside its header section, or in a last line without CRLF, is completed before
-            # signing: a transport would do it afterwards (RFC 5321 4.1.1.4) and break the signature
-            *_missing_end(message, entity),
-        )
-    )
-    return signed, parse(signed)
+    # a message that ends inside its header section, or in a last line without CRLF, is completed before signing: a
+    # transport would do it afterwards (RFC 5321 4.1.1.4) and break the signature
+    missing = _missing_end(message, entity)
+    signed = Message.join((b"".join(fields), b"\r\n", message.slice(entity.body, entity.stop), *missing))
+    return signed, parse(signed) if missing else parse_under(signed, entity)
 
 
 def _with_copies(authors: list[Field], fields: list[bytes], protect: Collection[str]) -> list[bytes]:

@@ -17,6 +17,7 @@ import structlog
 from gateway.core.reply import Reply
 from gateway.smtp.data import LineReader, OverlongLineError
 from gateway.smtp.limits import (
+    BLOCK,
     COMMANDS_PER_TURN,
     HANDSHAKE_SECONDS,
     LINGER_SECONDS,
@@ -135,7 +136,7 @@ class Connection(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where octets may land: `buffer_updated` is called before anything else is."""
         del sizehint
-        return self.around.landing
+        return self.around.landing if self._input.wants_blocks else self.around.landing[:BLOCK]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has landed."""

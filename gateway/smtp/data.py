@@ -7,11 +7,13 @@ kin) must never become a second message here, nor may a bare CR, a bare LF or NU
 from __future__ import annotations
 
 import asyncio
-import re
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.errors import InputError, StorageFullError
+from gateway.core.message import Message
+from gateway.core.octets import Needle
+from gateway.core.sevenbit import SevenBitWatch
 from gateway.smtp.limits import BLOCK, DRAINED_BEYOND, OVERLONG_LINE, SMALL_SEGMENT
 from gateway.smtp.replies import BARE_LINE_END, LINE_TOO_LONG, STORAGE_FULL, too_large
 
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
     from gateway.smtp.room import Share
 
 _END: Final = b"\r\n.\r\n"
-_BARE_CR: Final = re.compile(rb"\r(?!\n)")
-"""Found faster, from one CR to the next, than CRLFs are counted."""
+_DOT: Final = Needle(b"\r\n.")
 
 
 class OverlongLineError(InputError):
@@ -40,14 +41,16 @@ class LineReader:
     `limit` octets lie here.
     """
 
-    __slots__ = ("_end", "_error", "_limit", "_loop", "_octets", "_paused", "_transport", "_waiter")
+    __slots__ = ("_end", "_error", "_limit", "_loop", "_octets", "_paused", "_transport", "_waiter", "_whole")
 
     def __init__(self, *, limit: int, loop: asyncio.AbstractEventLoop) -> None:
         """Begin empty; no line may have more than `limit` octets."""
         self._limit = limit
         self._loop = loop
         self._octets = bytearray()
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bytes] | None = None
+        self._whole = False
+        """Whoever waits takes all that comes, at once."""
         self._transport: asyncio.ReadTransport | None = None
         self._paused = False
         self._end = False
@@ -62,10 +65,15 @@ class LineReader:
 
     def feed_data(self, octets: bytes | memoryview) -> None:
         """Take what was received."""
-        self._octets += octets
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-        elif len(self._octets) > self._limit and self._transport is not None and not self._paused:
+            if self._whole:
+                self._waiter.set_result(bytes(octets))
+                return
+            self._octets += octets
+            self._waiter.set_result(b"")
+            return
+        self._octets += octets
+        if len(self._octets) > self._limit and self._transport is not None and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
@@ -74,7 +82,12 @@ class LineReader:
         self._end = True
         self._error = self._error or error
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(b"")
+
+    @property
+    def wants_blocks(self) -> bool:
+        """True while the session waits for what comes next of a message, and takes it whole."""
+        return self._whole and self._waiter is not None
 
     # what the session calls
 
@@ -105,7 +118,8 @@ class LineReader:
     async def block(self) -> bytes:
         """Return all that is there, at least one octet; raises as `line` does."""
         while not self._octets:
-            await self._more()
+            if block := await self._more(whole=True):
+                return block
         block = bytes(self._octets)
         self._octets.clear()
         return block
@@ -120,16 +134,16 @@ class LineReader:
 
     # inside
 
-    async def _more(self) -> None:
-        """Wait for octets; raises if none can come."""
+    async def _more(self, *, whole: bool = False) -> bytes:
+        """Wait for octets; return them if `whole`, else they lie here. Raises if none can come."""
         if self._error is not None:
             raise self._error
         if self._end:
             raise asyncio.IncompleteReadError(bytes(self._octets), None)
         self._resume()
-        self._waiter = self._loop.create_future()
+        self._waiter, self._whole = self._loop.create_future(), whole
         try:
-            await self._waiter
+            return await self._waiter
         finally:
             self._waiter = None
 
@@ -158,7 +172,7 @@ class DataScanner:
         Content is never cut between CR and LF.
         """
         octets = self._carry + block if self._carry else block
-        dot = octets.find(b"\r\n.")  # of both what must be taken out and the end
+        dot = _DOT.find(octets)  # of both what must be taken out and the end
         end = octets.find(_END, dot) if dot >= 0 else -1
         if end >= 0:
             content, rest = octets[: end + 2], octets[end + len(_END) :]
@@ -218,7 +232,7 @@ class _Defect(Enum):
 class DataSink:
     """Writes content to its place until a defect is found, then counts on so that the session stays in step."""
 
-    __slots__ = ("_builder", "_defect", "_limit", "_pending", "_share", "octets")
+    __slots__ = ("_builder", "_defect", "_limit", "_pending", "_share", "_watch", "octets")
 
     def __init__(self, builder: Builder, *, limit: int, share: Share | None = None) -> None:
         """Write to `builder`; `limit` is the most octets a message may have, transparency dots not counted.
@@ -230,18 +244,20 @@ class DataSink:
         self._defect: _Defect | None = None
         self._limit = limit
         self._pending = bytearray()
+        self._watch = SevenBitWatch()
         self.octets = 0
 
     def take(self, content: bytes) -> None:
-        """Append content; raises `EndlessMessageError`."""
+        """Append content, never cut between CR and LF; raises `EndlessMessageError`."""
         self.octets += len(content)
         if self._builder is None:
             if self.octets > self._limit + DRAINED_BEYOND:
                 raise EndlessMessageError("endless_message", too_large(self.octets, self._limit))
             return
+        self._watch.see(content)
         if self.octets > self._limit:
             self._give_up(_Defect.TOO_LARGE)
-        elif _has_bare(content):
+        elif self._watch.bare:
             self._give_up(_Defect.BARE)
         elif len(content) >= SMALL_SEGMENT and not self._pending:
             self._write(self._builder, content)
@@ -264,8 +280,8 @@ class DataSink:
             case _Defect.FULL:
                 return STORAGE_FULL
 
-    def finish(self) -> Source:
-        """Return what was written; raises `InputError` with the reply if the message is not taken."""
+    def finish(self) -> Message:
+        """Return the message; raises `InputError` with the reply if it is not taken."""
         if self._builder is not None and self._pending:
             self._write_pending(self._builder)
         source = self._close()
@@ -273,7 +289,7 @@ class DataSink:
             self._share.end()
         match self._defect:
             case None if source is not None:
-                return source
+                return Message.from_source(source, seven_bit_from=self._watch.seven_bit_from)
             case _Defect.TOO_LARGE:
                 raise InputError("too_large", too_large(self.octets, self._limit))
             case _Defect.BARE:
@@ -304,11 +320,3 @@ class DataSink:
         self._defect = defect
         self._builder = None
         self._pending.clear()
-
-
-def _has_bare(content: bytes) -> bool:
-    """True if content holds NUL, or a CR or LF that is not part of a CRLF."""
-    if _BARE_CR.search(content) is not None:
-        return True
-    # each CR has its LF now: as many LF as CR leave none without
-    return content.count(b"\n") != content.count(b"\r") or b"\0" in content

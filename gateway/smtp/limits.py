@@ -21,6 +21,8 @@ OVERLONG_LINE: Final = 1024 * 1024
 """Octets of one endless command line that are read and dropped before the connection is closed."""
 BLOCK: Final = 64 * 1024
 """Octets received in one go; with what was read ahead, it bounds how long one session keeps the loop."""
+LANDING: Final = 256 * 1024
+"""The same while the session waits for nothing but its message, and keeps none of it."""
 SMALL_SEGMENT: Final = 2048
 """Octets of a message below which they are gathered before they are written."""
 SMALL_CHUNK: Final = 1024

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.config.model import TlsMode
-from gateway.smtp.limits import BLOCK
+from gateway.smtp.limits import LANDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Surroundings:
     tls: ServerContext | None
     rates: Rates
     room: Room
-    landing: memoryview = field(default_factory=lambda: memoryview(bytearray(BLOCK)), repr=False)
+    landing: memoryview = field(default_factory=lambda: memoryview(bytearray(LANDING)), repr=False)
     """Where the octets of every connection land; used from one event loop."""
 
     @property

@@ -17,7 +17,6 @@ import structlog
 
 from gateway.core.envelope import Envelope
 from gateway.core.errors import InputError, StorageFullError
-from gateway.core.message import Message
 from gateway.core.received import Arrival, Relayed, Submission
 from gateway.core.reply import Reply
 from gateway.smtp import replies
@@ -27,6 +26,7 @@ from gateway.smtp.limits import DRAINED_BEYOND, SMALL_CHUNK
 
 if TYPE_CHECKING:
     from gateway.core.envelope import Recipient
+    from gateway.core.message import Message
     from gateway.core.received import Client, Submitter
     from gateway.smtp.grammar import MailCommand
 
@@ -150,12 +150,12 @@ class Transfers(Connection):
     async def _finish(self, transaction: Transaction, sink: DataSink) -> None:
         """Answer the end of a message."""
         try:
-            source = sink.finish()
+            message = sink.finish()
         except InputError as error:
             _LOG.info("message refused", client=self.address, trace_id=transaction.trace_id, reason=error.reason)
             self.say(error.reply or replies.FAULT)
             return
-        await self._hand_in(transaction, Message.from_source(source))
+        await self._hand_in(transaction, message)
 
     async def _hand_in(self, transaction: Transaction, message: Message) -> None:
         """Let the intake take the message, to its end even if the client leaves (handover.md row 13)."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.message import Message
-from gateway.mime.entity import Entity, parse
+from gateway.mime.entity import Entity, parse, parse_under
 from gateway.mime.fields import MimeError, author_of, read_header
 from support.letters import real_life
 from support.pieces import apart
@@ -73,3 +73,21 @@ def test_authors_of_anything(octets: bytes) -> None:
         assert len(header.all("from")) == 1
         assert named
         assert str(found).encode() in octets
+
+
+HEADS = st.sampled_from(
+    [b"", b"Content-Type: multipart/mixed; boundary=b\r\n", b"A: 1\r\nB: 2\r\n", b"Content-Type: x\r\n"]
+)
+
+
+@given(
+    st.one_of(SOUP, GRAMMAR, st.sampled_from(sorted(real_life().values()))), HEADS, st.sampled_from(["content-", "-"])
+)
+def test_a_body_known_already_has_the_same_tree_under_another_header(octets: bytes, head: bytes, keep: str) -> None:
+    """Whether its parts are read again or moved: the tree is that of the octets as they stand."""
+    known = tree(Message.of(octets))
+    if isinstance(known, str):
+        return
+    kept = b"".join(each.raw for each in known.header.fields if each.key.startswith(keep))
+    message = Message.of(head + kept + b"\r\n" + octets[known.body :])
+    assert parse_under(message, known) == parse(message)

@@ -38,6 +38,10 @@ NAMES = st.sampled_from(
 )
 
 
+SHOWN_ONCE = frozenset({"subject", "date", "to", "cc", "sender", "reply-to"})
+"""What every reader shows, and each another one of where there are two."""
+
+
 @st.composite
 def fields(draw: st.DrawFn) -> bytes:
     """Return one header field as clients write them: any length, folded anywhere, with encoded words."""
@@ -97,6 +101,10 @@ def test_outer_fields_keep_every_octet(some: list[bytes], body: bytes, *, protec
     certificate = Certificate.load(lan("p256").certificate)
     assert check_own_work(finished, certificate=certificate, sent_along=template(lan("p256")).certificates) is None
     found = judged(finished)
+    shown = {(each.key, each.value) for each in read_header(finished).fields if each.key in SHOWN_ONCE}
+    if len(shown) > len({key for key, _ in shown}):
+        assert found.verdict.reason in ("headers_changed", "verified"), found.verdict
+        return
     assert isinstance(found.verdict, Verified), found.verdict.reason
     assert found.headers_signed or not protect
 

@@ -58,9 +58,23 @@ async def test_a_second_segment_before_the_session_woke_is_counted() -> None:
     waiting = asyncio.create_task(reader.block())
     await asyncio.sleep(0)
     reader.feed_data(b"x")
-    reader.feed_data(b"x" * READ_AHEAD)
+    reader.feed_data(b"x" * (READ_AHEAD + 1))
     assert not transport.reading
-    assert await waiting == b"x" * (READ_AHEAD + 1)
+    assert (await waiting, await reader.block()) == (b"x", b"x" * (READ_AHEAD + 1))
+
+
+async def test_a_session_that_waits_for_a_block_gets_it_whole() -> None:
+    """Only while it does is there room for a large one; a line is never taken for a block."""
+    reader, _ = attached()
+    reader.feed_data(b"a")
+    assert await reader.block() == b"a"
+    for awaited, wanted in ((reader.block, b"bc\r\n"), (reader.line, b"bc\r\n")):
+        waiting = asyncio.create_task(awaited())
+        await asyncio.sleep(0)
+        assert reader.wants_blocks is (awaited == reader.block)
+        reader.feed_data(b"bc\r\n")
+        assert await waiting == wanted
+        assert not reader.wants_blocks
 
 
 async def test_a_transport_that_is_left_is_not_left_paused() -> None:
