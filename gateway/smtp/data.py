@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from gateway.smtp.room import Share
 
 _END: Final = b"\r\n.\r\n"
-_DOT: Final = Needle(b"\r\n.")
+_DOT: Final = Needle(_END[:3])
+_WHOLE_END: Final = Needle(_END)
 
 
 class OverlongLineError(InputError):
@@ -173,7 +174,7 @@ class DataScanner:
         """
         octets = self._carry + block if self._carry else block
         dot = _DOT.find(octets)  # of both what must be taken out and the end
-        end = octets.find(_END, dot) if dot >= 0 else -1
+        end = _WHOLE_END.find(octets, dot) if dot >= 0 else -1
         if end >= 0:
             content, rest = octets[: end + 2], octets[end + len(_END) :]
             self._carry = b""
