@@ -53,7 +53,7 @@ _LEADS: Final = _keys(
 _LEADS_IN_ORDER: Final = tuple(sorted(_LEADS))
 _TAILS: Final = _keys(
     "tỉnh", "huyện", "xã", "phường", "thành phố", "TP", "quận", "thị xã", "Việt Nam", "VN", "nhà nước", "điện tử",
-    "khu vực", "cơ sở", "trung ương",
+    "khu vực", "cơ sở", "trung ương", "đặc khu",
 )  # fmt: skip
 """The same, standing behind it."""
 _MENTIONS: Final = _keys("và", "với", "cho")

@@ -31,8 +31,10 @@ class Kind(StrEnum):
     BAN = "ban"
     NGANH = "nganh"
     HUYEN = "huyen"
+    """Until 1 July 2025: since then the tier below the province is that of communes."""
     XA = "xa"
     PHUONG = "phuong"
+    DAC_KHU = "dac_khu"
     TRUONG = "truong"
     BENH_VIEN = "benh_vien"
     DON_VI = "don_vi"
@@ -46,9 +48,10 @@ KINDS: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.SO: ("sở", "department"),
     Kind.BAN: ("ban", "board"),
     Kind.NGANH: ("cơ quan ngành dọc", "branch of a central agency"),
-    Kind.HUYEN: ("huyện, thị xã, thành phố", "district"),
-    Kind.XA: ("xã, thị trấn", "commune"),
+    Kind.HUYEN: ("huyện (đến 30/6/2025)", "district (until 30 June 2025)"),
+    Kind.XA: ("xã", "commune"),
     Kind.PHUONG: ("phường", "ward"),
+    Kind.DAC_KHU: ("đặc khu", "special zone"),
     Kind.TRUONG: ("trường học", "school"),
     Kind.BENH_VIEN: ("bệnh viện, cơ sở y tế", "hospital"),
     Kind.DON_VI: ("đơn vị trực thuộc", "unit"),

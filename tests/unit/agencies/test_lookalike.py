@@ -104,6 +104,7 @@ def notes(
         ("Cục Thuế", TAX),
         ("Chi cục Thuế khu vực 3", TAX),
         ("THUẾ VIỆT NAM", TAX),
+        ("Thông báo Thuế đặc khu", TAX),
         ("Thông báo - Thuế điện tử", TAX),
         ("Trần Văn A - Cục Thuế", TAX),
         ("BHXH", INSURANCE),
