@@ -77,7 +77,7 @@ def export(
 def described(listed: Listed, entry: Entry) -> dict[str, Any]:
     """Return all that is known of an entry but its octets: enough to send it by other means."""
     consignment, envelope = entry.consignment, entry.consignment.envelope
-    origin = consignment.origin
+    origin, known = consignment.origin, consignment.recollection
     return report.as_object(listed) | {
         "envelope": {
             "from": str(envelope.reverse_path),
@@ -100,6 +100,7 @@ def described(listed: Listed, entry: Entry) -> dict[str, Any]:
         },
         "answered_for": consignment.answered_for,
         "origin": {"listener": origin.listener, "login": origin.login, "client": origin.client} if origin else None,
+        "recollection": {"repeat": known.repeat.value, "contact": known.contact.value} if known else None,
         "dot_sent": entry.dot_sent,
         "warned_at": entry.warned_at.isoformat() if entry.warned_at is not None else None,
     }

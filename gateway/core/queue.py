@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.core.envelope import Direction, Envelope
     from gateway.core.message import Message
     from gateway.core.reply import Reply
+    from gateway.core.sighting import Recollection
 
 
 class Kind(StrEnum):
@@ -70,6 +71,8 @@ class Consignment:
     """Why it is kept; stable code, then a blank and words for an administrator."""
     origin: Origin | None = None
     """Who gave it to us: for next hops that are told, and for what goes through the journey again."""
+    recollection: Recollection | None = None
+    """What was known of its signatures when it came; None where nobody asked, or before that was kept (version 6)."""
 
     @property
     def turn_of(self) -> str:

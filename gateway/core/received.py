@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
     from gateway.core.queue import Kind
+    from gateway.core.sighting import Recollection
 
 
 _SITE: Final = 64
@@ -118,6 +119,8 @@ class Relayed:
     arrival: Arrival
     again: Kind | None = None
     """As in `Submission`: RELEASED."""
+    recollection: Recollection | None = None
+    """As in `Consignment`: what was known of its signatures when it came."""
 
 
 Received = Submission | Relayed

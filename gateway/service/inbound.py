@@ -5,6 +5,7 @@ A message must never look verified unless the judgment says so; a fault while ju
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -62,7 +63,8 @@ class Inbound:
         `received` holds the octets as they came: they are judged, and kept where the message is kept.
         """
         envelope = relayed.arrival.envelope
-        judgment = await self._verdicts.of(world, relayed, opened)
+        judgment, recollection = await self._verdicts.of(world, relayed, opened)
+        relayed = replace(relayed, recollection=recollection)
         boundary = results_of(world.boundary, relayed.arrival.client, opened.header)
         facts = await facts_of(world.policy, relayed, opened, judgment.author, judgment=judgment, boundary=boundary)
         record_facts(self._recorder, relayed.arrival.trace_id, facts)
@@ -157,4 +159,5 @@ class Inbound:
             answered_for=False,
             reason=reason,
             origin=origin_of(relayed),
+            recollection=relayed.recollection,
         )

@@ -1,7 +1,8 @@
 """Kept mail and the journey: what is noted of a message that is kept raw, and the arrival it is made into again.
 
 A kept message goes through everything that it went through when it came: who may send as whom is asked with the rights
-of the present, signatures are judged and keys are chosen by what is true at the time of release.
+of the present, signatures are judged and keys are chosen by what is true at the time of release. What was known of its
+signatures before it came is all that is told as it was then: by now it has been seen itself.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Kept:
 
     def relayed(self) -> Relayed:
         """Return it as it would come from another mail system."""
-        return Relayed(self._arrival(), self.entry.consignment.kind)
+        consignment = self.entry.consignment
+        return Relayed(self._arrival(), consignment.kind, consignment.recollection)
 
     def traced(self, message: Message) -> Message:
         """Return a message of this entry with our trace field above everything, which says when it came."""

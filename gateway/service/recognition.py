@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.core.address import Mailbox
-from gateway.core.sighting import Contact, Repeat, Sighting
+from gateway.core.sighting import Contact, Recollection, Repeat, Sighting
 from gateway.core.verdict import (
     ChainState,
     Indeterminate,
@@ -35,6 +35,29 @@ _PATH: Final = 12
 _UNSETTLED: Final = frozenset({"no_revocation_data", "stale_revocation_data"})
 """Reasons of a path that leads to an anchor, and holds but for what nobody could say of its revocation."""
 _REPEATS: Final = {Repeat.SAME: "seen_before", Repeat.LIST_COPY: "list_copy"}
+
+
+class FirstLook:
+    """The `ports.Sightings` of one message, which may go through the journey more than once and must not meet itself.
+
+    What was known when it came stands. What nobody could say then is asked of the present: that may find the message
+    itself, and then calls it seen before; or a replay, where it has no Message-ID. Neither looks better than it is.
+    """
+
+    def __init__(self, sightings: Sightings, found: Recollection | None) -> None:
+        """Begin with what was found when the message came, None for one that comes now."""
+        self._sightings = sightings
+        self.found = found
+        """What counts for this message; None as long as nobody asked."""
+
+    async def see(self, sighting: Sighting) -> Recollection:
+        """Note the message, here too where another machine took it, and return what counts (see `ports.Sightings`)."""
+        now, first = await self._sightings.see(sighting), self.found
+        if first is not None:
+            repeat = now.repeat if first.repeat is Repeat.UNKNOWN else first.repeat
+            now = Recollection(repeat, now.contact if first.contact is Contact.UNKNOWN else first.contact)
+        self.found = now
+        return now
 
 
 async def recognized(judgment: Judgment, header: Header, *, at: datetime, sightings: Sightings) -> Judgment:

@@ -12,7 +12,7 @@ from gateway.core.events import Event, Stage
 from gateway.core.verdict import Indeterminate, row_of
 from gateway.service.boundary import source_of
 from gateway.service.impersonation import header_as_it_came, suspected
-from gateway.service.recognition import recognized
+from gateway.service.recognition import FirstLook, recognized
 from gateway.smime.identity import identified
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.core.events import Fact
     from gateway.core.message import Message
     from gateway.core.received import Relayed
+    from gateway.core.sighting import Recollection
     from gateway.core.verdict import Judgment
     from gateway.ports import Clock, Judge, Recorder, Sightings
     from gateway.service.arrivals import Opened
@@ -52,15 +53,19 @@ class Verdicts:
         self._sightings = sightings
         self._recorder = recorder
 
-    async def of(self, world: World, relayed: Relayed, opened: Opened) -> Judgment:
-        """Return the judgment of an arrival as it came; `opened` is the same message without forged marks."""
+    async def of(self, world: World, relayed: Relayed, opened: Opened) -> tuple[Judgment, Recollection | None]:
+        """Return the judgment of an arrival as it came, and what was known of its signatures, which is to be kept.
+
+        `opened` is the same message without forged marks.
+        """
         arrival = relayed.arrival
         judgment = await self._judged(relayed, opened, source_of(arrival, world.boundary))
         # mail that we could not deliver was kept with our own marks: they are no imitation when it goes again
         seen = arrival.message if relayed.again is None else opened.message
-        judgment = await known(judgment, seen, opened, world.who, at=arrival.at, sightings=self._sightings)
+        look = FirstLook(self._sightings, relayed.recollection)
+        judgment = await known(judgment, seen, opened, world.who, at=arrival.at, sightings=look)
         self._record(arrival.trace_id, judgment)
-        return judgment
+        return judgment, look.found
 
     async def _judged(self, relayed: Relayed, opened: Opened, source: str) -> Judgment:
         """Judge by the time of receipt; where nothing is known of that time any more, what holds today held then."""

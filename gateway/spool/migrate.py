@@ -77,6 +77,11 @@ def _from_4(connection: Connection) -> None:
             index.create(connection)
 
 
+def _from_5(connection: Connection) -> None:
+    """Version 5 did not note what was known of signatures when mail came: let go, it was taken for its own copy."""
+    add(connection, ENTRIES.c.recollection)
+
+
 @contextmanager
 def _open_acts(connection: Connection) -> Iterator[None]:
     """Let rows of acts be changed within this transaction."""
@@ -97,7 +102,7 @@ def add(connection: Connection, column: Column[Any]) -> None:
     connection.exec_driver_sql(f"ALTER TABLE {column.table.name} ADD COLUMN {written}")
 
 
-_WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
+_WAYS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5}
 
 
 def _make(connection: Connection) -> None:

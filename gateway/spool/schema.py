@@ -19,6 +19,7 @@ from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction, Envelope, Notify, Recipient, Ret
 from gateway.core.queue import Consignment, Entry, Kind, Origin, RecipientState
 from gateway.core.reply import Reply
+from gateway.core.sighting import Contact, Recollection, Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from gateway.core.message import Message
 
-VERSION: Final = 5
+VERSION: Final = 6
 IN_ROW: Final = 256 * 1024
 """Octets up to which a body lies in a row; larger ones are files or chunks of this size (`handover.md` 3)."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,6 +73,7 @@ ENTRIES: Final = Table(
     Column("warned_at", _WHOLE),  # null: its sender was not due to be told that it is late
     Column("noticed_at", _WHOLE),  # null: not said yet that it will end, or is kept back; only `orders` changes it
     Column("turn_of", _ID, nullable=False, server_default=""),  # the sender's domain, folded
+    Column("recollection", Text),  # null: nobody asked; else repeat and contact, a blank between
 )
 RECIPIENTS: Final = Table(
     "recipients",
@@ -205,7 +207,7 @@ def entry_row(entry: Entry) -> Values:
     consignment = entry.consignment
     envelope = consignment.envelope
     sender = envelope.reverse_path if isinstance(envelope.reverse_path, Mailbox) else None
-    origin = consignment.origin
+    origin, found = consignment.origin, consignment.recollection
     return {
         **state_row(entry),
         "entry_id": entry.entry_id,
@@ -225,6 +227,7 @@ def entry_row(entry: Entry) -> Values:
         "origin_listener": origin.listener if origin else None,
         "origin_login": origin.login if origin else None,
         "origin_client": origin.client if origin else None,
+        "recollection": f"{found.repeat.value} {found.contact.value}" if found else None,
     }
 
 
@@ -270,6 +273,7 @@ def read_entry(row: Row[Any], recipients: Sequence[Row[Any]], message: Message) 
         bool(row.answered_for),
         row.reason,
         _origin(row),
+        _recollection(row),
     )
     return Entry(
         row.entry_id,
@@ -289,6 +293,13 @@ def _origin(row: Row[Any]) -> Origin | None:
     if row.origin_listener is None:
         return None
     return Origin(row.origin_listener, row.origin_login, row.origin_client)
+
+
+def _recollection(row: Row[Any]) -> Recollection | None:
+    if row.recollection is None:
+        return None
+    repeat, contact = row.recollection.split(" ")
+    return Recollection(Repeat(repeat), Contact(contact))
 
 
 def _notify(stored: str | None) -> frozenset[Notify] | None:

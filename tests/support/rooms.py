@@ -20,7 +20,7 @@ from gateway.judging.terms import Terms
 from gateway.pki.certificate import Certificate
 from gateway.pki.path import Revocation, TrustAnchors
 from gateway.policy.schema import load_policy
-from gateway.ports import Judge, KeyKind
+from gateway.ports import Judge, KeyKind, Sightings
 from gateway.service.arrivals import open_arrival
 from gateway.service.inbound import Inbound
 from gateway.service.intake import World
@@ -245,7 +245,7 @@ def inbound_room(
     recorder: ListRecorder | None = None,
     hops: KnownHops | None = None,
     memory: Notes | None = None,
-    sightings: Seen | None = None,
+    sightings: Sightings | None = None,
     judge: Judge | None = None,
 ) -> Inbound:
     """Return the inbound half, which judges in this process by the trust of `world`."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import email
+import json
 import smtplib
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from email.header import decode_header, make_header
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -31,6 +35,14 @@ ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC63255
 """Of P-256."""
 PART: Final = b"Content-Type: text/plain\r\n\r\nMoi hop luc 8 gio.\r\n"
 FIELDS: Final = HEAD.replace(LAN.encode(), AUTHOR.encode())
+COMMAND: Final = str(Path(sys.executable).with_name("gateway"))
+POLICY: Final = """\
+rules:
+  - {name: set-apart, direction: inbound, when: {subject_matches: "^XET "}, then: {quarantine: {reason: "xét"}}}
+  - {name: deliver, direction: inbound, then: deliver}
+"""
+SEEN: Final = FIELDS.replace(b"Subject: ", b"Subject: XET ")
+"""Of a message that is set apart."""
 
 
 @pytest.fixture
@@ -42,6 +54,7 @@ def gate() -> Iterator[Gateway]:
             hops=[{"name": "hop", "protocol": "maildir", "directory": "mail"}],
             local_domains=[{"domain": OURS, "hop": "hop", "recipients": "any"}],
             outbound=[{"domain": "*", "hop": "hop"}],
+            policy=POLICY,
         )
         (directory / "mail").mkdir()
         with gateway(house) as running:
@@ -76,6 +89,26 @@ def send(gate: Gateway, message: bytes, to: str) -> None:
 def told(gate: Gateway, message: bytes, to: str = READER) -> Message:
     """Send a message and return it as it was delivered."""
     send(gate, message, to)
+    return arrived(gate, to)
+
+
+def queue(gate: Gateway, word: str, *arguments: str) -> str:
+    """Run `gateway queue WORD` and return what it says."""
+    command = [COMMAND, "queue", word, "--config", str(gate.house.config), *arguments]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=120, stdin=subprocess.DEVNULL)
+    return done.stdout.decode()
+
+
+def released(gate: Gateway, to: str) -> Message:
+    """Let the message go that was set apart for somebody, and return it as it was delivered."""
+    kept = [json.loads(line) for line in queue(gate, "list", "--json", "--kind", "quarantined").splitlines()]
+    (found,) = [each["id"] for each in kept if each["to"][0]["mailbox"] == to]
+    queue(gate, "release", found)
+    return arrived(gate, to)
+
+
+def arrived(gate: Gateway, to: str) -> Message:
+    """Wait for the one message of a mailbox, and take it out."""
     new = place_of(gate.house.directory / "mail", Mailbox.parse(to)) / "new"
     wait_for(lambda: new.is_dir() and any(new.iterdir()), "the letter")
     (file,) = new.iterdir()
@@ -138,3 +171,32 @@ def test_of_many_at_once_one_is_green(gate: Gateway) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda at: told(gate, made.under(fields[at]), f"d{at}@{OURS}"), range(8)))
     assert sorted(verdict(each).split()[0] for each in found) == ["replayed"] * 7 + ["verified"]
+
+
+def test_a_released_message_is_not_its_own_replay(gate: Gateway) -> None:
+    """What was set apart is told by what was known when it came, whatever came meanwhile, and after a `kill -9`."""
+    made = Signed()
+    for box in ("dau", "sau"):
+        send(gate, made.under(SEEN), f"{box}@{OURS}")
+    assert verdict(told(gate, made.under(OTHERS["date"]))) == "replayed replayed"
+    send(gate, made.under(SEEN.replace(b"XET ", b"XET gap ")), f"la@{OURS}")
+    gate.wait_for_signatures(1)
+    gate.kill()
+    gate.start()
+    first, again, replay = (released(gate, f"{box}@{OURS}") for box in ("dau", "sau", "la"))
+    assert verdict(first).startswith("verified ")
+    assert "first_contact" in first["X-Gateway-Verdict"]
+    assert "seen_before" not in first["X-Gateway-Verdict"]
+    assert verdict(again) == verdict(first)
+    assert "seen_before" in again["X-Gateway-Verdict"]
+    assert "first_contact" not in again["X-Gateway-Verdict"]
+    assert verdict(replay) == "replayed replayed"
+
+
+def test_a_released_message_without_a_message_id(gate: Gateway) -> None:
+    """It cannot be told from another one by its fields, and must not be taken for a replay of itself; its copy is."""
+    made, fields = Signed(), SEEN.partition(b"Message-ID:")[0]
+    for box in ("dau", "sau"):
+        send(gate, made.under(fields), f"{box}@{OURS}")
+    assert verdict(released(gate, f"dau@{OURS}")).startswith("verified ")
+    assert verdict(released(gate, f"sau@{OURS}")) == "replayed replayed"

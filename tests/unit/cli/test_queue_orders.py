@@ -13,6 +13,7 @@ import pytest
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction, Envelope, Notify, Recipient, Ret
 from gateway.core.queue import Kind, Origin, RecipientState
+from gateway.core.sighting import Contact, Recollection, Repeat
 from gateway.spool.desk import Desk
 from support.queued import LETTER, listed, objects, old, put, run
 from support.spooled import settings
@@ -186,9 +187,11 @@ def test_export(tmp_path: Path) -> None:
     )
     envelope = Envelope(Mailbox("a", "b.example"), recipients, True, False, Ret.FULL, "E+3D1")
     states = (RecipientState.SENT, RecipientState.READY)
+    known = Recollection(Repeat.SAME, Contact.FIRST)
+    origin = Origin("submission", "van-thu", "10.0.0.9")
     put(
         tmp_path,
-        old("x1", Kind.DELIVER, envelope=envelope, states=states, origin=Origin("submission", "van-thu", "10.0.0.9")),
+        old("x1", Kind.DELIVER, envelope=envelope, states=states, origin=origin, recollection=known),
     )
     out = tmp_path / "out"
     out.mkdir()
@@ -204,6 +207,7 @@ def test_export(tmp_path: Path) -> None:
     )
     assert [each["notify"] for each in said["envelope"]["recipients"]] == [["SUCCESS"], ["NEVER"]]
     assert said["origin"]["login"] == "van-thu"
+    assert said["recollection"] == {"repeat": "same", "contact": "first"}
     assert acts(tmp_path) == [("export", "x1")]
     assert listed(tmp_path) == ["x1"]
 

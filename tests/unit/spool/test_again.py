@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.core.queue import Kind, Origin
+from gateway.core.sighting import Contact, Recollection, Repeat
 from support.spooled import LARGE, NOW, entry, octets, plain, sent, with_consignment
 
 if TYPE_CHECKING:
@@ -37,6 +39,16 @@ async def test_origin_is_kept(spool: SqlSpool) -> None:
     (back,) = await spool.due_again(NOW, 9)
     assert plain(back) == plain(original)
     assert back.consignment.origin == origin
+
+
+async def test_what_was_known_of_its_signatures_is_kept(spool: SqlSpool) -> None:
+    """Every answer of the memory comes back as it was, and so does none at all."""
+    found = [Recollection(*each) for each in itertools.product(Repeat, Contact)]
+    some = [with_consignment(entry(kind=Kind.RELEASED), recollection=each) for each in (*found, None)]
+    await spool.commit(some)
+    back = {each.entry_id: each.consignment.recollection for each in await spool.due_again(NOW, 99)}
+    assert back == {each.entry_id: each.consignment.recollection for each in some}
+    assert len(back) == len(found) + 1
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -179,7 +179,10 @@ BACK_TO_2: Final = (
     "DROP INDEX entries_due",
     "DROP INDEX entries_again",
     "DROP INDEX entries_turns",
-    *(f"ALTER TABLE entries DROP COLUMN {name}" for name in ("frozen_at", "warned_at", "noticed_at", "turn_of")),
+    *(
+        f"ALTER TABLE entries DROP COLUMN {name}"
+        for name in ("frozen_at", "warned_at", "noticed_at", "turn_of", "recollection")
+    ),
     *(f"ALTER TABLE acts DROP COLUMN {name}" for name in ("detail", "previous")),
     "CREATE INDEX entries_due ON entries (next_attempt_at, entry_id) WHERE kind = 'deliver' AND claimed_by IS NULL",
     "CREATE INDEX entries_again ON entries (next_attempt_at, entry_id) WHERE kind = 'released' AND claimed_by IS NULL",
@@ -188,7 +191,7 @@ BACK_TO_2: Final = (
     "ALTER TABLE owners DROP COLUMN said",
     "UPDATE spool_version SET version = 2",
 )
-"""What versions 3 to 5 added to a shared spool, taken away again."""
+"""What versions 3 to 6 added to a shared spool, taken away again."""
 
 
 @SHARED

@@ -52,7 +52,8 @@ SHAPE = (
 """What tables are like."""
 BACK_TO_2 = (
     "DROP INDEX entries_turns",
-    "ALTER TABLE entries DROP COLUMN frozen_at, DROP COLUMN warned_at, DROP COLUMN noticed_at, DROP COLUMN turn_of",
+    "ALTER TABLE entries DROP COLUMN frozen_at, DROP COLUMN warned_at, DROP COLUMN noticed_at",
+    "ALTER TABLE entries DROP COLUMN turn_of, DROP COLUMN recollection",
     "ALTER TABLE acts DROP COLUMN detail, DROP COLUMN previous",
     "DROP INDEX IF EXISTS entries_due, entries_again",
     "CREATE INDEX entries_due ON entries (next_attempt_at, entry_id) WHERE kind = 'deliver' AND claimed_by IS NULL",
