@@ -14,9 +14,10 @@ from typing import Final
 _WORD: Final = re.compile(rb"=\?([!-)+->@-~]{1,64}?)(?:\*[A-Za-z0-9-]*)?\?([BbQq])\?([!->@-~]*)\?=")
 _BETWEEN: Final = re.compile(rb"(?<=\?=)[ \t\r\n]+(?==\?)")
 _CHARSET: Final = re.compile(
-    r"utf[-_]?8|utf[-_]?7|utf[-_]?(?:16|32)(?:[-_]?[bl]e)?|iso[-_]?8859[-_]\d{1,2}|latin[-_]?1"
-    r"|(?:windows[-_]?|cp)(?:125\d|874|932|936|949|950)|koi8-[rtu]|gb2312|gbk|gb18030|hz-gb-2312|big5(?:-?hkscs)?"
-    r"|euc-?(?:jp|kr)|shift[-_]jis|iso-2022-(?:jp(?:-[123])?|kr)|tis-620|ks_c_5601-1987|mac-?(?:roman|cyrillic)",
+    r"utf[-_]?8|utf[-_]?7|utf[-_]?(?:16|32)(?:[-_]?[bl]e)?|iso[-_]?8859[-_]\d{1,2}|latin[-_]?\d{1,2}|l[1-9]"
+    r"|(?:windows[-_]?|cp)(?:125\d|874|932|936|949|950)|ms9(?:32|36|49|50)|koi8-[rtu]"
+    r"|(?:x-)?(?:gb2312|gbk|gb18030|hz-gb-2312|big5(?:-?hkscs)?|euc-?(?:jp|kr|cn)|s(?:hift)?[-_]?jis)"
+    r"|iso-2022-(?:jp(?:-[123])?|kr)|tis-620|ks_c_5601-1987|mac(?:-?roman|-?cyrillic|intosh)",
     re.IGNORECASE,
 )
 """Charsets that mail is written in. Python knows others that are none: some take quadratic time, and each unknown name
@@ -71,7 +72,7 @@ def text_in(charset: str, octets: bytes) -> str:
     """Return octets as text in a charset somebody named, as UTF-8 where we do not read it; never raises."""
     if reads(charset):
         with contextlib.suppress(LookupError, ValueError):
-            return octets.decode(charset, "replace")
+            return octets.decode(charset.lower().removeprefix("x-"), "replace")
     return octets.decode("utf-8", "replace")
 
 

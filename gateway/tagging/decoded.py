@@ -21,7 +21,7 @@ _MOST_LAYERS: Final = 4
 _LOOSE: Final = re.compile(rb"=\?[ \t\r\n]*([^?]{0,80})\?[ \t\r\n]*([BbQq])[ \t\r\n]*\?([^?]*)\?=")
 _ON_ASCII: Final = re.compile(
     r"(?:us-)?ascii|ansi_x3\.4-19(?:68|86)|(?:x-)?unknown(?:-8bit)?|x-user-defined|iso-8859-\d{1,2}-[ei]"
-    r"|viscii(?:1\.1-1)?|x-viet-\w+|tcvn(?:-?5712(?:-?1)?)?|x-mac-\w+|(?:ibm|cp)-?[478]\d\d",
+    r"|viscii(?:1\.1-1)?|x-viet-\w+|tcvn(?:-?5712(?:-?1)?)?|x-mac-\w+|(?:ibm|cp)-?[478]\d\d|windows-31j",
     re.IGNORECASE,
 )
 """Charsets that we do not read, and in which a letter of ASCII is that letter."""

@@ -27,7 +27,8 @@ from gateway.tagging.names import (
 )
 from gateway.tagging.reading import seen
 from gateway.tagging.results import claims_any, judges_signatures
-from gateway.tagging.subjects import bears_verified_tag, cleaned, says_verified
+from gateway.tagging.spelled import says_verified
+from gateway.tagging.subjects import bears_verified_tag, cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +109,7 @@ def _in_fields(
     cuts: list[tuple[int, int]] = []
     rewritten: list[Edit] = []
     others = b"".join(each.raw for each in header.fields if each.key not in _KEPT)
-    said = says_verified(others) or _KEYWORD in others.lower()
+    said = says_verified(others.decode("utf-8", "replace")) or _KEYWORD in others.lower()
     for field in header.fields:
         if field.stop > len(section):
             break

@@ -10,36 +10,17 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.lookalikes import SYMBOLS
 from gateway.core.message import Edit
 from gateway.mime.words import decode_text, encode_text, fold
 from gateway.tagging.decoded import is_undecidable, readings
-from gateway.tagging.reading import seen, seen_with_places
-from gateway.tagging.reasons import VERIFIED
-from gateway.tagging.sentences import TAG_WORDS
+from gateway.tagging.reading import seen_with_places
+from gateway.tagging.spelled import UNREAD, says_tag, says_verified, tag_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.mime.fields import Field
 
-_UNREAD: Final = "\ufffd"
-
-
-def _pattern(words: str) -> str:
-    """Return what fits words as `seen` shows them, other marks between their letters or none.
-
-    Of letters outside ASCII any may be one that we could not decode: readers know charsets that we do not, as VISCII.
-    """
-    letters = ((seen(each), "" if each.isascii() else _UNREAD) for each in unicodedata.normalize("NFC", words))
-    return _GAP.join(
-        f"[{re.escape(letter + SYMBOLS.get(letter, '') + unread)}]" for letter, unread in letters if letter
-    )
-
-
-_GAP: Final = rf"[^\w{_UNREAD}]{{0,8}}"
-_WORDS: Final = re.compile("|".join(map(_pattern, TAG_WORDS)))
-_VERIFIED: Final = re.compile(_pattern(VERIFIED))
 _MOST_PASSES: Final = 8
 """Tags inside tags are taken out so often; what still has one then loses all its punctuation."""
 _CAREFUL: Final = 4096
@@ -95,20 +76,11 @@ def cleaned(value: bytes) -> str | None:
 
 def bears_verified_tag(value: bytes) -> bool:
     """Return True if an unfolded value of some other field reads as the tag of a verified message."""
-    return len(value) <= _LONGEST and any(_says_verified(each) and _marks(each) for each in readings(value))
-
-
-def says_verified(octets: bytes) -> bool:
-    """Return True if plain octets hold the words of a verified tag, whatever stands around them."""
-    return _says_verified(octets.decode("utf-8", "replace"))
-
-
-def _says_verified(text: str) -> bool:
-    return _VERIFIED.search(seen(text)) is not None
+    return len(value) <= _LONGEST and any(says_verified(each) and _marks(each) for each in readings(value))
 
 
 def _suspicious(text: str) -> bool:
-    return _WORDS.search(seen(text)) is not None or _OVERRIDES.search(text) is not None
+    return says_tag(text) or _OVERRIDES.search(text) is not None
 
 
 def _plain(text: str) -> str:
@@ -134,14 +106,13 @@ def _marks(text: str) -> list[tuple[int, int]]:
     overrides = [match.span() for match in _OVERRIDES.finditer(text)]
     if overrides:
         return overrides
-    if _WORDS.search(seen(text)) is None:
+    if not says_tag(text):
         return []
     flat, places = seen_with_places(text)
     leading = _end_of_leading(flat)
     spans: list[tuple[int, int]] = []
     done = 0
-    for match in _WORDS.finditer(flat):
-        begin, end = match.span()
+    for begin, end in tag_words(flat):
         found = _extent(flat, begin, end, leading=begin <= leading) if begin >= done else None
         if found is None:
             continue
@@ -162,7 +133,8 @@ def _extent(flat: str, begin: int, end: int, *, leading: bool) -> tuple[int, int
     """Return where the tag around the words begins and ends, None if they are no tag.
 
     A square bracket, or one that passes for it, makes a tag anywhere; a picture, such as a check mark or a lock, makes
-    one of the words behind it; in front of the subject any symbol does, and so does a closing bracket alone.
+    one of the words behind it, and goes alone where a sentence goes on: "12 files (picture) verified by the police". In
+    front of the subject any symbol makes one, and so does a closing bracket alone.
     """
     first = begin
     while first > 0 and begin - first < _REACH and _precedes(flat[first - 1]):
@@ -171,8 +143,9 @@ def _extent(flat: str, begin: int, end: int, *, leading: bool) -> tuple[int, int
         first += 1
     square = any(_square(each) for each in flat[first:begin])
     if not square and not leading:
-        pictured = any(unicodedata.category(each) == "So" and each != _UNREAD for each in flat[first:begin])
-        return (first, end + flat.startswith(":", end)) if pictured else None
+        pictured = any(unicodedata.category(each) == "So" and each != UNREAD for each in flat[first:begin])
+        goes_on = flat[end : end + 1].isalnum()
+        return (first, begin if goes_on else end + flat.startswith(":", end)) if pictured else None
     closing = next((index for index in range(end, min(end + _REACH, len(flat))) if _closes(flat[index], square)), -1)
     if not square and first == begin and (closing < 0 or flat[closing] in _ROUND):
         return None

@@ -315,8 +315,10 @@ def test_limits_refuse() -> None:
         b"Subject: " + "\u202e[".encode() * 60000 + "Đã xác thực]".encode(),
         b"ARC-Authentication-Results: " + b"i=1 (" * 50000,
         b"X" + b"-_." * 80000 + b": x",
+        b"X: " + "".join(each * 5 for each in "\u2202\u2206\u00d7\u2206\u00a2\u2020").encode() * 3200,
+        b"Subject: " + "".join(each * 5 for each in "\u2202\u2206\u00d7\u2206\u00a2\u2020").encode() * 380,
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_work_is_bounded(line: bytes) -> None:
     """The largest header takes a moment, however its author wrote it."""

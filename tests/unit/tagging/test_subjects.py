@@ -59,7 +59,8 @@ def word(octets: bytes, charset: str = "utf-8") -> bytes:
         ("\u00abĐã xác thực: X\u00bb x", "x"),
         ("# Đã xác thực: X", "X"),
         ("Họp \u2705 Đã xác thực: X", "Họp X"),
-        ("KHẨN: \U0001f512 Đã xác thực x", "KHẨN: x"),
+        ("KHẨN: \U0001f512 Đã xác thực: x", "KHẨN: x"),
+        ("Kết quả: \u2714 đã xác thực 30 hồ sơ", "Kết quả: đã xác thực 30 hồ sơ"),  # a sentence keeps its words
         ("Họp \u2502Đã xác thực\u2502", "Họp \u2502"),
         ("[Đã/xác/thực: X] x", "x"),
         ("[Đã \u2714 xác \u2714 thực: X] x", "x"),
@@ -67,6 +68,10 @@ def word(octets: bytes, charset: str = "utf-8") -> bytes:
         ("[Đã] [xác] [thực: X] x", "x"),
         ("[\u20abã xác thực: X] x", "x"),  # the sign of the dong
         ("[Đã xá\u00a2 \u2020hự\u00a9: X] x", "x"),
+        (
+            "[Đ\u2206ã \u00a9 x\u2206\u2206ác \u2020\u2020thực\u2020: X] x",
+            "x",
+        ),  # symbols beside the letters they pass for
         ("[Đã \u2715ác th\u222ac: X] x", "x"),
         ("[Chữ ký KHÔNG hợp lệ] [Đã xác thực: X] x", "x"),
         (TAG, ""),
@@ -187,10 +192,31 @@ def test_words_that_may_show_anything_are_written_as_we_read_them(name: str) -> 
     assert cleaned(encode_text(left)) is None
 
 
-@pytest.mark.parametrize("charset", ["viscii", "x-unknown", "us-ascii", "unknown-8bit", "iso-8859-8-i", "ibm850"])
+@pytest.mark.parametrize(
+    "charset", ["viscii", "x-unknown", "us-ascii", "unknown-8bit", "iso-8859-8-i", "ibm850", "windows-31j"]
+)
 def test_other_charsets_that_are_built_on_ascii_stay(charset: str) -> None:
     """Old mail is written in charsets that we do not read: without our words in it, nothing is changed."""
     assert cleaned(word(b"K\xaat qu\xe4 h\xb0 s\xbd", charset)) is None
+
+
+@pytest.mark.parametrize(
+    ("charset", "codec"),
+    [
+        ("x-sjis", "shift_jis"),
+        ("x-euc-jp", "euc_jp"),
+        ("x-gbk", "gbk"),
+        ("euc-cn", "gb2312"),
+        ("ms950", "big5"),
+        ("MACINTOSH", "mac_roman"),
+        ("l1", "latin_1"),
+    ],
+)
+def test_old_names_of_charsets_are_read(charset: str, codec: str) -> None:
+    """Foreign mail keeps its subject, and a tag in it is found as in any other."""
+    text = "caf\u00e9" if codec.endswith(("1", "roman")) else "\u6587\u5b57"
+    assert cleaned(word(text.encode(codec), charset)) is None
+    assert cleaned(word(f"[Da xac thuc] {text}".encode(codec), charset)) == text
 
 
 @pytest.mark.parametrize(
