@@ -6,6 +6,7 @@ An outer field is signed only where an equal copy stands inside; nothing here ma
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.mime.dates import date_of
@@ -27,8 +28,8 @@ _SHOWN: Final = ("from", "sender", "reply-to", "to", "cc", "subject", "date")
 _CLAIMED: Final = ("from", "sender", "reply-to", "subject")
 """Fields by which a message says who speaks, to whom an answer goes, and on what."""
 _OF_PEOPLE: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
-_MAX_PEOPLE: Final = 4096
-"""Octets of a list that is taken apart."""
+_MAX_PEOPLE: Final = 16 * 1024
+"""Octets of the lists of one name that are taken apart: a letter to 200 has less."""
 _MOST_TWINS: Final = 4
 """Fields of one name that may be one: more are not looked at."""
 _MAX_COMPARED: Final = 64 * 1024
@@ -120,17 +121,22 @@ def _texts(header: Header, name: str) -> list[str]:
     moment = date_of(header) if name == "date" else None  # None for two of them as well
     if moment is not None:
         return [moment.isoformat()]
-    read = _people if name in _OF_PEOPLE else _text
-    return sorted(read(field.value) for field in header.all(name))
+    values = [field.value for field in header.all(name)]
+    read = _people if name in _OF_PEOPLE and sum(map(len, values)) <= _MAX_PEOPLE else _text
+    return sorted(map(read, values))
 
 
 def _text(value: bytes) -> str:
     return _BLANKS.sub(" ", decode_text(value)).strip(" ")
 
 
+@lru_cache(maxsize=32)
 def _people(value: bytes) -> str:
-    """Return names and mailboxes of a list; as it stands where some reader may show more: groups, comments, faults."""
-    if b"(" in value or b":" in value or len(value) > _MAX_PEOPLE:
+    """Return names and mailboxes of a list; as it stands where some reader may show more: groups, comments, faults.
+
+    Remembered, as each layer of a message is compared with the same fields outside.
+    """
+    if b"(" in value or b":" in value:
         return _text(value)
     try:
         found = mailbox_list(value, groups=False)

@@ -58,12 +58,13 @@ _LONE: Final = re.compile(rb"\r(?!\n)")
 """Where none is, and there are as many line feeds, these stand behind them."""
 _PREAMBLE_OCTETS: Final = 512
 _PREAMBLE_WORDS: Final = frozenset(
-    b"""this is an a s/mime mime signed cryptographically digitally encoded message in format multi-part multipart
+    """this is an a s/mime mime signed cryptographically digitally encoded message in format multi-part multipart
     mime-encapsulated mime-formatted since your mail reader does not understand some or all of may be legible if you see
     text it means that e-mail software support are reading want to consider changing gateway understands how properly
-    handle messages""".split()
+    handle messages Đây là một thư được kí ký mật mã hóa trong ở định dạng""".encode().split()
 )
-"""Of the sentences that mail programs write for readers without MIME: nothing else can be said in these."""
+"""Of the sentences that mail programs write for readers without MIME, Thunderbird once in the language of its user:
+nothing else can be said in these."""
 _CMS_NAME: Final = re.compile(r"[a-z._-]{1,20}[0-9]{0,3}\.p7[a-z]", re.ASCII | re.IGNORECASE)
 """File names that programs give to signatures: smime.p7s, smime.p7m, signature.p7s. No sentence, no account fits."""
 _BASES: Final = ("content-base", "content-location")

@@ -34,6 +34,8 @@ def outer() -> bytes:
         (b"This message is in MIME format.  Since your mail reader does not understand\r\nthis format, ...\r\n", GOOD),
         (b"This is a MIME-formatted message.  If you see this text it means that your\r\nE-mail ...\r\n", GOOD),
         (b"This is a digitally signed S/MIME message.\r\n", GOOD),
+        ("Đây là một thư được kí mật hóa trong định dạng MIME.\r\n".encode(), GOOD),
+        ("Đây là một thư được kí lại.\r\n".encode(), ("partial", "text_outside_signature")),
         (b"\r\n \t\r\n", GOOD),
         (b"This message is <b>signed</b>\r\n", ("partial", "text_outside_signature")),
         (b"This is an S/MIME signed message\x0c500\r\n", ("partial", "text_outside_signature")),

@@ -92,6 +92,18 @@ def test_outer_header_was_changed(change: str) -> None:
     assert (note.code, note.detail) == ("headers_changed", change.partition(" ")[0])
 
 
+def test_list_of_200_was_written_anew() -> None:
+    """A letter to all communes is one whose names a mail system quotes, too."""
+    communes = [f"UBND xa {number} <xa{number}@xa.songlam.example>" for number in range(200)]
+    message = clear(inside(*FIELDS, ("Cc: " + ", ".join(communes)).encode()), lan())
+    quoted = ",\r\n\t".join(f'"{each}'.replace(" <", '" <') for each in communes)
+    outside = message.replace(b"MIME-Version: 1.0\r\n", f"Cc: {quoted}\r\nMIME-Version: 1.0\r\n".encode(), 1)
+    found = judged(outside)
+    assert row_of(found.verdict).name == "verified"
+    assert found.headers_signed
+    assert told(outside.replace(b"<xa7@", b"<xa8@", 1)) == ("verified_lesser", "headers_changed")
+
+
 def test_other_message_id_than_the_protected_one() -> None:
     """Nobody sees a Message-ID, and servers replace it: the header is not signed, but nothing shown is changed."""
     message = clear(inside(*FIELDS), lan()).replace(b"<2026.17@", b"<2026.18@", 1)
