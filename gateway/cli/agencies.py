@@ -20,7 +20,7 @@ from gateway.agencies.registry import Found, Registry, read_agencies
 from gateway.agencies.skeleton import skeleton
 from gateway.agencies.table import read_table
 from gateway.agencies.writing import write_table, write_yaml
-from gateway.cli.call import DEFAULT_CONFIG, stop
+from gateway.cli.call import DEFAULT_CONFIG, AsJson, say_json, stop, stop_check
 from gateway.cli.screen import show_narrow
 from gateway.config.load import load_settings
 from gateway.core.address import Mailbox
@@ -61,10 +61,19 @@ def give_out(file: File) -> None:
     sys.stdout.write(write_table(_right(file)))
 
 
-def check(file: File) -> None:
+def check(file: File, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Say everything that is wrong with a file of agencies, or how many there are of each kind."""
-    registry = Registry.of(_roll(file))
+    try:
+        registry = Registry.of(read_roll(_document(file)))
+    except SetupError as error:
+        stop_check(2, error.mistakes, as_json=as_json)
+    roll = registry.roll
     counts = {kind: sum(each.kind is kind for each in registry.agencies) for kind in KINDS}
+    if as_json:
+        kinds = {kind.value: count for kind, count in counts.items()}
+        others = {"successors": len(roll.successions), "protected": len(roll.protected)}
+        say_json({"errors": [], "agencies": len(registry.agencies), "kinds": kinds, **others})
+        return
     lines = [(vi.partition(",")[0], f"{counts[kind]} ({en})") for kind, (vi, en) in KINDS.items() if counts[kind]]
     show_narrow(
         str(file),
@@ -73,8 +82,8 @@ def check(file: File) -> None:
         color="bold green",
         lines=[
             *lines,
-            ("Tên miền cũ / old domains", str(len(registry.roll.successions))),
-            ("Được bảo vệ / protected", str(len(registry.roll.protected))),
+            ("Tên miền cũ / old domains", str(len(roll.successions))),
+            ("Được bảo vệ / protected", str(len(roll.protected))),
         ],
     )
 
@@ -83,7 +92,7 @@ def show(
     what: Annotated[str, typer.Argument(metavar="ADDRESS|CERTIFICATE|NAME", help="A mailbox, a file, or a name.")],
     file: Annotated[Path | None, typer.Option("--agencies", help="The registry; else the configuration's.")] = None,
     config: Annotated[Path, typer.Option("--config", help="The gateway's configuration.")] = DEFAULT_CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Say which agency a mailbox, a certificate or a name belongs to, and why; no certificate's path is looked at."""
     registry = Registry.of(_roll(file)) if file is not None else _configured(config)

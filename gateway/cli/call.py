@@ -13,17 +13,18 @@ import pwd
 import sys
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
 from gateway.core.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_CONFIG: Final = Path("/etc/gateway/gateway.yaml")
 """Where a gateway's configuration is, unless --config says otherwise."""
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def stop(code: int, *lines: str) -> NoReturn:
@@ -31,6 +32,14 @@ def stop(code: int, *lines: str) -> NoReturn:
     for line in lines:
         complain(line)
     raise typer.Exit(code)
+
+
+def stop_check(code: int, mistakes: Sequence[str], *, as_json: bool) -> NoReturn:
+    """End a check with everything that is wrong: its answer for programs, complaints for people."""
+    if as_json:
+        say_json({"errors": list(mistakes)})
+        raise typer.Exit(code)
+    stop(code, *mistakes)
 
 
 def say_json(found: Mapping[str, object]) -> None:

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.call import acting_user, printable, stop
+from gateway.cli.call import AsJson, acting_user, printable, say_json, stop
 from gateway.cli.configured import settings_of
 from gateway.cli.screen import show_narrow
 from gateway.config.trust import read_certificates
@@ -66,7 +66,6 @@ _STATES: Final = {
 Config = Annotated[Path, typer.Option("--config", help="The gateway's configuration.")]
 Label = Annotated[str, typer.Argument(metavar="LABEL", help="The key's label.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in one line; it is kept.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +138,7 @@ def suspend(
     reason: Reason,
     config: Config = DEFAULT_CONFIG,
     here: Annotated[bool, typer.Option("--here", help="Now and on this machine; the others hear of it later.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Stop a key at once, on all machines: gateways sign nothing more with it after seconds, without a restart."""
     settings = settings_of(config)
@@ -151,10 +151,10 @@ def suspend(
         suspend_key(settings, line)
     else:
         _note(settings, line, "suspend")
-    sys.stdout.write(f"{label}: đã tạm ngừng, không ký nữa / suspended, it signs nothing more\n")
+    _tell(line, "suspend", "đã tạm ngừng, không ký nữa / suspended, it signs nothing more", as_json=as_json)
 
 
-def resume(label: Label, reason: Reason, config: Config = DEFAULT_CONFIG) -> None:
+def resume(label: Label, reason: Reason, config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Let a suspended key sign again, on all machines."""
     settings = settings_of(config)
     shared = settings.spool.shared
@@ -173,7 +173,15 @@ def resume(label: Label, reason: Reason, config: Config = DEFAULT_CONFIG) -> Non
         resume_key(settings, line, seen)
     else:
         _note(settings, line, "resume")
-    sys.stdout.write(f"{label}: được ký lại / it may sign again\n")
+    _tell(line, "resume", "được ký lại / it may sign again", as_json=as_json)
+
+
+def _tell(line: Suspension, action: Action, words: str, *, as_json: bool) -> None:
+    """Say what was done, as the switch's file keeps it."""
+    if as_json:
+        say_json({"label": line.label, "action": action, "at": line.at, "who": line.who, "reason": line.reason})
+    else:
+        sys.stdout.write(f"{line.label}: {words}\n")
 
 
 def _line(label: str, reason: str) -> Suspension:

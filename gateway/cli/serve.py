@@ -19,6 +19,7 @@ from gateway.app import Application
 from gateway.app.notify import READY, STOPPING, tell
 from gateway.app.supervisor import SETTLING, Supervisor, worker_command
 from gateway.app.tether import Tether
+from gateway.cli.call import AsJson, say_json, stop
 from gateway.config.load import load_settings
 from gateway.core.errors import GatewayError, NotNowError, SetupError
 from gateway.record.logs import configure
@@ -28,8 +29,11 @@ from gateway.spool.place import prepare_place
 def run(
     config: Annotated[Path, typer.Option("--config", help="The configuration file (YAML).")],
     check: Annotated[bool, typer.Option("--check", help="Read everything, say what is wrong, and stop.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Run the gateway until SIGTERM; SIGHUP reads policies, keys, logins and trust again."""
+    if as_json and not check:
+        stop(2, "--json: chỉ đi với --check / it goes with --check")
     try:
         settings = load_settings(config)
         configure("error" if check else settings.log_level)  # what a check has to say it says in its findings
@@ -42,26 +46,32 @@ def run(
             raise typer.Exit(asyncio.run(supervisor.run()))
         application = Application(settings, read_again=lambda: load_settings(config), present=tether)
     except SetupError as error:
-        _say_mistakes(error)
+        _say_mistakes(error, as_json=as_json)
         again = isinstance(error, NotNowError) and not check
         raise typer.Exit(1 if again else 2) from None
     if check:
-        raise typer.Exit(asyncio.run(_check(application)))
+        raise typer.Exit(asyncio.run(_check(application, as_json=as_json)))
     raise typer.Exit(asyncio.run(_serve(application, tether)))
 
 
-def _say_mistakes(error: SetupError) -> None:
+def _say_mistakes(error: SetupError, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"errors": list(error.mistakes), "warnings": []})
+        return
     for line in error.mistakes:
         sys.stderr.write(f"{line}\n")
     sys.stderr.write(f"{len(error.mistakes)} mistake(s); nothing was started.\n")
 
 
-async def _check(application: Application) -> int:
+async def _check(application: Application, *, as_json: bool) -> int:
     """Say what a start would find; the next hops are asked, nothing listens."""
     findings = await application.findings()
-    for line in findings:
-        sys.stdout.write(f"{line}\n")
-    sys.stdout.write("configuration is complete\n" if not findings else f"{len(findings)} finding(s)\n")
+    if as_json:
+        say_json({"errors": [], "warnings": list(findings)})
+    else:
+        for line in findings:
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.write("configuration is complete\n" if not findings else f"{len(findings)} finding(s)\n")
     await application.close()
     return 1 if findings else 0
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.call import DEFAULT_CONFIG, acting_user, printable, stop
+from gateway.cli.call import DEFAULT_CONFIG, AsJson, acting_user, printable, say_json, stop, stop_check
 from gateway.cli.configured import settings_of
 from gateway.cli.everywhere import current, for_all
 from gateway.cli.screen import show
@@ -81,6 +81,7 @@ def add(  # noqa: PLR0913, PLR0917 - a command line has that many options
     anyway: Annotated[str | None, typer.Option("--anyway", metavar="REASON", help="Overrule what may be.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,  # noqa: FBT002 - a flag
     config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Pin a certificate whose fingerprint you compared with a published one."""
     settings = settings_of(config)
@@ -94,26 +95,45 @@ def add(  # noqa: PLR0913, PLR0917 - a command line has that many options
         stop(2, *error.mistakes)
     against = objections(certificate, kind=kind, now=now)
     barred = [each for each in against if each.final or not (anyway or "").strip()]
-    _show(file, certificate, against, barred=bool(barred))
+    kept = "; ".join(each for each in (note, f"anyway: {anyway}" if against else "") if each)
+    at = now.isoformat(timespec="seconds")
+    line = Line(at, acting_user(), "added", certificate.fingerprint, kind, family or "", kept)
+    added = not barred and not dry_run
+    if not as_json:
+        _show(file, certificate, against, barred=bool(barred))
+    if added:
+        _write(settings, line, certificate)
+    if as_json:
+        say_json(_weighed(settings, line, certificate, against, added=added))
     if barred:
         hints = () if any(each.final for each in barred) else ("nếu vẫn muốn / if you mean it: --anyway REASON",)
         if kind == "anchor" and certificate.ca and not certificate.self_issued:
             hints = ("là chứng thư trung gian? / is it an intermediate? --intermediate", *hints)
         stop(1, "không thêm / nothing was added", *hints)
-    if dry_run:
-        sys.stdout.write("Chạy thử, không ghi gì / a dry run, nothing was written\n")
-        return
-    kept = "; ".join(each for each in (note, f"anyway: {anyway}" if against else "") if each)
-    at = now.isoformat(timespec="seconds")
-    line = Line(at, acting_user(), "added", certificate.fingerprint, kind, family or "", kept)
-    _write(settings, line, certificate)
-    sys.stdout.write(f"Đã thêm / added: {certificate.fingerprint}\n{_told(settings)}")
+    if not as_json:
+        done = f"Đã thêm / added: {certificate.fingerprint}\n{_told(settings)}"
+        sys.stdout.write(done if added else "Chạy thử, không ghi gì / a dry run, nothing was written\n")
+
+
+def _weighed(
+    settings: Settings, line: Line, certificate: Certificate, against: Sequence[Objection], *, added: bool
+) -> dict[str, object]:
+    """Return what was found of a certificate, and whether it is pinned now, for programs."""
+    kept = (line.at, line.who, line.note) if added else ()
+    row = Row(certificate, line.kind, line.family, "store", *kept)
+    return {
+        "added": added,
+        "against": [{"vi": each.vietnamese, "en": each.english, "final": each.final} for each in against],
+        "certificate": _as_object(row, dt.datetime.fromisoformat(line.at)),
+        "reload": added and bool(_told(settings)),
+    }
 
 
 def retire(
     fingerprint: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="SHA-256, or how it begins.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, in one line; it is kept.")],
     config: Config = DEFAULT_CONFIG,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Trust a certificate of the store no longer; its file and its history stay."""
     settings = settings_of(config)
@@ -133,8 +153,13 @@ def retire(
     except SetupError as error:
         stop(2, *error.mistakes)
     at = dt.datetime.now(VIETNAM).isoformat(timespec="seconds")
-    _write(settings, replace(standing[found[0]], at=at, who=acting_user(), action="retired", note=reason), None)
-    sys.stdout.write(f"Không tin cậy nữa / retired: {found[0]}\n{_told(settings)}")
+    line = replace(standing[found[0]], at=at, who=acting_user(), action="retired", note=reason)
+    _write(settings, line, None)
+    if as_json:
+        said = {"fingerprint": line.fingerprint, "kind": line.kind, "family": line.family or None}
+        say_json({**said, "retired_at": at, "retired_by": line.who, "note": reason, "reload": bool(_told(settings))})
+    else:
+        sys.stdout.write(f"Không tin cậy nữa / retired: {found[0]}\n{_told(settings)}")
 
 
 def _write(settings: Settings, line: Line, certificate: Certificate | None) -> None:
@@ -168,7 +193,7 @@ def _told(settings: Settings) -> str:
 
 def list_all(
     config: Config = DEFAULT_CONFIG,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """List all trusted certificates: of which family, until when, from where."""
     settings = settings_of(config)
@@ -189,7 +214,7 @@ def list_all(
     console.print(_table(rows, now))
 
 
-def check(config: Config = DEFAULT_CONFIG) -> None:
+def check(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Say whether the store is whole: no line changed, every file what its name says, nothing ended."""
     settings = settings_of(config)
     store = Store(settings.trust_directory)
@@ -198,8 +223,11 @@ def check(config: Config = DEFAULT_CONFIG) -> None:
         findings = store.findings(dt.datetime.now(dt.UTC))
         read_trust(settings.trust, settings.trust_directory)
     except SetupError as error:
-        stop(1, *error.mistakes)
+        stop_check(1, error.mistakes, as_json=as_json)
     count = len(index.lines)
+    if as_json:
+        say_json({"errors": findings, "index": str(store.index_file), "lines": count, "head": index.head})
+        raise typer.Exit(1 if findings else 0)
     sys.stdout.write(f"{store.index_file}: {count} dòng / lines, SHA-256 {index.head}\n")
     if findings:
         stop(1, *findings)

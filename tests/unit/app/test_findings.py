@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -17,7 +19,15 @@ from gateway.demo.authority import Authority
 from gateway.demo.province import build
 from support.peers import free_port
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 GATEWAY = str(Path(sys.executable).with_name("gateway"))
+OWN = """\
+# @songlam.example
+rules:
+  - {name: r, direction: inbound, when: {author: ['@songlam.example']}, then: deliver}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +48,10 @@ def province(made: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def check(province: Path, *before: str) -> tuple[int, str]:
+def check(province: Path, *before: str, options: Sequence[str] = ()) -> tuple[int, str]:
     """Return exit code and output of `gateway run --check`; `before` runs it."""
     done = subprocess.run(
-        [*before, GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--check"],
+        [*before, GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--check", *options],
         capture_output=True,
         check=False,
         timeout=300,
@@ -52,9 +62,44 @@ def check(province: Path, *before: str) -> tuple[int, str]:
     return done.returncode, said
 
 
+def asked(province: Path) -> tuple[int, dict[str, list[str]]]:
+    """Return exit code and answer of `gateway run --check --json`, which says nothing else."""
+    code, said = check(province, options=["--json"])
+    found: dict[str, list[str]] = json.loads(said)
+    return code, found
+
+
 def test_nothing_to_say(province: Path) -> None:
     """A complete configuration is exit code 0."""
     assert check(province) == (0, "configuration is complete\n")
+
+
+def test_programs_hear_the_same(province: Path) -> None:
+    """One JSON object: mistakes are errors (2), findings are warnings (1); to say nothing wrong is exit code 0."""
+    assert asked(province) == (0, {"errors": [], "warnings": []})
+    config = province / "gateway.yaml"
+    whole = config.read_text(encoding="utf-8")
+    config.write_text(whole.replace("domain: songlam.example", "domain: so.example"), encoding="utf-8")
+    (province / "policies/05-own.yaml").write_text(OWN, encoding="utf-8")
+    code, found = asked(province)
+    assert (code, found["errors"]) == (1, [])
+    assert any(each.startswith(f"{province}/policies/05-own.yaml:") for each in found["warnings"])
+    (province / "logins.txt").chmod(0o644)
+    (province / "server.key").unlink()
+    code, found = asked(province)
+    assert (code, found["warnings"], len(found["errors"])) == (2, [], 2)
+    config.write_text("hostname: [\n", encoding="utf-8")
+    code, found = asked(province)
+    assert (code, found["warnings"]) == (2, [])
+    assert found["errors"][0].startswith(f"{config}:")
+
+
+def test_a_gateway_that_runs_answers_no_program(province: Path) -> None:
+    """--json belongs to --check: a start says nothing on standard output, and must not be taken for one."""
+    words = [GATEWAY, "run", "--config", str(province / "gateway.yaml"), "--json"]
+    done = subprocess.run(words, capture_output=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"--check" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -149,8 +194,7 @@ def _with_end(province: Path, end: dt.datetime) -> None:
 
 def test_a_policy_that_still_speaks_of_the_examples(province: Path) -> None:
     """Copied and not adapted, the rule against mail forged in our name would be for somebody else's; comments may."""
-    rule = "{name: r, direction: inbound, when: {author: ['@songlam.example']}, then: deliver}"
-    (province / "policies/05-own.yaml").write_text(f"# @songlam.example\nrules:\n  - {rule}\n", encoding="utf-8")
+    (province / "policies/05-own.yaml").write_text(OWN, encoding="utf-8")
     assert check(province) == (0, "configuration is complete\n")
     config = province / "gateway.yaml"
     text = config.read_text(encoding="utf-8")

@@ -43,6 +43,25 @@ def test_check_counts(name: str) -> None:
     assert "177 agencies" in done.stdout
 
 
+def test_check_for_programs(tmp_path: Path) -> None:
+    """A right file is counted, a wrong one said to be wrong with every place: one JSON object, the same exit codes."""
+    done = call("check", SHIPPED / "province.yaml", "--json")
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["errors"], found["agencies"]) == (0, [], 177)
+    assert (found["kinds"]["phuong"], found["kinds"]["huyen"], found["successors"], found["protected"]) == (
+        15,
+        0,
+        184,
+        6,
+    )
+    file = tmp_path / "a.yaml"
+    file.write_text("agencies:\n  - {id: a b, name: A}\n", encoding="utf-8")
+    done = call("check", file, "--json")
+    assert (done.exit_code, done.stderr) == (2, "")
+    errors = json.loads(done.stdout)["errors"]
+    assert [each.removeprefix(f"{file}:")[:4] for each in errors] == ["2:5:", "2:10"]
+
+
 @pytest.mark.parametrize("command", ["check", "import", "export"])
 def test_mistakes(command: str, tmp_path: Path) -> None:
     """Every mistake stands on standard error with its place; exit code 2, and nothing on standard output."""

@@ -145,6 +145,18 @@ def test_suspend_and_resume(house: Path) -> None:
     assert states(house)["lan"] == "in_use"
 
 
+def test_programs_hear_what_the_switch_says(house: Path) -> None:
+    """One JSON object, the line as the switch's file keeps it; what was refused is none."""
+    for action in ("suspend", "resume"):
+        result = run(house, action, "lan", "--reason", "mất thẻ", "--json")
+        assert result.exit_code == 0
+        said = json.loads(result.stdout)
+        assert (said["label"], said["action"], said["reason"]) == ("lan", action, "mất thẻ")
+        assert said == json.loads((house / "spool/keys-state.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    refused = run(house, "resume", "lan", "--reason", "mất thẻ", "--json")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+
+
 def test_the_file_stands_where_the_settings_say(house: Path) -> None:
     """It may live outside of the spool."""
     change(house, keys_state="switch.jsonl")

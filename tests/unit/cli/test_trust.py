@@ -249,6 +249,53 @@ def test_checking(house: Path) -> None:
     assert add(house, "issuer", ISSUER, "--intermediate").exit_code == 2
 
 
+def test_programs_hear_what_was_done(house: Path) -> None:
+    """One JSON object each: what speaks against it and whether it was added, what was retired, whether all is whole."""
+    dry = json.loads(add(house, "root", ROOT, "--dry-run", "--json").stdout)
+    assert (dry["added"], dry["reload"], dry["certificate"]["added_at"]) == (False, False, None)
+    assert nothing_pinned(house)
+    barred = add(house, "issuer", ISSUER, "--json")
+    assert barred.exit_code == 1
+    found = json.loads(barred.stdout)
+    assert (found["added"], [each["en"] for each in found["against"]]) == (False, ["it is not self-signed"])
+    added = json.loads(add(house, "root", ROOT, "--family", "vgca", "--note", "giấy", "--json").stdout)
+    assert (added["added"], added["against"], added["reload"]) == (True, [], True)
+    assert added["certificate"] in listed(house)
+    whole = run(house, "check", "--json")
+    assert whole.exit_code == 0
+    index = house / "spool/trust/index.jsonl"
+    head = Store(house / "spool/trust").index().head
+    assert json.loads(whole.stdout) == {"errors": [], "index": str(index), "lines": 1, "head": head}
+    gone = json.loads(run(house, "retire", ROOT.certificate.fingerprint[:12], "--reason", "khóa lộ", "--json").stdout)
+    assert gone.pop("retired_at") == Store(house / "spool/trust").index().lines[-1].at
+    assert gone == {
+        "fingerprint": ROOT.certificate.fingerprint,
+        "kind": "anchor",
+        "family": "vgca",
+        "retired_by": getpass.getuser(),
+        "note": "khóa lộ",
+        "reload": True,
+    }
+
+
+def test_programs_hear_what_is_wrong_with_the_store(house: Path) -> None:
+    """A file that no line names is an error with all the rest; a record that was touched is the only one."""
+    add(house, "root", ROOT)
+    stray = house / "spool/trust" / f"{SECOND.certificate.fingerprint}.der"
+    stray.write_bytes(SECOND.certificate.der)
+    result = run(house, "check", "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert (found["lines"], found["errors"]) == (1, [f"{stray}: is in no line of the record"])
+    index = house / "spool/trust/index.jsonl"
+    index.write_bytes(index.read_bytes().replace(b"anchor", b"Anchor"))
+    result = run(house, "check", "--json")
+    assert result.exit_code == 1
+    (error,) = json.loads(result.stdout)["errors"]
+    assert error.startswith(f"{index}:1: ")
+    assert result.stderr == ""
+
+
 def test_a_family_that_was_taken_out_can_be_mended(house: Path) -> None:
     """Its pins stop the gateway from loading; they can be retired all the same."""
     add(house, "root", ROOT, "--family", "vgca")
