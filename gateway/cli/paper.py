@@ -19,6 +19,7 @@ from gateway.app.world import Parts
 from gateway.cli.case_mail import compose
 from gateway.cms.algorithms import default_scheme, raw_sign
 from gateway.cms.sign import SigningTemplate
+from gateway.config.inbound import FamilySettings
 from gateway.config.load import parse_settings
 from gateway.config.model import ListenerKind
 from gateway.core.address import Mailbox, domain_key
@@ -229,13 +230,23 @@ def plain_settings(policy: Policy, domains: Sequence[str]) -> Settings:
     return parse_settings("(no configuration)", json.dumps(document), directory=Path("/nonexistent"))
 
 
-def real_world(settings: Settings, directory: Path, now: dt.datetime, *, turned_on: frozenset[str]) -> World:
-    """Return the world of a configuration with the policies of a directory, and without keys and logins."""
+def real_world(
+    settings: Settings, directory: Path, now: dt.datetime, *, turned_on: frozenset[str], family: str | None
+) -> World:
+    """Return the world of a configuration with the policies of a directory, and without keys and logins.
+
+    A family of anchors that a case states is there for prepared rules that it turns on: they are tried before anybody
+    sets it up. What is active is held against the configuration alone, as the gateway will.
+    """
     bare = settings.model_copy(update={"policies": directory.absolute(), "keys": (), "auth": None})
     world = Parts(bare, now).world
     if not turned_on:
         return world
-    return replace(world, policy=read_policies(directory, world.policy.directory, settings, turned_on=turned_on))
+    if family is not None and family not in {each.name for each in settings.trust.families}:
+        stated = FamilySettings.model_construct(name=family)  # by its name alone it is known here
+        trust = settings.trust.model_copy(update={"families": (*settings.trust.families, stated)})
+        bare = bare.model_copy(update={"trust": trust})
+    return replace(world, policy=read_policies(directory, world.policy.directory, bare, turned_on=turned_on))
 
 
 def plain_world(settings: Settings, policy: Policy) -> World:

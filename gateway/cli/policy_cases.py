@@ -121,20 +121,23 @@ class _Bench:
         self._directory = directory
         self._notary = Notary(self._now)
         self._settings = settings
-        self._worlds: dict[tuple[Surroundings, frozenset[str]], tuple[Settings, World]] = {}
-        self._world(NOWHERE, frozenset())
+        self._worlds: dict[tuple[Surroundings, frozenset[str], str | None], tuple[Settings, World]] = {}
+        self._world(NOWHERE, frozenset(), None)
 
-    def _world(self, surroundings: Surroundings, turned_on: frozenset[str]) -> tuple[Settings, World]:
+    def _world(
+        self, surroundings: Surroundings, turned_on: frozenset[str], family: str | None
+    ) -> tuple[Settings, World]:
         where = surroundings if self._settings is None else NOWHERE
-        if (where, turned_on) not in self._worlds:
-            if self._settings is not None:
-                found = self._settings, real_world(self._settings, self._directory, self._now, turned_on=turned_on)
+        if (where, turned_on, family) not in self._worlds:
+            if (settings := self._settings) is not None:
+                world = real_world(settings, self._directory, self._now, turned_on=turned_on, family=family)
+                found = settings, world
             else:
                 policy = read_alone(self._directory, where, turned_on=turned_on)
                 plain = plain_settings(policy, where.domains)
                 found = plain, plain_world(plain, policy)
-            self._worlds[where, turned_on] = found
-        return self._worlds[where, turned_on]
+            self._worlds[where, turned_on, family] = found
+        return self._worlds[where, turned_on, family]
 
     async def failures(self, case: Case) -> tuple[Failure, ...]:
         """Return what is not as the case expects; raises `SetupError` where it cannot be tried at all."""
@@ -145,7 +148,7 @@ class _Bench:
         return tuple(_compared(case, explanation))
 
     async def _explained(self, case: Case) -> Explanation:
-        settings, world = self._world(case.surroundings, case.turned_on)
+        settings, world = self._world(case.surroundings, case.turned_on, case.found.family)
         at = case.at or self._now
         message = self._message(case, at)
         author = author_in(message)

@@ -114,6 +114,22 @@ def test_with_a_configuration_as_well(tmp_path: Path, province: Province) -> Non
         assert rule == ("prepared" if "note" in found else "asked")
 
 
+def test_a_family_that_nobody_has_set_up(tmp_path: Path, province: Province) -> None:
+    """A prepared rule about it is tried where the case states it; an active one stops the test, as it would a start."""
+    told = "names the family 'doi-tac', which is not set up (known: there is none)"
+    asked = ["note: sha1}, then: deliver}", "  - {name: partner, direction: inbound, ACTIVE when: {family: doi-tac"]
+    off = "\n".join(asked).replace("ACTIVE", "active: false,")
+    expect = ("turn_on: partner", "expect: {rule: partner}")
+    assert tried(tmp_path, off, "found: {family: doi-tac}", *expect, config=province.config).exit_code == 0
+    unstated = tried(tmp_path, off, "found: {notes: first_contact}", *expect, config=province.config)
+    assert unstated.exit_code == 2
+    assert told in unstated.stderr
+    on = "\n".join(asked).replace("ACTIVE", "")
+    active = tried(tmp_path, on, "found: {family: doi-tac}", "expect: {rule: partner}", config=province.config)
+    assert active.exit_code == 2
+    assert told in active.stderr
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
