@@ -42,6 +42,7 @@ _SEALED: Final = re.compile(
 _PGP_TYPES: Final = frozenset({"application/pgp-encrypted", "application/pgp"})
 """Parts that readers decrypt wherever they stand: Exchange takes multipart/encrypted apart, and they mend it."""
 _ARMOR: Final = b"-----BEGIN PGP MESSAGE-----"
+_ARMOR_END: Final = b"-----END PGP MESSAGE-----"
 _SEALED_TEXT: Final = re.compile(
     rb"(?:^[ \t]*|>)" + _ARMOR + rb"|^begin [0-7]{3,4} [^\r\n]{0,200}\.[Pp]7[Mm]\b", re.MULTILINE
 )
@@ -198,8 +199,11 @@ def holds_sealed_text(message: Message, entity: Entity) -> bool:
     if not entity.media_type.startswith("text/") or entity.children:
         return False
     octets = decoded_begin(message, entity, limit=_TEXT_OCTETS)[0].replace(b"\0", b"")  # as in UTF-16
-    if _ARMOR not in octets and b"begin " not in octets:
+    armor = octets.find(_ARMOR)
+    if armor < 0 and b"begin " not in octets:
         return False
+    if armor >= 0 and entity.media_type != "text/plain" and octets.find(_ARMOR_END, armor) >= 0:
+        return True  # no line of HTML tells where one begins on the screen
     return _SEALED_TEXT.search(octets) is not None
 
 

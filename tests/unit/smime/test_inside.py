@@ -49,6 +49,10 @@ def found(entity: bytes) -> set[tuple[int, str]]:
         (b"Content-Type: application/pkcs7-mime\r\n\r\nla gi\r\n", (6, "encrypted_inside")),
         (text_part("Chao\r\n" * 30 + f"  {ARMOR}\r\n\r\nhQEMA\r\n"), (6, "encrypted_inside")),
         (text_part(f"<p>Chao</p><pre>{ARMOR}\r\n\r\nhQEMA</pre>", subtype="html"), (6, "encrypted_inside")),
+        (
+            text_part(f"<p>Chao<br>&nbsp;{ARMOR}<br><br>hQEMA<br>-----END PGP MESSAGE-----", subtype="html"),
+            (6, "encrypted_inside"),
+        ),
         (text_part("Chao\r\nbegin 644 SMIME.P7M\r\n#0V%T\r\n`\r\nend"), (6, "encrypted_inside")),
         (
             b"Content-Type: text/plain; charset=utf-16le\r\nContent-Transfer-Encoding: base64\r\n\r\n"
