@@ -34,14 +34,16 @@ _CONTACTS: Final = {Contact.FIRST: "first_contact", Contact.CHANGED: "changed_ke
 _PATH: Final = 12
 _UNSETTLED: Final = frozenset({"no_revocation_data", "stale_revocation_data"})
 """Reasons of a path that leads to an anchor, and holds but for what nobody could say of its revocation."""
+_COPIES: Final = frozenset({Repeat.OTHER, Repeat.LIST_COPY})
+"""What is not the message that its signature was first seen on."""
 _REPEATS: Final = {Repeat.SAME: "seen_before", Repeat.LIST_COPY: "list_copy"}
 
 
 class FirstLook:
     """The `ports.Sightings` of one message, which may go through the journey more than once and must not meet itself.
 
-    What was known when it came stands. What nobody could say then is asked of the present: that may find the message
-    itself, and then calls it seen before; or a replay, where it has no Message-ID. Neither looks better than it is.
+    What was known when it came stands, but where nobody could say it then, or the present knows of another message that
+    was first: the memory of another machine may. A message without Message-ID cannot be told from that one.
     """
 
     def __init__(self, sightings: Sightings, found: Recollection | None) -> None:
@@ -52,10 +54,14 @@ class FirstLook:
 
     async def see(self, sighting: Sighting) -> Recollection:
         """Note the message, here too where another machine took it, and return what counts (see `ports.Sightings`)."""
-        now, first = await self._sightings.see(sighting), self.found
+        first = self.found
+        if first is not None and first.repeat in _COPIES:
+            return first  # a memory that has not met the first message would take this one for it
+        now = await self._sightings.see(sighting)
         if first is not None:
-            repeat = now.repeat if first.repeat is Repeat.UNKNOWN else first.repeat
-            now = Recollection(repeat, now.contact if first.contact is Contact.UNKNOWN else first.contact)
+            news = first.repeat is Repeat.UNKNOWN or (now.repeat in _COPIES and sighting.message_id)
+            contact = now.contact if first.contact is Contact.UNKNOWN else first.contact
+            now = Recollection(now.repeat if news else first.repeat, contact)
         self.found = now
         return now
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.dovecot import Dovecot, dovecot
+from support.grounds import server
 from support.town import Town, build_town
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["mail_store", "server", "town"]
 
 
 @pytest.fixture(scope="session")

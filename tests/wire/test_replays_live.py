@@ -8,6 +8,7 @@ import smtplib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from email.header import decode_header, make_header
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import Message
 
-    from support.gateway_process import Gateway
+    from support.gateway_process import Gateway, House
+    from support.postgres import Postgres
 
 READER: Final = f"doc@{OURS}"
 AUTHOR: Final = AUTHORS["p256"]
@@ -48,17 +50,21 @@ SEEN: Final = FIELDS.replace(b"Subject: ", b"Subject: XET ")
 @pytest.fixture
 def gate() -> Iterator[Gateway]:
     """Run a gateway that delivers into directories."""
-    with short_directory("gw-") as directory:
-        house = build_house(
-            directory,
-            hops=[{"name": "hop", "protocol": "maildir", "directory": "mail"}],
-            local_domains=[{"domain": OURS, "hop": "hop", "recipients": "any"}],
-            outbound=[{"domain": "*", "hop": "hop"}],
-            policy=POLICY,
-        )
-        (directory / "mail").mkdir()
-        with gateway(house) as running:
-            yield running
+    with short_directory("gw-") as directory, gateway(house(directory)) as running:
+        yield running
+
+
+def house(directory: Path, **settings: object) -> House:
+    """Make what a gateway reads, one that delivers into directories and sets some of its mail apart."""
+    (directory / "mail").mkdir(mode=0o700)
+    return build_house(
+        directory,
+        hops=[{"name": "hop", "protocol": "maildir", "directory": "mail"}],
+        local_domains=[{"domain": OURS, "hop": "hop", "recipients": "any"}],
+        outbound=[{"domain": "*", "hop": "hop"}],
+        policy=POLICY,
+        **settings,
+    )
 
 
 class Signed:
@@ -200,3 +206,32 @@ def test_a_released_message_without_a_message_id(gate: Gateway) -> None:
         send(gate, made.under(fields), f"{box}@{OURS}")
     assert verdict(released(gate, f"dau@{OURS}")).startswith("verified ")
     assert verdict(released(gate, f"sau@{OURS}")) == "replayed replayed"
+
+
+def test_another_machine_lets_it_go(server: Postgres) -> None:
+    """It has a memory of its own, which never saw these letters; what was found where they came counts."""
+    with ExitStack() as stack:
+        conninfo, directory = server.create(), stack.enter_context(short_directory("gw-"))
+        stack.callback(server.drop, conninfo)
+        here, there = (stack.enter_context(gateway(machine(directory / name, conninfo))) for name in "ab")
+        made = Signed()
+        send(here, made.under(SEEN), f"dau@{OURS}")
+        fake = made.under(SEEN.replace(b"XET ", b"XET gap "))
+        send(here, fake, f"la@{OURS}")
+        here.kill()
+        replay, first = (released(there, f"{box}@{OURS}") for box in ("la", "dau"))
+        assert verdict(first).startswith("verified ")
+        assert "first_contact" in first["X-Gateway-Verdict"]
+        assert "seen_before" not in first["X-Gateway-Verdict"]
+        assert verdict(replay) == "replayed replayed"
+        send(there, fake, f"nua@{OURS}")
+        assert verdict(released(there, f"nua@{OURS}")) == "replayed replayed"
+
+
+def machine(directory: Path, conninfo: str) -> House:
+    """Make one of the machines of a database."""
+    directory.mkdir(mode=0o700)
+    secret = directory / "database"
+    secret.touch(mode=0o600)
+    secret.write_text(conninfo)
+    return house(directory, spool={"database": f"file:{secret}"})

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 APART: Final = "rules:\n  - {name: apart, direction: inbound, then: {quarantine: {reason: x}}}\n"
 LETTER: Final = signed(PLAIN, lan())
 REPLAY: Final = LETTER.replace(b"Subject: ", b"Subject: Gap ", 1)
+COPY: Final = LETTER.replace(b"Subject: ", b"Subject: [van-thu] ", 1)
 NAMELESS: Final = LETTER.replace(b"Message-ID:", b"X-Id:", 1)
 SPOOL: Final = SpoolSettings(directory=Path("spool"))
 Machines = tuple[SqliteSightings, ...]
@@ -104,6 +105,8 @@ async def test_what_came_meanwhile_changes_nothing(machines: Machines, machine: 
     )
     for each, expected in ((replay, second), (copy, third), (kept, first)):
         assert list((await goes_on(machines[machine], each))[1:]) == expected
+    assert (await comes(machines[machine], REPLAY))[1:] == ("replayed", set())
+    assert (await comes(machines[machine], LETTER))[1:] == ("verified", {"seen_before"})
 
 
 async def test_a_replay_on_another_machine_is_found_once_the_first_went_on_there(machines: Machines) -> None:
@@ -111,6 +114,20 @@ async def test_a_replay_on_another_machine_is_found_once_the_first_went_on_there
     kept, *_ = await comes(machines[0], LETTER)
     await goes_on(machines[1], kept)
     assert (await comes(machines[1], REPLAY))[1] == "replayed"
+
+
+@pytest.mark.parametrize(
+    ("letter", "verdict"), [(REPLAY, "replayed"), (COPY, "verified_lesser")], ids=["other", "list"]
+)
+async def test_another_machine_may_know_better(machines: Machines, letter: bytes, verdict: str) -> None:
+    """A replay that came where nobody knew the first message is found where the first one is known."""
+    await comes(machines[1], LETTER)
+    kept, *first = await comes(machines[0], letter)
+    assert first == ["verified", {"first_contact"}]
+    assert list((await goes_on(machines[0], kept))[1:]) == first
+    sent, found, _ = await goes_on(machines[1], kept)
+    assert found == verdict
+    assert (await goes_on(machines[0], replace(kept, recollection=sent.recollection)))[1] == verdict
 
 
 @pytest.mark.parametrize(
