@@ -105,7 +105,8 @@ class Supervisor:
             began = loop.time()
             code, was_ready = await self._run_one(index)
             if self._stopping.is_set():
-                self._code = max(self._code, code if code >= 0 else 1)
+                ours = code == -signal.SIGTERM and not was_ready  # our own signal met one that was still starting
+                self._code = max(self._code, 0 if ours else code if code >= 0 else 1)
                 return
             if code == WRONG_SETUP and not was_ready and not self._loads:
                 self._code = WRONG_SETUP  # it has said why; the others would say the same
