@@ -23,6 +23,7 @@ from gateway.service.arrivals import open_arrival
 from gateway.service.kept import Kept
 from gateway.spool import sightings as room
 from gateway.spool.sightings import SqliteSightings
+from gateway.tagging import strip
 from support.letters import NOW, PLAIN, lan, signed
 from support.rooms import HOSTNAME, ListRecorder, Seen, inbound_room, relayed, world
 from support.spooled import settings
@@ -57,7 +58,7 @@ async def told(sightings: Sightings, arrived: Relayed, message: Message) -> tupl
     """Return what comes of a message, its verdict, and what is noted of it."""
     recorder = ListRecorder()
     inbound = inbound_room(sightings=sightings, recorder=recorder)
-    result = await inbound.consign(world(APART), arrived, message, open_arrival(message))
+    result = await inbound.consign(world(APART), arrived, message, open_arrival(strip(message, authserv_id=HOSTNAME)))
     assert isinstance(result, tuple)
     (consignment,) = result
     (facts,) = recorder.facts("verified")
@@ -90,6 +91,14 @@ async def test_it_is_no_copy_of_itself(machines: Machines, machine: int, letter:
         sent, *again = await goes_on(machines[machine], kept)
         assert again == [verdict, notes]
     assert (await goes_on(machines[machine], replace(kept, recollection=sent.recollection)))[1:] == (verdict, notes)
+
+
+async def test_what_could_not_be_delivered_is_no_copy_either(machines: Machines) -> None:
+    """It was never kept raw: it has our marks, and was on its way when a next hop refused it."""
+    kept, *first = await comes(machines[0], NAMELESS)
+    sent, *_ = await goes_on(machines[0], kept)
+    assert b"X-Gateway-Verdict: verified" in sent.message.octets()
+    assert list((await goes_on(machines[0], sent))[1:]) == first
 
 
 @pytest.mark.parametrize("machine", [0, 1], ids=["here", "on another machine"])
