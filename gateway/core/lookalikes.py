@@ -6,7 +6,12 @@ Full-width, mathematical and circled letters are not here: they decompose (UAX 1
 
 from __future__ import annotations
 
-from typing import Final
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LETTERS: Final = {
     "a": "\u0430\u03b1\u03bb\u0251\u0250\u1d00\u2c65\u1d8f\u13aa\ua4ee\u2c81\u15e9\u0e04",
@@ -36,7 +41,26 @@ _LETTERS: Final = {
     "y": "\u0443\u03b3\u04af\u028f\u024f\u1eff\u10e7\ua4ec",
     "z": "\u0290\u1d22\u13c3\ua4dc",
 }
-LETTERS: Final = {character: latin for latin, characters in _LETTERS.items() for character in characters}
+_NAMED: Final = re.compile(
+    r"LATIN (?:SMALL LETTER|LETTER SMALL CAPITAL) (?:INSULAR |GLOTTAL |BARRED |BLACKLETTER )?([A-Z])(?: WITH .+)?"
+)
+"""What Unicode calls a Latin letter with something on it: a stroke, a hook, a curl."""
+_LATIN_BLOCKS: Final = (
+    *((0x180, 0x2B0), (0x1D00, 0x1DC0), (0x2C60, 0x2C80)),
+    *((0xA720, 0xA800), (0xAB30, 0xAB70), (0x1DF00, 0x1DF30)),
+)
+
+
+def _named() -> Iterator[tuple[str, str]]:
+    """Yield each letter that by its name is a Latin one, and that one; those that decompose or fold need no entry."""
+    for first, end in _LATIN_BLOCKS:
+        for character in map(chr, range(first, end)):
+            match = _NAMED.fullmatch(unicodedata.name(character, ""))
+            if match is not None and unicodedata.normalize("NFKD", character).casefold() == character:
+                yield character, match[1].lower()
+
+
+LETTERS: Final = dict(_named()) | {each: latin for latin, several in _LETTERS.items() for each in several}
 """Letter, case-folded and decomposed -> the Latin letter it passes for."""
 CAPITALS: Final = dict(zip("\u03a5\u0397\u039d\u039c\u0396\u0392\u041d\u03f2\u03f9", "yhnmzbhcc", strict=True))
 """Letters, as they are written, that pass for another letter than what they fold or decompose to."""

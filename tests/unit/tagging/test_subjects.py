@@ -156,6 +156,9 @@ LOOKALIKES = {
     "lunate sigma": "Đa xa\u03f2 thu\u03f9",
     "strokes": "Đ\u2c65 x\u2c65\u023c \u0167\u0127\u0289\u023c",
     "hooks": "\u0257\u0251 x\u1d8f\u0188 \u01ad\u0266\u1d99\u0188",
+    "strokes that are seldom used": "\ua7c7a xa\ua794 \u023eh\ua7b9c",
+    "curls and tails": "\u1d91a \uab57ac \u0236\ua795\uab52c",
+    "insular": "\ua77aa xac \ua787huc",
     "phonetic": "\u1d6d\u0251 \u1d8d\u0251\u0255 \u0288\u029c\u028a\u0255",
     "fonts of other scripts": "\u0110\u0e04 \uab53\u0e04c \u4e05h\u0e22c",
 }
