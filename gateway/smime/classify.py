@@ -10,7 +10,9 @@ import re
 import string
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import re2
 
 from gateway.mime.partial import decoded_begin
 
@@ -42,10 +44,28 @@ _SEALED: Final = re.compile(
 _PGP_TYPES: Final = frozenset({"application/pgp-encrypted", "application/pgp"})
 """Parts that readers decrypt wherever they stand: Exchange takes multipart/encrypted apart, and they mend it."""
 _ARMOR: Final = b"-----BEGIN PGP MESSAGE-----"
-_ARMOR_END: Final = b"-----END PGP MESSAGE-----"
 _SEALED_TEXT: Final = re.compile(
     rb"(?:^[ \t]*|>)" + _ARMOR + rb"|^begin [0-7]{3,4} [^\r\n]{0,200}\.[Pp]7[Mm]\b", re.MULTILINE
 )
+_MARKUP: Final = rb"""<!--(?s:.)*?-->|<(?:[^>"']|"[^"]*"|'[^']*')*>|<[^>]*>"""
+_HTML_BLANK: Final = (
+    rb"(?:[\s\xa0]|\xc2\xa0|&nbsp;?|&#0*(?:9|10|13|32|160);?|&#[xX]0*(?:9|[aAdD]|20|[aA]0);?|" + _MARKUP + rb")+"
+)
+
+
+def _in_html(line: bytes) -> Any:
+    """Return what finds a line that readers of HTML show, with whatever tags, comments and entities in it (RE2)."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    letters = [
+        _HTML_BLANK if octet == b" "[0] else rb"(?:\x%02x|&#0*%d;?|(?i:&#x0*%x;?))" % (octet, octet, octet)
+        for octet in line
+    ]
+    return re2.compile((rb"(?:" + _MARKUP + rb")*").join(letters), options)
+
+
+_HTML_BEGIN: Final[Any] = _in_html(_ARMOR)
+_HTML_END: Final[Any] = _in_html(b"-----END PGP MESSAGE-----")
 _TEXT_OCTETS: Final = 256 * 1024
 """Of a text, decoded, in which ciphertexts are looked for."""
 _NEAR_TOP: Final = 48
@@ -199,11 +219,12 @@ def holds_sealed_text(message: Message, entity: Entity) -> bool:
     if not entity.media_type.startswith("text/") or entity.children:
         return False
     octets = decoded_begin(message, entity, limit=_TEXT_OCTETS)[0].replace(b"\0", b"")  # as in UTF-16
-    armor = octets.find(_ARMOR)
-    if armor < 0 and b"begin " not in octets:
+    if entity.media_type != "text/plain":
+        begin = _HTML_BEGIN.search(octets)
+        if begin is not None and _HTML_END.search(octets, begin.end()) is not None:
+            return True  # no line of HTML tells where one begins on the screen
+    if _ARMOR not in octets and b"begin " not in octets:
         return False
-    if armor >= 0 and entity.media_type != "text/plain" and octets.find(_ARMOR_END, armor) >= 0:
-        return True  # no line of HTML tells where one begins on the screen
     return _SEALED_TEXT.search(octets) is not None
 
 

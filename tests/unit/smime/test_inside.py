@@ -11,6 +11,7 @@ from gateway.smime.argument import Finding
 from gateway.smime.inside import layer_findings, read_content
 from support.forger import Forger
 from support.letters import base64_lines, lan, multipart, opaque_entity, text_part
+from support.pace import soon
 
 PART = text_part("Chuyen 5 trieu dong.")
 SEALED = opaque_entity(bytes.fromhex("308006092a864886f70d010703") + bytes(60), smime_type="enveloped-data")
@@ -69,6 +70,32 @@ def found(entity: bytes) -> set[tuple[int, str]]:
 def test_what_hides_from_some_readers_is_found(entity: bytes, finding: tuple[int, str]) -> None:
     """Two types, two boundaries, one more encoding, one more signature: each is another way to hide a ciphertext."""
     assert finding in found(entity)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "&#45;----BEGIN PGP MESSAGE-----",
+        "&#x2D;----BEGIN PGP MESSAGE-----",
+        "-----BEGIN<b></b> PGP MESSAGE-----",
+        "-----B<!-- > -->EGIN PGP MESSAGE-----",
+        "-----B<i title='>'></i>EGIN PGP MESSAGE-----",
+        "-----BEGIN&nbsp;PGP<br>MESSAGE-----",
+        "Chao -----BEGIN\r\nPGP  MESSAGE-----",
+    ],
+)
+def test_markup_hides_no_ciphertext(line: str) -> None:
+    """Plug-ins read what is on the screen: tags, comments and entities in the first line of a block are not."""
+    sealed = f"<p>{line}<br><br>hQEMA<br>-----END P<u>GP</u> MESSAGE-----"
+    assert (6, "encrypted_inside") in found(text_part(sealed, subtype="html"))
+    assert not found(text_part(f"<p>Chao {line.replace('MESSAGE', 'PUBLIC KEY')}", subtype="html"))
+
+
+def test_looking_for_ciphertexts_in_html_is_soon_done() -> None:
+    """No markup makes the look go back: tags, quotes and comments that do not end, and lines that nearly do."""
+    for unit in ("-----BEGIN<", "-<!--", '-<a title="', "-----BEGIN PGP MESSAGE----- ", "- <b> &nbsp;", "-&#0000"):
+        with soon(1):
+            found(text_part(unit * (250_000 // len(unit)), subtype="html"))
 
 
 @pytest.mark.parametrize(
