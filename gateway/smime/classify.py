@@ -45,8 +45,12 @@ _PGP_TYPES: Final = frozenset({"application/pgp-encrypted", "application/pgp"})
 """Parts that readers decrypt wherever they stand: Exchange takes multipart/encrypted apart, and they mend it."""
 _ARMOR: Final = b"-----BEGIN PGP MESSAGE-----"
 _SEALED_TEXT: Final = re.compile(
-    rb"(?:^[ \t]*|>)" + _ARMOR + rb"|^begin [0-7]{3,4} [^\r\n]{0,200}\.[Pp]7[Mm]\b", re.MULTILINE
+    rb"(?:(?:^|\r)[ \t\x0b\x0c\x80-\xbf\xc2\xe2\xef]*|>)"
+    + _ARMOR
+    + rb"|(?:^|\r)begin [0-7]{3,4} [^\r\n]{0,200}\.[Pp]7[Mm]\b",
+    re.MULTILINE,
 )
+"""Some read a CR as a line end; in front may stand blanks and what shows nothing (U+00A0, U+200B, U+FEFF)."""
 _MARKUP: Final = rb"""<!--(?s:.)*?-->|<(?:[^>"']|"[^"]*"|'[^']*')*>|<[^>]*>"""
 _HTML_BLANK: Final = (
     rb"(?:[\s\xa0]|\xc2\xa0|&nbsp;?|&#0*(?:9|10|13|32|160);?|&#[xX]0*(?:9|[aAdD]|20|[aA]0);?|" + _MARKUP + rb")+"

@@ -49,6 +49,11 @@ def found(entity: bytes) -> set[tuple[int, str]]:
         (SEALED.replace(b"MIAGCSqGSIb3DQEHA", b"MIAGgQkqhkiG9w0BBwM"), (6, "encrypted_inside")),
         (b"Content-Type: application/pkcs7-mime\r\n\r\nla gi\r\n", (6, "encrypted_inside")),
         (text_part("Chao\r\n" * 30 + f"  {ARMOR}\r\n\r\nhQEMA\r\n"), (6, "encrypted_inside")),
+        (text_part(f"Chao\r{ARMOR}\r\rhQEMA\r\n"), (6, "encrypted_inside")),
+        (
+            b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + f"Chao\r\n\xa0\u200b\x0b{ARMOR}\r\n\r\nhQEMA".encode(),
+            (6, "encrypted_inside"),
+        ),
         (text_part(f"<p>Chao</p><pre>{ARMOR}\r\n\r\nhQEMA</pre>", subtype="html"), (6, "encrypted_inside")),
         (
             text_part(f"<p>Chao<br>&nbsp;{ARMOR}<br><br>hQEMA<br>-----END PGP MESSAGE-----", subtype="html"),
