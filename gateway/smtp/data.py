@@ -88,7 +88,7 @@ class LineReader:
     @property
     def wants_blocks(self) -> bool:
         """True while the session waits for what comes next of a message, and takes it whole."""
-        return self._whole and self._waiter is not None
+        return self._whole and self._waiter is not None and not self._waiter.done()
 
     # what the session calls
 

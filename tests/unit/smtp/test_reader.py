@@ -58,6 +58,7 @@ async def test_a_second_segment_before_the_session_woke_is_counted() -> None:
     waiting = asyncio.create_task(reader.block())
     await asyncio.sleep(0)
     reader.feed_data(b"x")
+    assert not reader.wants_blocks
     reader.feed_data(b"x" * (READ_AHEAD + 1))
     assert not transport.reading
     assert (await waiting, await reader.block()) == (b"x", b"x" * (READ_AHEAD + 1))
