@@ -74,7 +74,7 @@ def join(settings: Settings, world: World, rooms: Rooms) -> Journey:
             new_token=rooms.new_token,
         ),
         inbound=Inbound(
-            verdicts=Verdicts(judge=rooms.judge, sightings=rooms.sightings, recorder=rooms.recorder, clock=rooms.clock),
+            verdicts=Verdicts(judge=rooms.judge, sightings=rooms.sightings, recorder=rooms.recorder),
             hops=rooms.hops,
             routes=rooms.routes,
             recorder=rooms.recorder,

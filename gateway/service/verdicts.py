@@ -1,7 +1,7 @@
 """From the octets that came to the verdict that counts: judged, identified, recognized, looked at for impersonation.
 
-The verdict at receipt is kept as an event and never silently changes: mail that is released later is judged by the
-time of its receipt.
+The verdict at receipt is kept as an event and never silently changes: mail that is released later is judged anew, by
+what is true then.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.core.events import Event, Stage
-from gateway.core.verdict import Indeterminate, row_of
+from gateway.core.verdict import row_of
 from gateway.service.boundary import source_of
 from gateway.service.impersonation import header_as_it_came, suspected
 from gateway.service.recognition import FirstLook, recognized
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.core.received import Relayed
     from gateway.core.sighting import Recollection
     from gateway.core.verdict import Judgment
-    from gateway.ports import Clock, Judge, Recorder, Sightings
+    from gateway.ports import Judge, Recorder, Sightings
     from gateway.service.arrivals import Opened
     from gateway.service.intake import World
     from gateway.smime.identity import Who
@@ -35,7 +35,7 @@ async def known(
     """Return a judgment with what the registry, the memory and the look of a message add, in this order.
 
     The memory must hear of a lesser state, not make one more of it. `seen` is what is looked at for words of imitation,
-    `opened` the message without forged marks, `at` the aware time of receipt.
+    `opened` the message without forged marks, `at` the aware time that it is judged by.
     """
     found = identified(judgment, opened.header, who)
     found = await recognized(found, opened.header, at=at, sightings=sightings)
@@ -46,9 +46,8 @@ async def known(
 class Verdicts:
     """Judges what comes in."""
 
-    def __init__(self, *, judge: Judge, sightings: Sightings, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, *, judge: Judge, sightings: Sightings, recorder: Recorder) -> None:
         """Keep what every message needs."""
-        self._clock = clock
         self._judge = judge
         self._sightings = sightings
         self._recorder = recorder
@@ -59,22 +58,15 @@ class Verdicts:
         `opened` is the same message without forged marks.
         """
         arrival = relayed.arrival
-        judgment = await self._judged(relayed, opened, source_of(arrival, world.boundary))
+        entity = opened.entity if opened.message is arrival.message else None  # nothing was taken off: the same octets
+        source = source_of(arrival, world.boundary)
+        judgment = await self._judge.judge(arrival.message, at=arrival.at, source=source, entity=entity)
         # mail that we could not deliver was kept with our own marks: they are no imitation when it goes again
         seen = arrival.message if relayed.again is None else opened.message
         look = FirstLook(self._sightings, relayed.recollection)
         judgment = await known(judgment, seen, opened, world.who, at=arrival.at, sightings=look)
         self._record(arrival.trace_id, judgment)
         return judgment, look.found
-
-    async def _judged(self, relayed: Relayed, opened: Opened, source: str) -> Judgment:
-        """Judge by the time of receipt; where nothing is known of that time any more, what holds today held then."""
-        arrival = relayed.arrival
-        entity = opened.entity if opened.message is arrival.message else None  # nothing was taken off: the same octets
-        judgment = await self._judge.judge(arrival.message, at=arrival.at, source=source, entity=entity)
-        if relayed.again is not None and isinstance(judgment.verdict, Indeterminate):
-            return await self._judge.judge(arrival.message, at=self._clock.now(), source=source, entity=entity)
-        return judgment
 
     def _record(self, trace_id: str, judgment: Judgment) -> None:
         verdict = judgment.verdict

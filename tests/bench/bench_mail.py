@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -152,6 +153,11 @@ def own(octets: int = TEN, *to: str, kept: bool = True, waits: bool = True) -> L
     return Load(LAN, to or (TO,), kept, made=mail.Plain(octets), waits=waits)
 
 
+def document(octets: int) -> Load:
+    """Return a load of letters that are nearly all a document in base64."""
+    return Load(LAN, (TO,), made=partial(mail.with_document, octets))
+
+
 def peer_rows() -> Iterator[MailRow]:
     """Yield everything that is compared by 10 KB and RSA-2048."""
     others = [("postfix", "Postfix, relays only", peers.plain_postfix, relayed, 1.0)]
@@ -191,8 +197,10 @@ def size_rows() -> Iterator[MailRow]:
     yield MailRow(
         "postfix-corpus", "the same, Postfix relays only", lambda _: peers.plain_postfix(), offices, relayed, 0.3
     )
-    yield MailRow("out-1m", "1 MB", ours, own(1_000_000), share=0.1)
-    yield MailRow("out-10m", "10 MB", ours, own(10_000_000), share=0.01, sessions=10)
+    yield MailRow("out-1m", "1 MB of text", ours, own(1_000_000), share=0.1)
+    yield MailRow("out-1m-file", "1 MB, nearly all a document", ours, document(1_000_000), share=0.1)
+    yield MailRow("out-10m", "10 MB of text", ours, own(10_000_000), share=0.01, sessions=10)
+    yield MailRow("out-10m-file", "10 MB, nearly all a document", ours, document(10_000_000), share=0.01, sessions=10)
     load = Load(LAN, (TO,), kept=False, made=mail.large)
     about = "50 mails of 15 to 24 MB at once, 2 workers"
     yield MailRow("out-large-50", about, ours, load, share=0.001, workers=2, sessions=50)

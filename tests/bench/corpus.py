@@ -48,6 +48,14 @@ def large(count: int, *, date: str) -> list[bytes]:
     ]
 
 
+def with_document(count: int, octets: int, *, date: str) -> list[bytes]:
+    """Return letters with one document each, of about so many octets as sent."""
+    return [
+        _head(number, date) + multipart("mixed", _text(_dice(number), 900), _document(_dice(number), octets * 57 // 78))
+        for number in range(count)
+    ]
+
+
 def mean(messages: Sequence[bytes]) -> float:
     """Return the average of their octets."""
     return sum(map(len, messages)) / len(messages)

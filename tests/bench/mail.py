@@ -78,6 +78,11 @@ def offices(count: int) -> Sequence[bytes]:
     return corpus.letters(count, date=date())
 
 
+def with_document(octets: int, count: int) -> Sequence[bytes]:
+    """Return letters of about so many octets, nearly all of them a document in base64."""
+    return corpus.with_document(count, octets, date=date())
+
+
 def large(count: int) -> Sequence[bytes]:
     """Return letters of 15 to 24 MB, ten different ones at most: they fill the memory of who sends them."""
     return corpus.large(min(count, 10), date=date())

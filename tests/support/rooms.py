@@ -256,7 +256,6 @@ def inbound_room(
             judge=judge or InlineJudge(Terms(here.trust, here.revocation)),
             sightings=sightings or Seen(),
             recorder=noted,
-            clock=FixedClock(NOW + LATER),
         ),
         hops=hops or KnownHops(),
         routes=DomainRoutes(),

@@ -252,19 +252,6 @@ class Expecting:
         return replace(self.judgment, verdict=verdict, chain=ChainState.INDETERMINATE)
 
 
-@pytest.mark.parametrize(("day", "asked"), [(NOW, [NOW]), (NOW + LATER, [NOW, NOW + LATER])])
-async def test_released_mail_is_judged_by_its_receipt_as_long_as_that_is_known(
-    day: dt.datetime, asked: list[dt.datetime]
-) -> None:
-    """Lists of that day are gone tomorrow: what is known of today then counts, so that waiting costs no verdict."""
-    letter = signed(PLAIN, lan())
-    judge = Expecting(day, judged(Message.of(letter)))
-    arrived = replace(relayed(letter, CLERK, sender="x@ngoai.example"), again=Kind.RELEASED)
-    (sent,) = delivered(await inbound_room(judge=judge).consign(world(), arrived, Message.of(letter), opened(letter)))
-    assert field(sent.message, "x-gateway-verdict").startswith("verified")
-    assert judge.asked == asked
-
-
 class Reading:
     """A `Judge` that keeps the part trees it was given."""
 
@@ -301,11 +288,13 @@ async def test_our_trace_field_stands_below_our_marks() -> None:
     assert facts["added_octets"] == len(sent.message) - len(letter) - len(trace)
 
 
-async def test_mail_that_just_came_is_judged_once() -> None:
-    """What is not known at receipt is indeterminate: nobody tries again until it fits."""
+@pytest.mark.parametrize("again", [None, Kind.RELEASED])
+async def test_mail_is_judged_once_by_the_time_it_is_taken_at(again: Kind | None) -> None:
+    """What is not known then is indeterminate: nobody tries other days until one fits."""
     letter = signed(PLAIN, lan())
     judge = Expecting(NOW + LATER, judged(Message.of(letter)))
-    (sent,) = delivered(await consigned(letter, judge=judge))
+    arrived = replace(relayed(letter, CLERK, sender="x@ngoai.example"), again=again)
+    (sent,) = delivered(await inbound_room(judge=judge).consign(world(), arrived, Message.of(letter), opened(letter)))
     assert field(sent.message, "x-gateway-verdict").startswith("indeterminate")
     assert judge.asked == [NOW]
 

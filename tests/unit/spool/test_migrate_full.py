@@ -1,9 +1,9 @@
-"""A spool of version 3 or 4, in a file or in a shared database, goes on in every part: queued, claimed, frozen, kept.
+"""A spool of version 3, 4 or 5, in a file or a shared database, goes on in every part: queued, claimed, frozen, kept.
 
 `vectors/spool/v3` and `v4` were written by the code of these versions (commits 13e8970 and cc6a447): `.sqlite3` is the
 file as it was, `.sql` comes from `pg_dump --inserts`, without comments. Beside what `v2` has there are `frozen1`,
 `thawed1`, `tosign1`, and `claimed1`, whose holder was killed; the end of `quarantined1` was announced. In `v4.sql`
-a key is suspended on all machines.
+a key is suspended on all machines. `v5` is `v4` as the code of version 5 (commit cd11a1b) took it over.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SECONDS: Final = 30
 """More than anything here takes on a machine that is busy with other things."""
 
 
-@pytest.fixture(params=["v3", "v4"])
+@pytest.fixture(params=["v3", "v4", "v5"])
 def old(request: pytest.FixtureRequest, ground: Ground) -> Ground:
     """Return a place with a spool of an older version."""
     if isinstance(ground, SqliteGround):
