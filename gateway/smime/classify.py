@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-import re2
-
+from gateway.core.octets import linear_pattern
 from gateway.mime.partial import decoded_begin
 
 if TYPE_CHECKING:
@@ -59,13 +58,11 @@ _HTML_BLANK: Final = (
 
 def _in_html(line: bytes) -> Any:
     """Return what finds a line that readers of HTML show, with whatever tags, comments and entities in it (RE2)."""
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
     letters = [
         _HTML_BLANK if octet == b" "[0] else rb"(?:\x%02x|&#0*%d;?|(?i:&#x0*%x;?))" % (octet, octet, octet)
         for octet in line
     ]
-    return re2.compile((rb"(?:" + _MARKUP + rb")*").join(letters), options)
+    return linear_pattern((rb"(?:" + _MARKUP + rb")*").join(letters))
 
 
 _HTML_BEGIN: Final[Any] = _in_html(_ARMOR)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
-import re2
-
 from gateway.core.lookalikes import SYMBOLS
+from gateway.core.octets import linear_pattern
 from gateway.tagging.reading import seen
 from gateway.tagging.reasons import VERIFIED
 from gateway.tagging.sentences import TAG_WORDS
@@ -40,8 +39,6 @@ class _Kinds(dict[int, int | str]):
 _KINDS: Final = _Kinds({ord(UNREAD): _UNREAD})
 _KINDS.update({ord(symbol): _PASSING[latin] for latin, symbols in SYMBOLS.items() for symbol in symbols})
 _GAP: Final = rb"[^0-9A-Za-z_\xfe\xff]{0,8}"
-_LATIN1: Final[Any] = re2.Options()
-_LATIN1.encoding = re2.Options.Encoding.LATIN1
 
 
 def _pattern(words: str) -> bytes:
@@ -57,8 +54,8 @@ def _pattern(words: str) -> bytes:
     )
 
 
-_WORDS: Final[Any] = re2.compile(b"|".join(map(_pattern, TAG_WORDS)), _LATIN1)
-_VERIFIED: Final[Any] = re2.compile(_pattern(VERIFIED), _LATIN1)
+_WORDS: Final[Any] = linear_pattern(b"|".join(map(_pattern, TAG_WORDS)))
+_VERIFIED: Final[Any] = linear_pattern(_pattern(VERIFIED))
 
 
 def _kinds(flat: str) -> bytes:

@@ -85,7 +85,7 @@ SPOKEN_TO_IN: Final = {
     "pyhanko_certvalidator": {"pki"},
     "psycopg": {"spool"},
     "pysqlite3": {"spool"},
-    "re2": {"core", "policy", "tagging"},
+    "re2": {"core", "policy"},
     "rich": {"cli"},
     "ruamel": {"yamltext"},
     "sqlalchemy": {"spool"},
