@@ -27,7 +27,7 @@ class Span:
     start: int
     stop: int
     seven_bit_from: int | None = field(default=None, compare=False)
-    """Where a line begins from which on the source is known to be 7bit data (RFC 2045 2.7); None says nothing."""
+    """From where on the source is known to be 7bit data (RFC 2045 2.7), but for a line begun before; else None."""
 
     def __len__(self) -> int:
         return self.stop - self.start

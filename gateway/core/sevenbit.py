@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Final
 
 MAX_LINE: Final = 998
 """Octets without CRLF (RFC 5322 2.1.1)."""
 _REACH: Final = MAX_LINE + 2
 """Octets of the longest line with its CRLF."""
+_LONE: Final = re.compile(rb"\r(?!\n)")
+"""Where none is, and there are as many line feeds, each of these stands behind one that is not alone."""
 _CRLF_ONLY: Final = (None, "\r\n")
 
 
@@ -24,7 +27,7 @@ class SevenBitWatch:
         self.ascii = True
         """No octet above 127 was seen."""
         self.seven_bit_from = 0
-        """Where a line begins from which on all was 7bit data, if nothing is bare: files behind a text often are."""
+        """From where on all was 7bit data, if nothing is bare, but for a line begun before: files behind a text are."""
         self._line_ends = io.IncrementalNewlineDecoder(None, translate=False)
         self._nul = False
         self._short = True
@@ -62,6 +65,11 @@ class SevenBitWatch:
     def seven_bit(self) -> bool:
         """True if all was 7bit data: that, and no octet above 127."""
         return self.ascii and self.eight_bit
+
+
+def has_lone_line_end(octets: bytes) -> bool:
+    """Return True if a CR or LF is not part of a CRLF: of what is small and looked at once."""
+    return octets.count(b"\r") != octets.count(b"\n") or _LONE.search(octets) is not None
 
 
 def _after_eight_bit(block: bytes) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.cms.verify import CmsError, open_signed
 from gateway.core.message import Message
+from gateway.core.sevenbit import has_lone_line_end
 from gateway.core.verdict import Encrypted, Invalid, Partial, Unreadable, Unsigned
 from gateway.mime.attached import names_of
 from gateway.mime.fields import MimeError
@@ -54,8 +55,6 @@ _LIMITS: Final = frozenset(
 _BLANK_LINE: Final = re.compile(rb"\r\n[ \t]+\r\n(?!\r\n)")
 """A line of blanks inside a header: it continues a field (RFC 5322 4.2), and ends the header for readers that trim
 lines first; these show the fields below as words of the message."""
-_LONE: Final = re.compile(rb"\r(?!\n)")
-"""Where none is, and there are as many line feeds, these stand behind them."""
 _PREAMBLE_OCTETS: Final = 512
 _PREAMBLE_WORDS: Final = frozenset(
     """this is an a s/mime mime signed cryptographically digitally encoded message in format multi-part multipart
@@ -181,7 +180,7 @@ def _ambiguities(message: Message, top: Entity) -> Iterator[Finding]:
 
 def _has_bare_line_end(octets: bytes) -> bool:
     """A bare CR or LF ends a line for some readers, and NUL a text: they would see fields and parts that we do not."""
-    return octets.count(b"\r") != octets.count(b"\n") or _LONE.search(octets) is not None or b"\0" in octets
+    return has_lone_line_end(octets) or b"\0" in octets
 
 
 def _open(message: Message, entity: Entity, form: Form) -> tuple[FoundSignature, list[Finding]]:

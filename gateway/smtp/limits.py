@@ -21,8 +21,10 @@ OVERLONG_LINE: Final = 1024 * 1024
 """Octets of one endless command line that are read and dropped before the connection is closed."""
 BLOCK: Final = 64 * 1024
 """Octets received in one go; with what was read ahead, it bounds how long one session keeps the loop."""
-LANDING: Final = 256 * 1024
-"""The same while the session waits for nothing but its message, and keeps none of it."""
+READING: Final = 256 * 1024
+"""Octets that one message takes while it is read, whatever its size: what the socket, the reader and the sink hold."""
+LANDING: Final = READING - READ_AHEAD - 2 * BLOCK
+"""Octets received in one go while the session waits for nothing but its message: what reader and sink leave of that."""
 SMALL_SEGMENT: Final = 2048
 """Octets of a message below which they are gathered before they are written."""
 SMALL_CHUNK: Final = 1024

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-READING: Final = 256 * 1024
-"""Octets that one message takes while it is read, whatever its size: what the socket, the reader and the sink hold."""
+from gateway.smtp.limits import READING
+
 WAIT_SECONDS: Final = 30.0
 """How long a client waits for room; RFC 5321 4.5.3.2.3 has it wait two minutes for the 354."""
 

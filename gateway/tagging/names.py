@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from gateway.core.sevenbit import has_lone_line_end
+
 SENDER_FIELD: Final = "X-Verified-Sender"
 VERDICT_FIELD: Final = "X-Gateway-Verdict"
 SIGNER_FIELD: Final = "X-Gateway-Signer"
@@ -26,23 +28,18 @@ KEYWORD_KEYS: Final = frozenset({"x-mozilla-keys", "x-keywords"})
 """Fields that mail clients and stores of mbox files read keywords from, and show as colored tags: `$VerifiedAgency`."""
 VERIFIED_KEYWORD: Final = "$VerifiedAgency"
 """The keyword of a verified message, in any field that some store or client may read labels from."""
-_ODD_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n|[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
-"""What only some readers take for the end of a line."""
-_LONE: Final = re.compile(rb"\r(?!\n)")
+_ODD_LINE_END: Final = re.compile(rb"[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""What only some readers take for the end of a line, beside a CR or LF alone."""
 _EVEN: Final = bytes(set(range(256)) - set(b"\x0b\x0c\x1c\x1d\x1e\xc2\xe2"))
-"""Octets with which no such line end begins but a lone CR or LF."""
+"""Octets with which no such line end begins."""
 _BREAKS: Final = re.compile(r"[-_.]+")
 
 
 def has_odd_line_end(octets: bytes) -> bool:
     """Return True for octets in which only some readers find the end of a line; quick where there is none."""
-    if (
-        octets.count(b"\r") == octets.count(b"\n")
-        and _LONE.search(octets) is None
-        and not octets.translate(None, _EVEN)
-    ):
-        return False
-    return _ODD_LINE_END.search(octets) is not None
+    if has_lone_line_end(octets):
+        return True
+    return octets.translate(None, _EVEN) != b"" and _ODD_LINE_END.search(octets) is not None
 
 
 def is_ours(key: str) -> bool:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.local import VIETNAM
 from gateway.core.message import Edit
+from gateway.core.sevenbit import has_lone_line_end
 from gateway.mime.fields import DEFAULT_LIMITS, Limits, read_header
 from gateway.mime.words import fold
 from gateway.tagging.names import RESULTS_KEY, SEAL_FIELD, SEAL_KEY, has_odd_line_end, is_ours
@@ -49,7 +50,6 @@ _SEALED: Final = frozenset(
 """To and Cc are not among them: mail systems complete and rewrite these, and no reader judges a sender by them."""
 MARKED_LIMITS: Final = Limits(header_octets=2 * DEFAULT_LIMITS.header_octets, fields=2 * DEFAULT_LIMITS.fields)
 """Room for our marks, and for what mail stores add, on top of the largest header that is let in."""
-_BARE: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _VALUE: Final = re.compile(
     r"v=1; *k=(?P<key>[A-Za-z0-9_.-]{1,64}); *d=(?P<id>[A-Za-z0-9.-]{1,255}); *t=(?P<time>[0-9T:+-]{25});"
     r" *r=(?P<hashes>[A-Za-z0-9_-]{12}(?:, *[A-Za-z0-9_-]{12})*); *b=(?P<mac>[A-Za-z0-9+/]{43}=)"
@@ -129,7 +129,7 @@ def check(message: Message, recipient: Mailbox, keys: SealKeys) -> SealState:
     if not seals:
         return SealState.ABSENT
     match = _VALUE.fullmatch(seals[0].value.decode("ascii", "replace"))
-    if len(seals) > 1 or match is None or _BARE.search(seals[0].raw) is not None:
+    if len(seals) > 1 or match is None or has_lone_line_end(seals[0].raw):
         return SealState.BAD
     secret = keys.secret(match["key"])
     if secret is None:
