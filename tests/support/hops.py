@@ -203,6 +203,9 @@ class FakeHop:
     async def stop(self) -> None:
         """Close the listener and every session, at once."""
         if self._server is not None:
+            for each in self._server.sockets:  # what was accepted in this turn has no transport yet, and needs a server
+                asyncio.get_running_loop().remove_reader(each)
+            await _some_turns()
             self._server.close()
             await self._server.wait_closed()
             self._server = None
