@@ -109,7 +109,6 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._timer = self.loop.call_later(self.around.listener.command_timeout, self._tick)
         if is_in(self.peer, self.around.listener.proxy_from):
-            self._wire.pause_reading()  # the header is read off the socket itself
             if self.around.presence.admit_host(self):
                 self._task = self.loop.create_task(self._handle_proxied())
             else:
@@ -317,6 +316,9 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _handle_proxied(self) -> None:
         """Learn whose connection a balancer passes on, then handle it as the client's own."""
+        # The header is read off the socket itself. Python 3.11.2 starts to read after connection_made even what was
+        # paused there; a task made there runs before anything is read.
+        self._wire.pause_reading()
         try:
             address = await read_header(self._wire.get_extra_info("socket"))
         except ConnectionError:  # how balancers look whether we are there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from ssl import CERT_REQUIRED, PEM_cert_to_DER_cert
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -167,8 +168,6 @@ async def test_no_more_connections_than_allowed_over_all_hosts(hop_to: HopTo) ->
 async def test_pins(hop_to: HopTo, tmp_path: Path, kind: str) -> None:
     """With a pin nothing goes to another certificate, whoever signed it; with the right one it goes."""
     context, file = tls_identity(tmp_path)
-    from ssl import PEM_cert_to_DER_cert  # noqa: PLC0415 - only here
-
     shown = Shown.read(PEM_cert_to_DER_cert(file.read_text()))
     right = shown.sha256 if kind == "sha256" else shown.spki
     async with FakeHop(tls=context) as fake:
@@ -185,7 +184,7 @@ async def test_a_client_certificate_is_shown(hop_to: HopTo, tmp_path: Path) -> N
     context, file = tls_identity(tmp_path)
     _, ours = tls_identity(tmp_path, "mail.songlam.example")
     context.load_verify_locations(ours)
-    context.verify_mode = context.verify_mode.CERT_REQUIRED
+    context.verify_mode = CERT_REQUIRED
     async with FakeHop(tls=context) as fake:
         await deliver(hop_to(fake, tls="encrypt", tls_certificate=ours, tls_key=ours.with_suffix(".key")))
         with pytest.raises(HopError):
