@@ -1,8 +1,8 @@
 """Look at a finished message of ours with other eyes than those that made it (RFC 1847 2.1, RFC 5652 5, RFC 8551 3.5).
 
-It is cut by searching for octets, not by `mime.entity`, and its DER is walked here by hand: nothing is accepted but the
-one shape that we make, down to the octet, so that a fault in what made the message cannot hide itself. Nothing of this
-is for strangers' messages: those are read by `cms.verify`.
+It is cut by searching for octets, not by `mime.entity`, and its DER is compared with what must stand in it: nothing is
+accepted but the one shape that we make, down to the octet, so that a fault in what made the message cannot hide itself.
+Nothing of this is for strangers' messages: those are read by `cms.verify`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.cms.algorithms import Algorithm, verify_raw
 from gateway.cms.asn1 import tlv
 from gateway.core.message import Message
 from gateway.core.octets import WINDOW
-from gateway.smime.own_attributes import DIGESTS, fault_in, named_by
+from gateway.smime.own_attributes import DIGESTS, fault_in, ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ _BLOCK: Final = _LETTERS * 3360
 _MAX_TAIL: Final = 256 * 1024
 """Octets of a CMS behind its content: certificates and signer."""
 _CLEAR: Final = re.compile(
-    rb'multipart/signed; protocol="application/pkcs7-signature"; micalg=sha-\d{3}; boundary="([^"]{1,70})"'
+    rb'multipart/signed; protocol="application/pkcs7-signature"; micalg=sha-(256|384|512); boundary="([^"]{1,70})"'
 )
 _SIGNATURE_HEADER: Final = (
     b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\nContent-Transfer-Encoding: base64\r\n'
@@ -42,40 +42,49 @@ _OPAQUE: Final = b'application/pkcs7-mime; smime-type=signed-data; name="smime.p
 
 _SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
 _DATA: Final = bytes.fromhex("06092a864886f70d010701")
+_DETACHED: Final = tlv(0x30, _DATA)
 _VERSION: Final = b"\x02\x01\x01"
+_DIGEST_ALGORITHMS: Final = {tlv(0x31, algorithm): name for algorithm, name in DIGESTS.items()}
+_DIGEST_OCTETS: Final = 17
+"""Of each of these."""
 _MGF1: Final = bytes.fromhex("06092a864886f70d010108")
 
 
-def _algorithms() -> Iterator[tuple[bytes, Algorithm]]:
-    """Yield AlgorithmIdentifier and meaning of each signature that we make (RFC 4055, RFC 5754, RFC 5758)."""
-    for number, (identifier, name) in enumerate(DIGESTS.items(), start=2):
-        size = hashlib.new(name).digest_size
-        yield bytes.fromhex(f"300a06082a8648ce3d04030{number}"), Algorithm("ecdsa", name)
-        parameters = tlv(
-            0x30,
-            tlv(0xA0, identifier),
-            tlv(0xA1, tlv(0x30, _MGF1, identifier)),
-            tlv(0xA2, tlv(0x02, bytes([size]))),
-        )
-        yield tlv(0x30, bytes.fromhex("06092a864886f70d01010a"), parameters), Algorithm("pss", name, size)
+def _signatures(algorithm: bytes, digest: str, number: int) -> tuple[tuple[bytes, Algorithm], ...]:
+    """Return AlgorithmIdentifier and meaning of each signature that we make (RFC 4055, RFC 5754, RFC 5758)."""
+    size = hashlib.new(digest).digest_size
+    parameters = tlv(
+        0x30,
+        tlv(0xA0, algorithm),
+        tlv(0xA1, tlv(0x30, _MGF1, algorithm)),
+        tlv(0xA2, tlv(0x02, bytes([size]))),
+    )
+    return (
+        (bytes.fromhex("300d06092a864886f70d0101010500"), Algorithm("rsa", digest)),
+        (bytes.fromhex(f"300a06082a8648ce3d04030{number}"), Algorithm("ecdsa", digest)),
+        (tlv(0x30, bytes.fromhex("06092a864886f70d01010a"), parameters), Algorithm("pss", digest, size)),
+    )
 
 
-_SIGNATURES: Final = dict(_algorithms())
-_RSA: Final = bytes.fromhex("300d06092a864886f70d0101010500")
+_SIGNATURES: Final = {
+    digest: _signatures(algorithm, digest, number) for number, (algorithm, digest) in enumerate(DIGESTS.items(), 2)
+}
+"""By digest: a signature uses the one of the content."""
 
 
 class _Fault(Exception):  # noqa: N818 - a stable code, never leaves this module
     """What is wrong with our own work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(NamedTuple):
     """The pieces of a finished message."""
 
     content: Message | None
     """What is signed, where it stands outside the CMS."""
     letters: Message
     """The CMS as base64, in whole lines."""
+    digest: str = ""
+    """The `hashlib` name of what `micalg` says, where the content stands outside."""
 
     def der(self) -> Iterator[bytes]:
         """Yield the octets of the CMS in blocks; raises `binascii.Error` for anything but base64 in lines of 76."""
@@ -110,8 +119,8 @@ def cut(finished: Message) -> Cut | str:
     match = _CLEAR.fullmatch(types[0])
     if match is None:
         return "header"
-    delimiter = b"\r\n--" + match[1]
-    return _cut_small(octets, delimiter) if octets else _cut_large(finished, blank + 2, delimiter)
+    delimiter, digest = b"\r\n--" + match[2], f"sha{match[1].decode()}"
+    return _cut_small(octets, delimiter, digest) if octets else _cut_large(finished, blank + 2, delimiter, digest)
 
 
 def _values(head: bytes, name: bytes) -> list[bytes]:
@@ -131,45 +140,36 @@ def _values(head: bytes, name: bytes) -> list[bytes]:
     return found
 
 
-def _cut_small(octets: bytes, delimiter: bytes) -> Cut | str:
+def _cut_small(octets: bytes, delimiter: bytes, digest: str) -> Cut | str:
     """Return the pieces of multipart/signed: the delimiter, wherever it is found, must be one of the three lines."""
-    places = _places(octets, delimiter)
-    if len(places) != 3:  # noqa: PLR2004 - two parts, and the end
+    size = len(delimiter)
+    first = octets.find(delimiter)
+    second = octets.find(delimiter, first + 1)
+    third = octets.find(delimiter, second + 1)
+    if not 0 <= first < second < third or octets[third + size :] != b"--\r\n":
         return "structure"
-    first, second, third = (place + len(delimiter) for place in places)
-    if not octets.startswith(b"\r\n", first) or octets[third:] != b"--\r\n":
+    content, header = first + size + 2, second + size + 2
+    if content > second or octets[content - 2 : content] != b"\r\n" or octets[header - 2 : header] != b"\r\n":
         return "structure"
-    if first + 2 > places[1] or not octets.startswith(b"\r\n" + _SIGNATURE_HEADER, second):
+    if not octets.startswith(_SIGNATURE_HEADER, header):
         return "structure"
-    signature = octets[second + 2 + len(_SIGNATURE_HEADER) : places[2]]
-    return Cut(Message.of(octets[first + 2 : places[1]]), Message.of(signature))
+    letters = Message.of(octets[header + len(_SIGNATURE_HEADER) : third])
+    return Cut(Message.of(octets[content:second]), letters, digest)
 
 
-def _places(octets: bytes, delimiter: bytes) -> list[int]:
-    """Return where the delimiter begins, four times at most; a short needle is never slow."""
-    found: list[int] = []
-    begin = delimiter[:6]
-    place = octets.find(begin)
-    while place >= 0 and len(found) <= 3:  # noqa: PLR2004 - one more than there may be
-        if octets.startswith(delimiter, place):
-            found.append(place)
-        place = octets.find(begin, place + 1)
-    return found
-
-
-def _cut_large(finished: Message, position: int, delimiter: bytes) -> Cut | str:
+def _cut_large(finished: Message, position: int, delimiter: bytes, digest: str) -> Cut | str:
     """The same without reading all of it at once."""
     found: list[int] = []
-    while (place := finished.find(delimiter, position)) >= 0 and len(found) <= 3:  # noqa: PLR2004 - as above
+    while (place := finished.find(delimiter, position)) >= 0 and len(found) <= 3:  # noqa: PLR2004 - one more than may be
         position = place + len(delimiter)
         found.append(place)
-    if len(found) != 3 or len(finished) - found[1] > _MAX_TAIL:  # noqa: PLR2004 - as above
+    if len(found) != 3 or len(finished) - found[1] > _MAX_TAIL:  # noqa: PLR2004 - two parts, and the end
         return "structure"
     start = found[0] + len(delimiter)
-    rest = _cut_small(b"".join((delimiter, b"\r\n", finished.read(found[1], len(finished)))), delimiter)
+    rest = _cut_small(b"".join((delimiter, b"\r\n", finished.read(found[1], len(finished)))), delimiter, digest)
     if isinstance(rest, str) or finished.read(start, start + 2) != b"\r\n" or start + 2 > found[1]:
         return "structure"
-    return Cut(finished.slice(start + 2, found[1]), rest.letters)
+    return Cut(finished.slice(start + 2, found[1]), rest.letters, digest)
 
 
 def check_own_work(finished: Message, *, certificate: Certificate, sent_along: frozenset[bytes]) -> str | None:
@@ -192,51 +192,78 @@ def check_own_work(finished: Message, *, certificate: Certificate, sent_along: f
 def _check(pieces: Cut, certificate: Certificate, sent_along: frozenset[bytes]) -> str | None:
     blocks = pieces.der()
     first = next(blocks)
-    begin = _Walk(first, 0)
+    begin = _Walk(first)
     end = begin.enter(0x30)
-    begin.expect(_SIGNED_DATA)
-    begin.enter(0xA0, end)
-    begin.enter(0x30, end)
-    begin.expect(_VERSION)
-    algorithm, digest = begin.digest_algorithms()
+    begin.expect(_before_digests(end - begin.position))
+    digest = begin.digest()
     if pieces.content is not None:
-        begin.expect(tlv(0x30, _DATA))
+        if digest != pieces.digest:
+            return "header"
+        begin.expect(_DETACHED)
         content_digest = pieces.content.digest(digest)
-        tail = _Walk(_joined(first[begin.at :], blocks), begin.at)
+        behind = begin.position
+        tail = _joined(first[behind:], blocks)
     else:
-        inner = begin.enter(0x30)
+        behind = begin.enter(0x30)
         begin.expect(_DATA)
-        begin.enter(0xA0, inner)
-        begin.enter(0x04, inner)
-        content_digest, rest = _content(first[begin.at :], blocks, inner - begin.at, digest)
-        tail = _Walk(rest, inner)
-    if tail.end != end:
+        if begin.enter(0xA0) != behind or begin.enter(0x04) != behind:
+            raise _Fault("cms")
+        content_digest, tail = _content(first[begin.position :], blocks, behind - begin.position, digest)
+    if behind + len(tail) != end:
         raise _Fault("cms")
-    if tail.certificates() != sent_along:
-        return "certificates"
-    return _check_signer(tail, certificate, algorithm, digest, content_digest)
+    return _check_signer(tail, certificate, sent_along, digest, content_digest)
 
 
 def _check_signer(
-    tail: _Walk, certificate: Certificate, algorithm: bytes, digest: str, content_digest: bytes
+    octets: bytes, certificate: Certificate, sent_along: frozenset[bytes], digest: str, content_digest: bytes
 ) -> str | None:
-    tail.enter(0x31, tail.end)
-    tail.enter(0x30, tail.end)
-    tail.expect(_VERSION)
-    signer, names_certificate = named_by(certificate, digest)
-    if not tail.starts_with(signer):
-        return "certificate"
-    tail.expect(signer + algorithm)
-    attributes, found = tail.attributes()
-    fault = fault_in(found, named=names_certificate, content_digest=content_digest)
+    """Check everything behind the content: certificates, and the one signer."""
+    known = ours(certificate, sent_along, digest)
+    walk = _Walk(octets)
+    walk.expect(known.certificates, "certificates")
+    walk.expect(_before_signer(len(octets) - walk.position))
+    walk.expect(known.signer, "certificate")
+    tag = walk.position
+    stop = walk.enter(0xA0)
+    fault = fault_in(octets[walk.position : stop], fixed=known.attributes, content_digest=content_digest)
     if fault is not None:
         return fault
-    kind = tail.signature_algorithm(digest)
-    tail.enter(0x04, tail.end)
+    walk.position = stop
+    algorithm = walk.signature_algorithm(digest)
+    if walk.enter(0x04) != len(octets):
+        raise _Fault("cms")
     if certificate.public_key is None:
         return "certificate"
-    good = verify_raw(certificate.public_key, tail.rest(), b"\x31" + attributes[1:], algorithm=kind)
+    signed = b"\x31" + octets[tag + 1 : stop]
+    good = verify_raw(certificate.public_key, octets[walk.position :], signed, algorithm=algorithm)
     return None if good else "bad_signature"
+
+
+@lru_cache(maxsize=4096)
+def _before_digests(octets: int) -> bytes:
+    """Return what stands in a ContentInfo of so many octets before the digest algorithms (RFC 5652 3, 5.1)."""
+    octets -= len(_SIGNED_DATA)
+    outer = _head(0xA0, octets)
+    return _SIGNED_DATA + outer + _head(0x30, octets - len(outer)) + _VERSION
+
+
+@lru_cache(maxsize=4096)
+def _before_signer(octets: int) -> bytes:
+    """Return what stands in signerInfos of so many octets before who signed (RFC 5652 5.1, 5.3)."""
+    outer = _head(0x31, octets)
+    return outer + _head(0x30, octets - len(outer)) + _VERSION
+
+
+def _head(tag: int, octets: int) -> bytes:
+    """Return tag and shortest length of an element that takes so many octets in all (X.690 8.1.3, 10.1)."""
+    size = octets - 2
+    if 0 <= size < 0x80:  # noqa: PLR2004 - X.690 8.1.3.4
+        return bytes((tag, size))
+    for count in range(1, 5):
+        size = octets - 2 - count
+        if max(0x80, 1 << 8 * (count - 1)) <= size < 1 << 8 * count:
+            return bytes((tag, 0x80 | count)) + size.to_bytes(count, "big")
+    raise _Fault("cms")
 
 
 def _content(begun: bytes, blocks: Iterator[bytes], octets: int, digest: str) -> tuple[bytes, bytes]:
@@ -260,39 +287,25 @@ def _joined(begun: bytes, blocks: Iterator[bytes]) -> bytes:
 
 
 class _Walk:
-    """A place in DER; whatever is not exactly as expected raises `_Fault`. Places count from the begin of the CMS."""
+    """A place in DER; whatever is not exactly as expected raises `_Fault`."""
 
-    __slots__ = ("_base", "_octets", "_position")
+    __slots__ = ("_octets", "position")
 
-    def __init__(self, octets: bytes, base: int) -> None:
+    def __init__(self, octets: bytes) -> None:
         self._octets = octets
-        self._base = base
-        self._position = 0
+        self.position = 0
+        """Of the next octet."""
 
-    @property
-    def at(self) -> int:
-        """The place of the next octet."""
-        return self._base + self._position
+    def expect(self, octets: bytes, code: str = "cms") -> None:
+        """Pass over exactly these; `code` is what is wrong where others stand there."""
+        if not self._octets.startswith(octets, self.position):
+            raise _Fault(code)
+        self.position += len(octets)
 
-    @property
-    def end(self) -> int:
-        """The place behind the last octet."""
-        return self._base + len(self._octets)
-
-    def starts_with(self, octets: bytes) -> bool:
-        """Return whether these come next."""
-        return self._octets.startswith(octets, self._position)
-
-    def expect(self, octets: bytes) -> None:
-        """Pass over exactly these."""
-        if not self._octets.startswith(octets, self._position):
-            raise _Fault("cms")
-        self._position += len(octets)
-
-    def enter(self, tag: int, end: int | None = None) -> int:
-        """Pass over tag and shortest length, and return the place where the element ends: at `end` if that is given."""
-        octets, position = self._octets, self._position + 2
-        if octets[self._position] != tag:
+    def enter(self, tag: int) -> int:
+        """Pass over tag and shortest length, and return the place where the element ends."""
+        octets, position = self._octets, self.position + 2
+        if octets[position - 2] != tag:
             raise _Fault("cms")
         size = octets[position - 1]
         if size >= 0x80:  # noqa: PLR2004 - X.690 8.1.3.5
@@ -301,58 +314,22 @@ class _Walk:
             if not 1 <= count <= 4 or size < 0x80 or size >> 8 * (count - 1) == 0:  # noqa: PLR2004 - the shortest form
                 raise _Fault("cms")
             position += count
-        self._position = position
-        stop = self.at + size
-        if end is not None and stop != end:
+        self.position = position
+        return position + size
+
+    def digest(self) -> str:
+        """Pass over the SET of one digest algorithm; return its name."""
+        stop = self.position + _DIGEST_OCTETS
+        found = _DIGEST_ALGORITHMS.get(self._octets[self.position : stop])
+        if found is None:
             raise _Fault("cms")
-        return stop
-
-    def element(self, tag: int) -> bytes:
-        """Pass over one element and return all its octets."""
-        start = self._position
-        stop = self.enter(tag) - self._base
-        if stop > len(self._octets):
-            raise _Fault("cms")
-        self._position = stop
-        return self._octets[start:stop]
-
-    def digest_algorithms(self) -> tuple[bytes, str]:
-        """Pass over the SET of one digest algorithm; return it and its name."""
-        stop = self.enter(0x31)
-        algorithm = self.element(0x30)
-        if self.at != stop or algorithm not in DIGESTS:
-            raise _Fault("cms")
-        return algorithm, DIGESTS[algorithm]
-
-    def certificates(self) -> frozenset[bytes]:
-        """Pass over the certificates, in the order of DER; return them."""
-        return frozenset(self._set_of(0xA0))
-
-    def attributes(self) -> tuple[bytes, frozenset[bytes]]:
-        """Pass over the signed attributes; return their octets as they stand, and each of them."""
-        start = self._position
-        found = frozenset(self._set_of(0xA0))
-        return self._octets[start : self._position], found
-
-    def _set_of(self, tag: int) -> list[bytes]:
-        stop = self.enter(tag)
-        found: list[bytes] = []
-        while self.at < stop:
-            found.append(self.element(0x30))
-            if len(found) > 1 and found[-2] >= found[-1]:
-                raise _Fault("cms")
-        if self.at != stop:
-            raise _Fault("cms")
+        self.position = stop
         return found
 
     def signature_algorithm(self, digest: str) -> Algorithm:
         """Pass over the signature's algorithm and return it; it uses the digest of the content."""
-        identifier = self.element(0x30)
-        found = Algorithm("rsa", digest) if identifier == _RSA else _SIGNATURES.get(identifier)
-        if found is None or found.digest != digest:
-            raise _Fault("cms")
-        return found
-
-    def rest(self) -> bytes:
-        """Return everything that is left."""
-        return self._octets[self._position :]
+        for identifier, algorithm in _SIGNATURES[digest]:
+            if self._octets.startswith(identifier, self.position):
+                self.position += len(identifier)
+                return algorithm
+        raise _Fault("cms")

@@ -14,7 +14,7 @@ from gateway.core.octets import WINDOW, MemoryBuilder
 from gateway.pki.certificate import Certificate
 from gateway.smime.opaque import finish_opaque
 from gateway.smime.own_attributes import _CAPABILITIES, _CONTENT_TYPE, fault_in
-from gateway.smime.own_work import check_own_work, cut
+from gateway.smime.own_work import _Fault, _head, check_own_work, cut
 from gateway.smime.sign import Left, content_digest, finish, prepare
 from support.letters import ASCII, HEAD, NOW, PLAIN, lan, real_life, template
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BOUNDARY = "=_lan0123456789"
 OID = bytes.fromhex("060b2a864886f70d0109100207")
 """contentIdentifier (RFC 2634 2.7)."""
+TIMES = (b"261124013000Z", b"261124013001Z")
 
 
 def made(
@@ -148,6 +149,7 @@ def test_each_kind_of_damage_has_its_code() -> None:
     assert found(good.replace(b"MIME-Version: 1.0\r\n", b"")) == "header"
     assert found(b"Content-Type: text/html\r\n" + good) == "header"
     assert found(good.replace(b"micalg=sha-256", b"micalg=sha1")) == "header"
+    assert found(good.replace(b"micalg=sha-256", b"micalg=sha-512")) == "header"  # strict readers hash as it says
     assert found(good + b"x") == "structure"
     assert found(good[:-4]) == "structure"
     assert (
@@ -180,9 +182,9 @@ def test_what_is_not_der_is_seen() -> None:
     inside = sorted(chosen.certificates)
     head = octets[: len(octets) - sum(map(len, inside))]
     swapped = replace(chosen, _certificates=head + b"".join(reversed(inside)))
-    assert fault(made(ASCII, credential, swapped)[0], credential, chosen) == "cms"
+    assert fault(made(ASCII, credential, swapped)[0], credential, chosen) == "certificates"
     twice = replace(chosen, _fixed_attributes=(*chosen._fixed_attributes, chosen._fixed_attributes[0]))
-    assert fault(made(ASCII, credential, twice)[0], credential, chosen) == "cms"
+    assert fault(made(ASCII, credential, twice)[0], credential, chosen) == "attributes"
 
 
 @pytest.mark.parametrize("time", [b"261124013000+", b"2611240130000", b"2611240130.0Z"])
@@ -231,13 +233,35 @@ def test_an_identifier_has_one_form(change: Callable[[bytes], bytes]) -> None:
 
 def test_an_attribute_stands_once() -> None:
     """Two identifiers, or two times, are none."""
-    identifiers = {bytes([0x30, 0x21]) + OID + bytes([0x31, 0x12, 0x04, 0x10]) + bytes([each] * 16) for each in (1, 2)}
-    named, digest = b"named", bytes(32)
+    identifiers = [bytes([0x30, 0x21]) + OID + bytes([0x31, 0x12, 0x04, 0x10]) + bytes([each] * 16) for each in (1, 2)]
+    times = [tlv(0x30, bytes.fromhex("06092a864886f70d010905"), tlv(0x31, tlv(0x17, each))) for each in TIMES]
+    digest = bytes(32)
     message_digest = tlv(0x30, bytes.fromhex("06092a864886f70d010904"), tlv(0x31, tlv(0x04, digest)))
-    needed = {_CONTENT_TYPE, _CAPABILITIES, named, message_digest}
-    for some in ((), *((each,) for each in identifiers)):
-        assert fault_in(needed | set(some), named=named, content_digest=digest) is None
-    assert fault_in(needed | identifiers, named=named, content_digest=digest) == "attributes"
+    fixed = (_CONTENT_TYPE, _CAPABILITIES, b"named")
+
+    def found(*attributes: bytes) -> str | None:
+        return fault_in(b"".join(sorted((*fixed, *attributes))), fixed=fixed, content_digest=digest)
+
+    for some in ((), *((each,) for each in identifiers), *((each,) for each in times)):
+        assert found(message_digest, *some) is None
+    for more in (identifiers, times, [message_digest], [b"another"], [_CONTENT_TYPE]):
+        assert found(message_digest, *more) == "attributes"
+    assert found() == "digest_mismatch"
+    octets = b"".join(sorted((*fixed, message_digest, identifiers[0], times[0])))
+    for place in range(len(octets)):
+        assert fault_in(octets[:place] + octets[place + 1 :], fixed=fixed, content_digest=digest) is not None
+    backwards = b"".join(sorted((*fixed, message_digest), reverse=True))
+    assert fault_in(backwards, fixed=fixed, content_digest=digest) == "attributes"
+
+
+@pytest.mark.parametrize("octets", [0, 1, 127, 128, 255, 256, 65_535, 65_536, 2**24 - 1, 2**24])
+def test_what_stands_before_an_element_of_a_size_is_der(octets: int) -> None:
+    """The shortest length there is (X.690 10.1); some sizes no element has."""
+    whole = tlv(0x30, bytes(octets))
+    assert _head(0x30, len(whole)) == whole[: len(whole) - octets]
+    for size in (-1, 0, 1, 130, 259, 65_540):
+        with pytest.raises(_Fault):
+            _head(0x30, size)
 
 
 def test_a_wrong_value_is_seen() -> None:
