@@ -5,11 +5,11 @@ The first message of a signature is the one that counts: a later one must never 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, UniqueConstraint, delete, func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from gateway.core.errors import ServiceError, SetupError
 from gateway.spool.database import Database, Schema
@@ -49,6 +49,15 @@ _CONTACTS: Final = Table(
     Column("seen", Integer, nullable=False, index=True),
     UniqueConstraint("author", "certificate"),
 )
+_ADD_SIGNATURES: Final = """\
+INSERT INTO signatures (signature, whole, bare, seen)
+SELECT unhex(value ->> 0), unhex(value ->> 1), unhex(value ->> 2), value ->> 3 FROM json_each(?) WHERE true
+ON CONFLICT DO NOTHING"""
+"""One step for a whole batch: the driver hands Python's lock to the event loop and back for each step."""
+_ADD_CONTACTS: Final = """\
+INSERT INTO contacts (author, certificate, seen)
+SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2 FROM json_each(?) WHERE true
+ON CONFLICT DO UPDATE SET seen = max(seen, excluded.seen)"""
 _SIGNATURE: Final = "SELECT whole, bare FROM signatures WHERE signature = ?"
 _AFTER: Final = "SELECT number, signature FROM signatures WHERE number > ? ORDER BY number LIMIT ?"
 _NUMBER: Final = "SELECT count(*) FROM signatures"
@@ -119,22 +128,20 @@ def count(cursor: Any) -> int:
 def write(connection: Connection, some: Sequence[News]) -> None:
     """Add what is new; what another process wrote first stands."""
     signatures = [
-        {"signature": each, "whole": news.mark.whole, "bare": news.mark.bare, "seen": news.seen}
+        (each.hex(), news.mark.whole.hex(), news.mark.bare.hex(), news.seen)
         for news in some
         for each in news.signatures
     ]
     contacts = [
-        {"author": news.author, "certificate": each, "seen": news.seen}
+        (news.author.hex(), each.hex(), news.seen)
         for news in some
         if news.author is not None
         for each in news.certificates
     ]
     if signatures:
-        connection.execute(insert(_SIGNATURES).on_conflict_do_nothing(), signatures)
+        connection.exec_driver_sql(_ADD_SIGNATURES, (json.dumps(signatures),))
     if contacts:
-        adding = insert(_CONTACTS)
-        latest = func.max(_CONTACTS.c.seen, adding.excluded.seen)
-        connection.execute(adding.on_conflict_do_update(set_={"seen": latest}), contacts)
+        connection.exec_driver_sql(_ADD_CONTACTS, (json.dumps(contacts),))
 
 
 def forget(connection: Connection, *, before: int, most: int) -> bool:

@@ -281,8 +281,11 @@ class SqliteSightings:
         self._write_all(database)
 
     def _write_all(self, database: Database) -> None:
-        while self._waiting:
-            some = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        """Write all that waits now: what comes meanwhile is gathered first, or each commit would have a few rows."""
+        left = len(self._waiting)
+        while left:
+            some = [self._waiting.popleft() for _ in range(min(BATCH, left))]
+            left -= len(some)
             self._failing = not self._quietly(partial(self._store, database, some))
             if self._failing:
                 self._waiting.extendleft(reversed(some))
