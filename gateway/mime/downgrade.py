@@ -24,7 +24,7 @@ _ADDRESS_FIELDS: Final = frozenset(
 )  # fmt: skip
 _PARAMETER_FIELDS: Final = frozenset({"content-type", "content-disposition"})
 _PIECE: Final = re.compile(
-    rb'((?:"(?:[^"\\]|\\.)*+(?:"|\Z)|[^"()<>,;:])++)'  # 1: words and quoted strings: a phrase, or an address
+    rb'((?>(?:"(?:[^"\\]|\\.)*+(?:"|\Z)|[^"()<>,;:]++)+))'  # 1: words and quoted strings: a phrase, or an address
     rb"|\(((?:[^()\\]|\\.)*+)"  # 2: a comment up to the next parenthesis; behind an inner one, 1 goes on
     rb"|(<[^<>]*>)",  # 3: angle address
     re.DOTALL,

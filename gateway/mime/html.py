@@ -18,7 +18,9 @@ UNSHOWN: Final = "!"
 """Name of a comment, a declaration, or what stands in an element that is no text."""
 BROKEN: Final = "?"
 """Name of a last piece that is not finished: a tag or a comment without its end."""
-_TAG: Final = re.compile(r"<(/?[A-Za-z][^\s/>]{0,80})(?:[^>=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+)?+)*+>")
+_TAG: Final = re.compile(
+    r"<(/?[A-Za-z][^\s/>]{0,80})(?>(?:[^>=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+|))*)>"
+)
 _CLOSE: Final = {
     name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
     for name in ("script", "style", "title", "iframe", "noembed", "noframes", "textarea", "xmp")

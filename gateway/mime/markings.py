@@ -127,7 +127,7 @@ _LABEL: Final = _any(
 _URGENT: Final = _any("khẩn thượng+khẩn hỏa+tốc hoả+tốc hẹn+giờ khan thuong+khan hoa+toc")
 _MARK: Final = f"(?P<mark>(?P<tuyet>{_TUYET}{_GAP}{_MAT})|(?P<toi>{_TOI}{_GAP}{_MAT})|(?P<mat>{_MAT})){_END}"
 _REPLY: Final = (
-    rf"(?:(?:re|fwd?|tr|{_any('trả+lời chuyển+tiếp tra+loi chuyen+tiep')})\s*:\s*|\[[^\[\]\n]{{0,60}}\]\s*)*+"
+    rf"(?>(?:(?:re|fwd?|tr|{_any('trả+lời chuyển+tiếp tra+loi chuyen+tiep')})\s*:\s*|\[[^\[\]\n]{{0,60}}\]\s*)*)"
 )
 _NEVER: Final = rf"(?!\s+{_OTHERWISE}{_END})(?!{_GAP}{_OTHERWISE_PLAIN}{_END})"
 _FRAME: Final = r"[^\w\n\u0300-\u036f]*+"

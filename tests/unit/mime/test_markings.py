@@ -145,6 +145,7 @@ PLAIN = [
     "Mức độ bảo mật: cao",
     "Mức độ: mật khẩu yếu",
     "Quản lý tài liệu mật: lịch tập huấn",
+    "[mật: hỏi đáp về luật",
     "Danh sách học viên lớp văn thư, tài liệu mật",
     "Automat và format lại ổ đĩa",
     "Format: PDF/A",
