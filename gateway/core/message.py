@@ -45,7 +45,7 @@ class Edit:
 class Message:
     """A sequence of octets that never changes; large ones are equal by their spans, not by what these hold."""
 
-    __slots__ = ("_piece", "_size", "_spans")
+    __slots__ = ("_piece", "_seven_bit_from", "_size", "_spans")
 
     def __init__(self, spans: tuple[Span, ...] = ()) -> None:
         """Begin with the spans, in order."""
@@ -53,19 +53,24 @@ class Message:
         self._size = sum([span.stop - span.start for span in spans])
         self._piece: bytes | None = None
         """Everything, where it is small and in memory."""
+        self._seven_bit_from: int | None = None
+        """Of the piece: see `Span`."""
         if not spans:
             self._piece = b""
         elif len(spans) == 1 and self._size <= SMALL and isinstance(spans[0].source, MemorySource):
+            known = spans[0].seven_bit_from
             self._piece = spans[0].source.read(spans[0].start, spans[0].stop)
+            self._seven_bit_from = max(known - spans[0].start, 0) if known is not None else None
 
     @classmethod
-    def of(cls, octets: bytes) -> Message:
-        """Return a message over octets in memory."""
+    def of(cls, octets: bytes, *, seven_bit_from: int | None = None) -> Message:
+        """Return a message over octets in memory; for `seven_bit_from` see `Span`."""
         size = len(octets)
         if size > SMALL:
-            return cls.from_source(MemorySource(octets))
+            return cls.from_source(MemorySource(octets), seven_bit_from=seven_bit_from)
         made = cls.__new__(cls)  # the usual case, without the detour through a source
         made._spans, made._size, made._piece = None, size, octets  # noqa: SLF001 - our own
+        made._seven_bit_from = seven_bit_from  # noqa: SLF001 - our own
         return made
 
     @classmethod
@@ -75,12 +80,18 @@ class Message:
 
     @classmethod
     def join(cls, pieces: Iterable[Message | bytes]) -> Message:
-        """Return the concatenation; of a large one neighboring pieces keep their own sources."""
+        """Return the concatenation; of a large one neighboring pieces keep their own sources.
+
+        Of a small one what is known of the last piece is kept: that is the body, or its end.
+        """
         given = tuple(pieces)
         small = [each if isinstance(each, bytes) else each._piece for each in given]  # noqa: SLF001 - our own
         octets = [each for each in small if each is not None]
-        if len(octets) == len(given) and sum(map(len, octets)) <= SMALL:
-            return cls.of(b"".join(octets))
+        if len(octets) == len(given) and (size := sum(map(len, octets))) <= SMALL:
+            last = given[-1] if given else b""
+            known = None if isinstance(last, bytes) else last._seven_bit_from  # noqa: SLF001 - our own
+            behind = None if known is None else size - len(last) + known
+            return cls.of(b"".join(octets), seven_bit_from=behind)
         spans: list[Span] = []
         for piece in given:
             spans.extend((cls.of(piece) if isinstance(piece, bytes) else piece).spans)
@@ -91,18 +102,15 @@ class Message:
         """The ranges it is made of."""
         if self._spans is None:
             octets = self._piece or b""
-            self._spans = (Span(MemorySource(octets), 0, len(octets)),) if octets else ()
+            self._spans = (Span(MemorySource(octets), 0, len(octets), self._seven_bit_from),) if octets else ()
         return self._spans
 
     @property
     def seven_bit(self) -> bool:
-        """True if everything is known to be 7bit data, but for a line cut at an end; False says nothing.
-
-        Small messages know nothing: to look at them again costs less than to remember.
-        """
-        return self._piece is None and all(
-            span.seven_bit_from is not None and span.seven_bit_from <= span.start for span in self.spans
-        )
+        """True if everything is known to be 7bit data, but for a line cut at an end; False says nothing."""
+        if self._piece is not None:
+            return self._seven_bit_from == 0
+        return all(span.seven_bit_from is not None and span.seven_bit_from <= span.start for span in self.spans)
 
     def __len__(self) -> int:
         return self._size
@@ -118,7 +126,10 @@ class Message:
     def slice(self, start: int, stop: int) -> Message:
         """Return the octets [start, stop) as a message over the same sources, clipped to what exists."""
         if self._piece is not None:
-            return Message.of(self.read(start, stop))
+            known = self._seven_bit_from
+            return Message.of(
+                self.read(start, stop), seven_bit_from=max(known - start, 0) if known is not None else None
+            )
         return Message(
             tuple(
                 [Span(span.source, begin, end, span.seven_bit_from) for span, begin, end in self._ranges(start, stop)]

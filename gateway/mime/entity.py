@@ -98,16 +98,16 @@ def parse(
 def parse_under(message: Message, known: Entity) -> Entity:
     """Return the part tree of a message that is the body of `known`, octet for octet, under a header of its own.
 
-    A body of several parts that both headers describe alike is not read again. Raises `MimeError` over a limit.
+    A body that both headers describe alike is not read again. Raises `MimeError` over a limit.
     """
     header = read_header(message)
     media_type, parameters, encoding, defects = _described(header, "text/plain")
-    same = (media_type, encoding) == (known.media_type, known.encoding)
-    if not known.children or not same or parameters.get("boundary") != known.parameters.get("boundary"):
+    same = media_type == known.media_type and encoding == known.encoding
+    if not same or parameters.get("boundary") != known.parameters.get("boundary"):
         return parse(message, header=header)
     by = header.body - known.body
-    children = tuple(_moved(each, by) for each in known.children)
-    defects += (each for each in known.defects if each in _BODY_DEFECTS)
+    children = tuple([_moved(each, by) for each in known.children])
+    defects += [each for each in known.defects if each in _BODY_DEFECTS]
     return Entity(
         0,
         header.body,

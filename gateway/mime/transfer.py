@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
+import struct
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     from gateway.core.octets import Builder
     from gateway.mime.entity import Entity
 
-__all__ = ["CannotEncode", "Foreign", "decode_body", "downgrade_header", "needs_seven_bit", "seven_bit"]
+__all__ = [
+    "CannotEncode",
+    "Foreign",
+    "base64_lines",
+    "decode_body",
+    "downgrade_header",
+    "needs_seven_bit",
+    "seven_bit",
+]
 
 _UNENCODED: Final = frozenset({"7bit", "8bit", "binary"})
 _OPAQUE: Final = frozenset(
@@ -41,7 +50,10 @@ _PGP_INLINE: Final = (b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP ME
 _EIGHT_BIT: Final = bytes(range(128, 256))
 _BLOCK: Final = 64 * 1024
 _BASE64_LINE: Final = 57
-_QUOTED_LINE: Final = 76
+_LINES_AT_ONCE: Final = 128
+"""Few enough for formats of that many to be compiled once, and kept."""
+_MAX_LINE: Final = 76
+"""Octets of an encoded line (RFC 2045 6.7, 6.8)."""
 _SOFT_BREAK: Final = b"=\r\n"
 _NO_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
 _STRANGE: Final = re.compile(rb"[^\t\x20-\x3c\x3e-\x7e]+")
@@ -160,6 +172,8 @@ def seven_bit(
     """
     replacements: list[tuple[int, int, Message]] = []
     _collect(message, entity, new_builder, replacements, foreign=foreign, top=True)
+    if not replacements:
+        return message.slice(entity.start, entity.stop)
     pieces: list[Message] = []
     position = entity.start
     for start, stop, octets in sorted(replacements, key=lambda each: (each[0], each[1])):
@@ -186,10 +200,11 @@ def _collect(
         ):
             raise CannotEncode("signed_part_not_seven_bit")
         return
-    try:
-        replacements += ((each.start, each.stop, Message.of(each.octets)) for each in ascii_edits(entity.header))
-    except NotAsciiError as error:
-        raise CannotEncode("address_not_ascii") from error
+    if not _ascii_header(message, entity):
+        try:
+            replacements += ((each.start, each.stop, Message.of(each.octets)) for each in ascii_edits(entity.header))
+        except NotAsciiError as error:
+            raise CannotEncode("address_not_ascii") from error
     if entity.children:
         _collect_parts(message, entity, new_builder, replacements, foreign)
     elif _fragile(message, entity):
@@ -252,15 +267,24 @@ def _encoded(message: Message, entity: Entity, builder: Builder) -> tuple[bytes,
     for window in content.windows():
         octets = carry + window
         whole = len(octets) - len(octets) % (_BASE64_LINE * 100)
-        builder.write(_base64_lines(octets[:whole]))
+        builder.write(base64_lines(octets[:whole]))
         carry = octets[whole:]
-    builder.write(_base64_lines(carry))
+    builder.write(base64_lines(carry))
     return b"base64", Message.from_source(builder.finish())
 
 
+def base64_lines(octets: bytes) -> bytes:
+    """Return base64 in lines of 76, each ending in CRLF."""
+    step = _BASE64_LINE * _LINES_AT_ONCE
+    return b"".join([_base64_lines(octets[start : start + step]) for start in range(0, len(octets), step)])
+
+
 def _base64_lines(octets: bytes) -> bytes:
-    encoded = binascii.b2a_base64(octets, newline=False)
-    return b"".join(encoded[start : start + 76] + b"\r\n" for start in range(0, len(encoded), 76))
+    letters = binascii.b2a_base64(octets, newline=False)
+    whole = len(letters) // _MAX_LINE
+    lines = struct.unpack_from(b"76s" * whole, letters)  # cuts them all in one call
+    rest = letters[whole * _MAX_LINE :]
+    return b"\r\n".join((*lines, rest, b"") if rest else (*lines, b""))
 
 
 def _quoted_printable(content: Message) -> Iterator[bytes]:
@@ -285,7 +309,7 @@ def _quoted_line(line: bytes, *, end: bytes) -> bytes:
     text = _STRANGE.sub(_quote, line)
     if text[-1:] in (b" ", b"\t"):
         text = text[:-1] + _QUOTED[text[-1]]
-    room = _QUOTED_LINE - (end == _SOFT_BREAK)
+    room = _MAX_LINE - (end == _SOFT_BREAK)
     pieces: list[bytes] = []
     start = 0
     while True:
@@ -295,7 +319,7 @@ def _quoted_line(line: bytes, *, end: bytes) -> bytes:
             start += 1
         if len(lead) + len(text) - start <= room:
             return _SOFT_BREAK.join([*pieces, lead + text[start:]]) + end
-        cut = start + _QUOTED_LINE - 1 - len(lead)
+        cut = start + _MAX_LINE - 1 - len(lead)
         equals = text.rfind(b"=", cut - 2, cut)
         cut = equals if equals >= 0 else cut
         pieces.append(lead + text[start:cut])

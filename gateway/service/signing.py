@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from gateway.core.decision import SignatureForm
 from gateway.core.errors import ServiceError
@@ -27,7 +27,7 @@ from gateway.smime.opaque import finish_opaque
 from gateway.smime.sign import PROTECTED, Body, Left, NoBoundaryError, Prepared, content_digest, finish_clear, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import datetime
 
     from gateway.core.decision import Sign
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from gateway.ports import Bodies, Clock, HopLimits, NextHops, SigningKey
     from gateway.service.arrivals import Opened
     from gateway.service.selfcheck import SelfCheck
+    from gateway.smime.classify import Form
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 NEEDS_UTF8: Final = Reply.of(
     550, "5.6.7", "Địa chỉ có dấu không chuyển tiếp được / a non-ASCII address cannot be relayed to this destination"
@@ -103,27 +105,30 @@ async def sealed(
     Raises `KeyAwayError` when the key is busy or away, and `NoBoundaryError`.
     """
     template, octets = key.template, len(prepared.entity)
-    digest = await _apart(octets, lambda: content_digest(prepared, template.digest))
+    digest = await _apart(octets, content_digest, prepared, template.digest)
     to_be_signed = template.to_be_signed(digest, claimed_signing_time, identifier=new_token().encode("ascii"))
     try:
         signature = await key.sign(to_be_signed)
     except ServiceError as error:
         raise KeyAwayError(str(error)) from error
 
-    def finish() -> Message:
-        if form is SignatureForm.OPAQUE:
-            return finish_opaque(
-                prepared, template=template, to_be_signed=to_be_signed, signature=signature, new_builder=new_builder
-            )
-        cms = template.finish(to_be_signed, signature)
-        return finish_clear(prepared, cms=cms, micalg=template.micalg, new_token=new_token)
+    if form is SignatureForm.OPAQUE:
+        return await _apart(
+            octets,
+            finish_opaque,
+            prepared,
+            template=template,
+            to_be_signed=to_be_signed,
+            signature=signature,
+            new_builder=new_builder,
+        )
+    cms = template.finish(to_be_signed, signature)
+    return await _apart(octets, finish_clear, prepared, cms=cms, micalg=template.micalg, new_token=new_token)
 
-    return await _apart(octets, finish)
 
-
-async def _apart(octets: int, work: Callable[[], T]) -> T:
+async def _apart(octets: int, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
     """Do what takes long in a thread, so that it does not stop other sessions."""
-    return await asyncio.to_thread(work) if octets > WINDOW else work()
+    return await asyncio.to_thread(work, *args, **named) if octets > WINDOW else work(*args, **named)
 
 
 class Signer:
@@ -165,8 +170,8 @@ class Signer:
         if isinstance(date, Reply):
             return date
         message, footer = await self._with_footer(date.message, decision)
-        tree = opened.entity if message is opened.message else None
-        prepared = await self._prepared(message, tree, now, decision, hops)
+        known = (opened.entity, opened.form) if message is opened.message else None
+        prepared = await self._prepared(message, known, now, decision, hops)
         if isinstance(prepared, Left):
             return prepared
         facts: dict[str, Fact] = {
@@ -193,13 +198,15 @@ class Signer:
         footer = decision.footer
         if footer is None:
             return message, ""
-        found = await _apart(
-            len(message), lambda: add_footer(message, parse(message), footer, new_builder=self._bodies.builder)
-        )
+
+        def add() -> Message | NoFooter:
+            return add_footer(message, parse(message), footer, new_builder=self._bodies.builder)
+
+        found = await _apart(len(message), add)
         return (message, found.value) if isinstance(found, NoFooter) else (found, "added")
 
     async def _prepared(
-        self, message: Message, tree: Entity | None, now: datetime, decision: Sign, hops: Sequence[str]
+        self, message: Message, known: tuple[Entity, Form] | None, now: datetime, decision: Sign, hops: Sequence[str]
     ) -> _Formed | Left:
         """Return the message taken apart, in the form the decision asks for if its octets survive in that.
 
@@ -208,19 +215,18 @@ class Signer:
         """
         message_id = f"<{self._new_token()}@{self._hostname}>"
 
-        async def attempt(body: Body) -> Prepared | Left:
-            def work() -> Prepared | Left:
-                return prepare(
-                    message,
-                    now=now,
-                    message_id=message_id,
-                    new_builder=self._bodies.builder,
-                    body=body,
-                    protect=PROTECTED if decision.protect_headers else (),
-                    entity=tree,
-                )
-
-            return await _apart(len(message), work)
+        def attempt(body: Body) -> Coroutine[None, None, Prepared | Left]:
+            return _apart(
+                len(message),
+                prepare,
+                message,
+                now=now,
+                message_id=message_id,
+                new_builder=self._bodies.builder,
+                body=body,
+                protect=PROTECTED if decision.protect_headers else (),
+                known=known,
+            )
 
         try:
             found = await attempt(Body.SEVEN_BIT)

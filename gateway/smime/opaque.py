@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.message import Message
-from gateway.smime.sign import base64_lines
+from gateway.mime.transfer import base64_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,19 +6,18 @@ encrypted is never touched at all.
 
 from __future__ import annotations
 
-import binascii
 import codecs
 import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.message import Edit, Message
+from gateway.core.message import Message
 from gateway.mime.dates import date_time
 from gateway.mime.downgrade import downgrade_header
 from gateway.mime.entity import parse, parse_under
 from gateway.mime.fields import Field, fold, read_header
-from gateway.mime.transfer import Foreign, seven_bit
+from gateway.mime.transfer import Foreign, base64_lines, seven_bit
 from gateway.smime.classify import LEFT_ALONE, form_of, walk
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.core.octets import Builder
     from gateway.mime.entity import Entity
     from gateway.mime.fields import Header
+    from gateway.smime.classify import Form
 
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=?]{1,70}")
 _BLIND: Final = frozenset({"bcc", "resent-bcc"})
@@ -94,18 +94,20 @@ def prepare(
     new_builder: Callable[[], Builder],
     body: Body = Body.SEVEN_BIT,
     protect: Collection[str] = (),
-    entity: Entity | None = None,
+    known: tuple[Entity, Form] | None = None,
 ) -> Prepared | Left:
     """Take a message apart; `now` (aware) and `message_id` (with brackets) fill in for missing Date and Message-ID.
 
     The message must be canonical (every line ends in CRLF). Fields named in `protect` (lower case) are copied inside
-    with hp="clear", where the Content-Type is one that another parameter can be added to. `entity` is the message's
-    part tree, where it is known. Raises `MimeError` over a limit, and `CannotEncode` where octets that `body` does not
-    allow stand inside something that somebody else signed.
+    with hp="clear", where the Content-Type is one that another parameter can be added to. `known` is the message's part
+    tree with what `form_of` says of it, where somebody has asked. Raises `MimeError` over a limit, and `CannotEncode`
+    where octets that `body` does not allow stand inside something that somebody else signed.
     """
-    if entity is None:
+    if known is None:
         entity = parse(message)
-    form = form_of(message, entity)
+        form = form_of(message, entity)
+    else:
+        entity, form = known
     if form in LEFT_ALONE:
         return Left(f"already_{form}")
     outer, authors = _outer(message, entity.header, date=now, message_id=message_id)
@@ -173,13 +175,17 @@ def _outer(message: Message, header: Header, *, date: datetime, message_id: str)
     versions = header.all("mime-version")
     sound = len(versions) == 1 and re.sub(rb"\([^()]*\)|\s", b"", versions[0].value) == b"1.0"
     gone = {"mime-version", *_BLIND} if not sound else _BLIND
-    fields = [each for each in header.fields if not each.key.startswith("content-") and each.key not in gone]
-    edits = [
-        Edit(each.start, each.stop, b"")
-        for each in header.fields
-        if each.key.startswith("content-") or each.key in gone
-    ]
-    kept = message.slice(0, header.stop).splice(edits).octets()
+    fields: list[Field] = []
+    octets = message.read(0, header.stop)
+    pieces: list[bytes] = []  # what is no field stays where it is
+    position = 0
+    for each in header.fields:
+        if each.key.startswith("content-") or each.key in gone:
+            pieces.append(octets[position : each.start])
+            position = each.stop
+        else:
+            fields.append(each)
+    kept = b"".join((*pieces, octets[position:]))
     if kept and not kept.endswith(b"\r\n"):
         kept += b"\r\n"
     added: list[Field] = []
@@ -230,18 +236,17 @@ def _without_traps(field: Field) -> bytes:
 
 
 def _charset(message: Message, entity: Entity) -> str:
+    content = message.slice(entity.body, entity.stop)
+    if content.seven_bit or all(map(bytes.isascii, content.windows())):
+        return "us-ascii"
     decoder = _UTF8()
-    ascii_only = True
     try:
-        for window in message.slice(entity.body, entity.stop).windows():
-            if ascii_only and window.isascii():
-                continue
-            ascii_only = False
+        for window in content.windows():
             decoder.decode(window)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return "unknown-8bit"
-    return "us-ascii" if ascii_only else "utf-8"
+    return "utf-8"
 
 
 def content_digest(prepared: Prepared, digest: str) -> bytes:
@@ -289,13 +294,6 @@ def finish_clear(prepared: Prepared, *, cms: bytes, micalg: str, new_token: Call
         except ValueError:
             continue
     raise NoBoundaryError("no boundary fits")
-
-
-def base64_lines(octets: bytes) -> bytes:
-    """Return base64 in lines of 76, each ending in CRLF."""
-    letters = binascii.b2a_base64(octets, newline=False)
-    lines = [letters[start : start + 76] for start in range(0, len(letters), 76)]
-    return b"\r\n".join(lines) + b"\r\n" if lines else b""
 
 
 def overhead(template: SigningTemplate) -> int:
