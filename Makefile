@@ -1,7 +1,9 @@
 # `make demo` and `make test` do all the set-up on a Debian 12 with python3.11 and make; `make help` lists the rest.
 
-PYTHON := python3.11
+# Debian's own interpreter where it is there, whatever else comes first in PATH: it is what is tested, and the fastest.
+PYTHON := $(or $(wildcard /usr/bin/python3.11),python3.11)
 VENV := .venv
+LOCKED := $(VENV)/.locked$(subst /,-,$(PYTHON))
 UV := .uv/bin/uv
 UV_VERSION := 0.13.9
 RUN := $(VENV)/bin/
@@ -21,7 +23,7 @@ demo: setup ## a throw-away province, five messages through the real gateway, th
 test: packages-test setup check ## style, types, layers, and every test with real peers
 	$(RUN)pytest -n 2 --dist loadfile -q
 
-setup: packages-demo $(VENV)/.locked ## the Python environment from the lock file
+setup: packages-demo $(LOCKED) ## the Python environment from the lock file
 	@$(RUN)python -m compileall -q gateway $(VENV)/lib  # the gateway's user cannot: each command would do it anew
 
 check: setup ## style, types and layers only
@@ -50,9 +52,10 @@ clean: ## remove the environment and what tools left behind
 	rm -rf $(VENV) .uv .coverage* .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist
 
 packages-demo packages-test packages-bench: packages-%:
-	@.ci/packages $*
+	@PYTHON=$(PYTHON) .ci/packages $*
 
-$(VENV)/.locked: uv.lock pyproject.toml $(UV)
+$(LOCKED): uv.lock pyproject.toml $(UV)
+	@test -e $@ || rm -rf $(VENV)  # of another interpreter, or never finished
 	$(UV) sync --frozen --quiet --python $(PYTHON)
 	@touch $@
 

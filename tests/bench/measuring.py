@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
+import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +92,20 @@ def machine() -> list[tuple[str, str]]:
         ("Version", _said("git", "describe", "--always", "--dirty")),
         ("Machine", f"{os.cpu_count()} x {processor}, {memory:.0f} GiB, Linux {platform.release()}"),
         ("Load at the start", " ".join(f"{each:.1f}" for each in os.getloadavg())),
-        ("Python", f"{platform.python_version()}, cryptography {cryptography.__version__}"),
+        ("Python", f"{platform.python_version()}, {_build()}, cryptography {cryptography.__version__}"),
         ("OpenSSL", f"{backend.openssl_version_text()} (cryptography); {_said('openssl', 'version')}"),
         ("Postfix", _said("postconf", "-h", "mail_version")),
     ]
+
+
+def _build() -> str:
+    """Return which interpreter this is: one built with profile-guided optimization takes a tenth less."""
+    file = os.path.realpath(sys.executable)
+    package = _said("dpkg-query", "-S", file).partition(":")[0]
+    if package != "unknown":
+        return f"Debian's own ({package} {_said('dpkg-query', '-W', '-f', '${Version}', package)})"
+    optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"{file} (built {'with' if optimized else 'without'} profile-guided optimization)"
 
 
 def _first(file: Path, name: str) -> str:
