@@ -297,9 +297,9 @@ def head(octets: bytes, start: int, stop: int) -> tuple[int, int, int | None]:
 def length_octets(size: int) -> bytes:
     """Return DER length octets (X.690 10.1)."""
     if size < 0x80:  # noqa: PLR2004 - the short form
-        return bytes([size])
-    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([0x80 | len(octets)]) + octets
+        return bytes((size,))
+    count = (size.bit_length() + 7) // 8
+    return ((0x80 | count) << 8 * count | size).to_bytes(count + 1, "big")
 
 
 def sorted_set(octets: bytes) -> bytes:
@@ -312,4 +312,4 @@ def sorted_set(octets: bytes) -> bytes:
 def tlv(tag: int, *contents: bytes) -> bytes:
     """Return one DER element."""
     content = b"".join(contents)
-    return bytes([tag]) + length_octets(len(content)) + content
+    return bytes((tag,)) + length_octets(len(content)) + content

@@ -66,11 +66,11 @@ _FITTING_DIGESTS: Final = {
 }
 _FAMILY_TEXT: Final = {"rsa": "PKCS#1 v1.5", "pss": "PSS", "ecdsa": "ECDSA", "ed25519": "EdDSA"}
 _CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
-_MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
-_SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
+MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
+SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 _SIGNING_CERTIFICATE: Final = "1.2.840.113549.1.9.16.2.12"
 _SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
-_SINGLE: Final = (_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME, _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2)
+_SINGLE: Final = (_CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME, _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2)
 """Attributes that have one value (RFC 5652 11, RFC 5035 4)."""
 _UTC_TIME: Final = re.compile(rb"\x17\x0d[0-9]{12}Z")
 _TIMESTAMP: Final = "1.2.840.113549.1.9.16.2.14"
@@ -277,13 +277,13 @@ class _Attributes:
             values.setdefault(oid, []).extend(found)
         if any(len(values.get(oid, ())) > 1 for oid in _SINGLE):
             faults.append("duplicate_attribute")
-        if not values.get(_CONTENT_TYPE) or not values.get(_MESSAGE_DIGEST):
+        if not values.get(_CONTENT_TYPE) or not values.get(MESSAGE_DIGEST):
             faults.append("attributes_missing")
             return
         if dotted(values[_CONTENT_TYPE][0]) != content_type:
             faults.append("content_type_mismatch")
-        self.message_digest = _octet_string(values[_MESSAGE_DIGEST][0])
-        self._signing_time(values.get(_SIGNING_TIME, []), faults)
+        self.message_digest = _octet_string(values[MESSAGE_DIGEST][0])
+        self._signing_time(values.get(SIGNING_TIME, []), faults)
         self._certificates(values, faults)
 
     def _signing_time(self, given: Sequence[bytes], faults: list[str]) -> None:
@@ -328,12 +328,20 @@ def _octet_string(value: bytes) -> bytes:
     return bytes(core.OctetString.load(value, strict=True))
 
 
-def _moment(value: bytes) -> datetime | None:
-    """Return an (aware) Time, None where it is none."""
-    if _UTC_TIME.fullmatch(value) is not None:  # how nearly everybody writes it
+def utc_time(value: bytes) -> datetime | None:
+    """Return an (aware) UTCTime as nearly everybody writes it, None for whatever else it is."""
+    if _UTC_TIME.fullmatch(value) is not None:
         with suppress(ValueError):
             text = value[2:14].decode("ascii")
             return datetime.fromisoformat(f"{'20' if text < '5' else '19'}{text[:6]}T{text[6:]}+00:00")
+    return None
+
+
+def _moment(value: bytes) -> datetime | None:
+    """Return an (aware) Time, None where it is none."""
+    found = utc_time(value)
+    if found is not None:
+        return found
     moment = cms.Time.load(value, strict=True).native
     if not isinstance(moment, datetime):
         return None

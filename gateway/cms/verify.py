@@ -9,11 +9,13 @@ general ASN.1 parser; content is never copied by one.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.cms.algorithms import Algorithm, verify_raw
 from gateway.cms.asn1 import CmsError, Node, children, definite
+from gateway.cms.familiar import layout_of, refilled, same_octets
 from gateway.cms.signer import SignerInfo, dotted, read_signer
 from gateway.core.errors import InputError
 from gateway.pki.certificate import Certificate
@@ -21,6 +23,8 @@ from gateway.pki.strength import costly_key, weak_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+    from gateway.cms.familiar import Layout
 
 __all__ = ["DEFAULT_LIMITS", "CmsError", "CmsLimits", "SignedData", "SignerInfo", "check_signer", "open_signed"]
 
@@ -39,6 +43,10 @@ _SEQUENCE: Final = 0x30
 _SET: Final = 0x31
 _CONTEXT_0: Final = 0xA0
 _CONTEXT_1: Final = 0xA1
+_MAX_KEPT: Final = 8 * 1024
+"""Octets of a CMS that is known again: of signatures beside their content, nearly all."""
+_HEAD: Final = 128
+"""Octets that tell most signers apart: in them the first certificate begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +81,51 @@ def open_signed(octets: bytes, *, limits: CmsLimits = DEFAULT_LIMITS) -> SignedD
     Raises `CmsError`: "encrypted" and "compressed" where it is something else, "not_signed_data", "malformed_cms",
     "trailing_octets", or the limit it breaks ("cms_too_large", "cms_too_complex", "too_many_signers", ...).
     """
+    usual = limits is DEFAULT_LIMITS and len(octets) <= _MAX_KEPT
+    known = _known(octets) if usual else None
+    if known is not None:
+        return known
     der = definite(octets, limit=limits.octets)
+    kept = usual and der is octets
     del octets  # of a big message: two copies are in memory at any time, never three
     try:
-        return _read(der, limits)
+        return _read(der, limits, kept=kept)
     except CmsError:
         raise
     except Exception as error:  # the parser raises what the message's author chooses
         raise CmsError("malformed_cms") from error
 
 
-def _read(der: bytes, limits: CmsLimits) -> SignedData:
+def _known(octets: bytes) -> SignedData | None:
+    """Return the SignedData of a CMS that is the same as one read before but for what differs each time."""
+    for layout in _layouts(len(octets), octets[:_HEAD]):
+        for data in _alike(layout, same_octets(octets, layout)):
+            signer = refilled(data.signers[0], octets, layout)
+            return replace(data, signers=(signer,)) if signer is not None else None
+    return None
+
+
+def _keep(der: bytes, data: SignedData, signer: Node) -> None:
+    """Remember a SignedData for those that are the same but for what differs each time."""
+    layout = layout_of(der, signer)
+    if layout is not None:
+        _layouts(len(der), der[:_HEAD])[:] = [layout]
+        _alike(layout, same_octets(der, layout))[:] = [data]
+
+
+@lru_cache(maxsize=2048)
+def _layouts(_length: int, _head: bytes) -> list[Layout]:
+    """Return where the last layout of such a CMS is kept."""
+    return []
+
+
+@lru_cache(maxsize=2048)
+def _alike(_layout: Layout, _same: bytes) -> list[SignedData]:
+    """Return where the SignedData of this layout and these octets is kept."""
+    return []
+
+
+def _read(der: bytes, limits: CmsLimits, *, kept: bool) -> SignedData:
     kind, explicit = _elements(der, _only(der, 0, len(der), _SEQUENCE), _OID, _CONTEXT_0)
     name = _dotted(der, kind)
     if name != _SIGNED_DATA:
@@ -98,7 +140,7 @@ def _read(der: bytes, limits: CmsLimits) -> SignedData:
     if len(signers) > limits.signers:
         raise CmsError("too_many_signers")
     read, unreadable = _certificates(der, certificates, limits)
-    return SignedData(
+    found = SignedData(
         content=content,
         content_type=content_type,
         certificates=read,
@@ -106,6 +148,9 @@ def _read(der: bytes, limits: CmsLimits) -> SignedData:
         crls=_crls(der, crls, limits),
         signers=tuple(read_signer(der, each, content_type=content_type) for each in signers),
     )
+    if kept and content is None and len(signers) == 1:
+        _keep(der, found, signers[0])
+    return found
 
 
 def _inside(node: Node) -> tuple[int, int]:
