@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.remembered import remembered
+
 if TYPE_CHECKING:
     from gateway.mime.fields import Header
 
@@ -28,12 +30,17 @@ def date_of(header: Header) -> datetime | None:
     time is another one for each reader.
     """
     fields = header.all("date")
-    if len(fields) != 1 or len(fields[0].value) > _MAX_DATE:
+    return _moment(fields[0].value) if len(fields) == 1 else None
+
+
+@remembered(64, octets=_MAX_DATE)  # what is written in one second has one Date
+def _moment(value: bytes) -> datetime | None:
+    if len(value) > _MAX_DATE:
         return None
     try:
-        moment = parsedate_to_datetime(fields[0].value.decode("ascii"))
+        moment = parsedate_to_datetime(value.decode("ascii"))
         if moment.tzinfo is None:
-            return moment.replace(tzinfo=UTC) if b"-0000" in fields[0].value else None
+            return moment.replace(tzinfo=UTC) if b"-0000" in value else None
         return moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):  # the library's answers to what is no date
         return None

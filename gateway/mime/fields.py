@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.errors import InputError
+from gateway.core.remembered import remembered
 from gateway.mime.mailboxes import AddressError, Named, mailbox_list
 from gateway.mime.parameters import parameters
 from gateway.mime.words import decode_text, encode_text, fold
@@ -42,10 +42,10 @@ _DISPUTED: Final = re.compile(r"=\?|[@<>,;:\\].*@")
 """In an address: an encoded word, or in its local part what ends one."""
 _MAX_FROM: Final = 8192
 """Octets of a From field: reading a quarter of a megabyte would take half a second, and no name is that long."""
-_LINE_FEED: Final = re.compile(rb"\n(?![ \t])")
-_CRLF: Final = re.compile(rb"\r\n(?![ \t])")
-"""Ends of lines that nothing continues."""
-_NAME: Final = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_NAMED: Final = rb"((?:([!-9;-~]+)[ \t]*:)?"
+_BY_LF: Final = re.compile(_NAMED + rb"[^\n]*(?:\n[ \t][^\n]*)*\n?)")
+_BY_CRLF: Final = re.compile(_NAMED + rb"[^\r]*(?:\r(?!\n(?![ \t]))[^\r]*)*(?:\r\n)?)")
+"""A line with those that continue it, and the name if it is a field: ended by any LF, or by CRLF alone."""
 _HIDDEN: Final = re.compile(
     rb"(?:[\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*"
     rb"(?:from|sender|reply-to|to|cc|subject|date|message-id|mime-version|content-[a-z-]{1,30})[ \t]*:",
@@ -86,6 +86,11 @@ class Field(NamedTuple):
     """The name in lower case."""
 
     @property
+    def bare(self) -> bool:
+        """True if the colon follows the name at once: with a blank between, some readers know no such field."""
+        return self.raw.startswith(b":", len(self.name))
+
+    @property
     def value(self) -> bytes:
         """What follows the colon: unfolded, without outer white space."""
         found = self.raw.partition(b":")[2].strip(b" \t\r\n")
@@ -104,8 +109,9 @@ class Header:
 
     def __post_init__(self) -> None:
         """Find fields by name once: they are asked for some fifty times a message."""
+        by_key = self._by_key
         for each in self.fields:
-            self._by_key.setdefault(each.key, []).append(each)
+            by_key.setdefault(each.key, []).append(each)
 
     def all(self, name: str) -> tuple[Field, ...]:
         """Return every field of this name, without regard to case."""
@@ -138,32 +144,24 @@ def read_header(
         raise MimeError("header_too_large")
     size = blank + 2 if blank >= 0 else len(octets)
     section = octets[:size]
+    # a bare LF ends a line where no CR stands alone; where one does, only CRLF
+    lines = (_BY_LF if section.count(b"\r") == section.count(b"\r\n") else _BY_CRLF).findall(section)
+    if len(lines) > limits.fields and sum(1 for _, name in lines if name) > limits.fields:
+        raise MimeError("too_many_fields")
     fields: list[Field] = []
     defects: list[str] = []
     odd = section.translate(None, _EVEN) != b""
-    for position, raw in _logical_lines(section):
-        match = _NAME.match(raw)
-        if match is None:
+    place = start
+    for raw, octets_of_name in lines:
+        begin, place = place, place + len(raw)
+        if octets_of_name:
+            name = octets_of_name.decode("ascii")
+            fields.append(Field(name, begin, place, raw, name.lower()))
+            if odd and _HIDDEN.search(raw) is not None:
+                defects.append("hidden_field")
+        elif raw:  # the last match is empty
             defects.append("malformed_header_line")
-            continue
-        name = match[1].decode("ascii")
-        place = start + position
-        fields.append(Field(name, place, place + len(raw), raw, name.lower()))
-        if odd and _HIDDEN.search(raw) is not None:
-            defects.append("hidden_field")
-        if len(fields) > limits.fields:
-            raise MimeError("too_many_fields")
     return Header(tuple(fields), start + size, start + size + (2 if blank >= 0 else 0), tuple(defects[:10]))
-
-
-def _logical_lines(section: bytes) -> list[tuple[int, bytes]]:
-    """Return (position, octets) of each field with its continuation lines; linear in the section.
-
-    A bare LF ends a line where no CR stands alone; where one does, only CRLF.
-    """
-    ends = _LINE_FEED if section.count(b"\r") == section.count(b"\r\n") else _CRLF
-    begins = [0, *(match.end() for match in ends.finditer(section)), len(section)]
-    return [(begin, section[begin:end]) for begin, end in pairwise(begins) if begin < end]
 
 
 class AuthorDefect(StrEnum):
@@ -190,10 +188,16 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
         return AuthorDefect.NO_FROM
     if len(fields) > 1:
         return AuthorDefect.SEVERAL_FROM
-    if header.defects or fields[0].raw[len(fields[0].name) :][:1] != b":" or len(fields[0].value) > _MAX_FROM:
+    value = fields[0].value
+    if header.defects or not fields[0].bare or len(value) > _MAX_FROM:
         return AuthorDefect.MALFORMED
+    return _author_in(value)
+
+
+@remembered(2048, octets=256)  # the same authors write again and again
+def _author_in(value: bytes) -> Mailbox | AuthorDefect:
     try:
-        found = mailbox_list(fields[0].value, groups=False)
+        found = mailbox_list(value, groups=False)
     except AddressError:
         return AuthorDefect.MALFORMED
     if not found:
@@ -201,7 +205,7 @@ def author_of(header: Header) -> Mailbox | AuthorDefect:
     if len(found) > 1:
         return AuthorDefect.SEVERAL_MAILBOXES
     mailbox = found[0].mailbox
-    disputed = _CONTROL.search(decode_text(fields[0].value)) is not None or _DISPUTED.search(str(mailbox))
+    disputed = _CONTROL.search(decode_text(value)) is not None or _DISPUTED.search(str(mailbox))
     return AuthorDefect.MALFORMED if disputed else mailbox
 
 

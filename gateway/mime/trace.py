@@ -25,18 +25,20 @@ def trace_field(arrival: Arrival, hostname: str) -> bytes:
     A sole recipient is named; of several none is, so that no blind copy is given away. A name in the greeting that is
     neither a domain nor an address literal becomes "unknown".
     """
-    client = arrival.client
-    claimed = client.greeted_as if _CLAIMED.fullmatch(client.greeted_as) else "unknown"
-    tls = f" ({_TLS.sub('', client.tls)})" if client.tls else ""
-    lines = [
-        f"Received: from {claimed} ({_literal(client.address)})",
-        f"\tby {hostname} with {client.protocol}{tls}",
-        f"\tid {arrival.trace_id}",
-    ]
-    recipients = arrival.envelope.recipients
-    if len(recipients) == 1 and recipients[0].mailbox.ascii:
-        lines.append(f"\tfor <{recipients[0].mailbox}>")
-    return ("\r\n".join(lines) + f";\r\n\t{_second(arrival.at.isoformat(timespec='seconds'))}\r\n").encode("ascii")
+    client, recipients = arrival.client, arrival.envelope.recipients
+    way = _way(client.greeted_as, client.address, client.protocol, client.tls, hostname)
+    sole = len(recipients) == 1 and recipients[0].mailbox.ascii
+    named = f"\r\n\tfor <{recipients[0].mailbox}>" if sole else ""
+    at = _second(arrival.at.isoformat(timespec="seconds"))
+    return f"{way}\tid {arrival.trace_id}{named};\r\n\t{at}\r\n".encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _way(greeted_as: str, address: str, protocol: str, tls: str | None, hostname: str) -> str:
+    """Return the first lines, which are the same for all that comes over one connection."""
+    claimed = greeted_as if _CLAIMED.fullmatch(greeted_as) else "unknown"
+    secured = f" ({_TLS.sub('', tls)})" if tls else ""
+    return f"Received: from {claimed} ({_literal(address)})\r\n\tby {hostname} with {protocol}{secured}\r\n"
 
 
 @lru_cache(maxsize=16)
@@ -45,7 +47,6 @@ def _second(at: str) -> str:
     return format_datetime(datetime.fromisoformat(at))
 
 
-@lru_cache(maxsize=1024)
 def _literal(address: str) -> str:
     """Return an IP address as an address literal (RFC 5321 4.1.3)."""
     parsed = ip_address(address)

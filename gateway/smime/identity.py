@@ -149,7 +149,7 @@ def _may_stand_in(sender: Mailbox, author: Mailbox, registry: Registry) -> bool:
 def _sender(header: Header) -> Mailbox | None:
     """Return the one mailbox of the one Sender field (RFC 5322 3.6.2), None where there is no such thing."""
     fields = header.all("sender")
-    if len(fields) != 1 or fields[0].raw[len(fields[0].name) :][:1] != b":":
+    if len(fields) != 1 or not fields[0].bare:
         return None
     try:
         found = mailbox_list(fields[0].value, groups=False)
