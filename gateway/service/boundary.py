@@ -6,6 +6,7 @@ Only where a message really came from that server does its name mean anything (R
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from typing import TYPE_CHECKING, Self
 
@@ -36,7 +37,7 @@ class Boundary:
 
     def sent(self, client: Client) -> bool:
         """Return whether this client is that server."""
-        address = _address(client)
+        address = _plain(client.address)
         return any(address.version == each.version and address in each for each in self.clients)
 
 
@@ -54,15 +55,20 @@ def results_of(server: Boundary | None, client: Client, header: Header) -> Bound
 
 def source_of(arrival: Arrival, boundary: Boundary | None) -> str:
     """Return who shares with others fairly: the client; behind the server in front of us, the sender's domain there."""
-    client = site_of(str(_address(arrival.client)))
+    client = _source(arrival.client.address)
     if boundary is None or not boundary.sent(arrival.client):
         return client
     path = arrival.envelope.reverse_path
     return f"{client} {'<>' if isinstance(path, NullPath) else domain_key(path.domain)}"
 
 
-def _address(client: Client) -> IPv4Address | IPv6Address:
-    address = parsed_address(client.address)
+@lru_cache(maxsize=4096)
+def _source(address: str) -> str:
+    return site_of(str(_plain(address)))
+
+
+def _plain(text: str) -> IPv4Address | IPv6Address:
+    address = parsed_address(text)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address

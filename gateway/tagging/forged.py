@@ -7,7 +7,7 @@ hidden in a line that is no field. All other octets stay, and everything below t
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +48,7 @@ _KEPT: Final = frozenset(
         *("dkim-signature", "arc-seal", "arc-message-signature"),
     }
 )
+"""Names of fields that nobody takes for a mark, whatever stands in them; subjects are none of these."""
 _KEYWORD: Final = VERIFIED_KEYWORD.lower().encode()
 _ORPHANS: Final = re.compile(rb"(?:[ \t][^\r\n]*(?:\r\n|[\r\n]|\Z))+")
 _LAST_LINE_END: Final = re.compile(_LINE_END.pattern.join((rb"(?:", rb")\Z")))
@@ -84,9 +85,9 @@ def stripped(
     if b"\r\n" not in section and (end := section.find(b"\n\n")) >= 0:
         section = section[: end + 1]  # a file with bare line feeds: what stands below is its body to every reader
     names = (authserv_id, *others)
-    removed: Counter[str] = Counter()
+    removed: defaultdict[str, int] = defaultdict(int)
     cuts, rewritten = _in_fields(section, header, names, removed)
-    if len(section) != sum(len(each.raw) for each in header.fields) or has_odd_line_end(section):
+    if len(section) != sum([len(each.raw) for each in header.fields]) or has_odd_line_end(section):
         done = (*cuts, *((each.start, each.stop) for each in rewritten))
         for start, stop, kind in _in_lines(section, header, done, names):
             cuts.append((start, stop))
@@ -103,16 +104,20 @@ def orphans(section: bytes) -> int:
 
 
 def _in_fields(
-    section: bytes, header: Header, names: Sequence[str], removed: Counter[str]
+    section: bytes, header: Header, names: Sequence[str], removed: defaultdict[str, int]
 ) -> tuple[list[tuple[int, int]], list[Edit]]:
     """Return where fields stand that everybody reads as ours, and the edits that write subjects anew."""
     cuts: list[tuple[int, int]] = []
     rewritten: list[Edit] = []
-    others = b"".join(each.raw for each in header.fields if each.key not in _KEPT)
+    others = b"".join([each.raw for each in header.fields if each.key not in _KEPT])
+    if not others:
+        return cuts, rewritten
     said = says_verified(others.decode("utf-8", "replace")) or _KEYWORD in others.lower()
     for field in header.fields:
         if field.stop > len(section):
             break
+        if field.key in _KEPT:
+            continue
         if is_ours(field.key) or field.key in KEYWORD_KEYS:
             cuts.append((field.start, field.stop))
             removed["our_field"] += 1
@@ -140,7 +145,7 @@ def _shows_tag(field: Field) -> bool:
     Outlook shows X-Message-Flag above the message and Keywords as colored labels, others Thread-Topic, Comments or
     Organization. Names of people are theirs, and noted; what programs need stays.
     """
-    needed = field.key in _KEPT or (field.key.startswith("content-") and field.key != "content-description")
+    needed = field.key.startswith("content-") and field.key != "content-description"
     return not needed and (_KEYWORD in field.value.lower() or bears_verified_tag(field.value))
 
 
