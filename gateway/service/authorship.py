@@ -107,10 +107,10 @@ class Authorship:
 def authorship_of(senders: Senders, submission: Submission, opened: Opened) -> Authorship | Objection:
     """Return the author that may be signed for, or the objection with the strictest reaction, first found first."""
     check = _Check(senders, submission, opened)
-    objections = tuple(check.objections())
-    refusing = (each for each in objections if each.reaction is Reaction.REFUSE)
-    worst = next(refusing, objections[0] if objections else None)
-    return worst if worst is not None else check.passed()
+    objections = check.objections()
+    if not objections:
+        return check.passed()
+    return next((each for each in objections if each.reaction is Reaction.REFUSE), objections[0])
 
 
 def objection(senders: Senders, trouble: Trouble, code: str, reply: Reply) -> Objection:
@@ -163,34 +163,37 @@ class _Check:
         self._reverse_path = submission.arrival.envelope.reverse_path
         self._opened = opened
         self._header: Header = opened.header
+        self._objections: list[Objection] = []
         found = author_of(self._header)
         if isinstance(found, Mailbox) and _ENCODED_WORD in found.local:
             found = AuthorDefect.MALFORMED
         self._author = found
+        self._right = senders.right(self._submitter, found) if isinstance(found, Mailbox) else None
         self._sender = self._read_sender()
         self._delegated = (
             isinstance(found, Mailbox)
             and isinstance(self._sender, Mailbox)
-            and senders.right(self._submitter, found) is None
+            and self._right is None
             and self._sender.key in self._submitter.authors
             and (found.key, self._sender.key) in senders.delegates
         )
 
-    def objections(self) -> Iterator[Objection]:
-        """Yield what each check objects to."""
-        yield from self._check_standing()
-        if self._submitter.standing is not Standing.KNOWN:
-            return  # without rights everything else would be "not allowed", and hide the cause
-        yield from self._check_reverse_path()
-        yield from self._check_author()
-        yield from self._check_sender()
-        yield from self._check_resent()
-        yield from self._check_inside()
+    def objections(self) -> list[Objection]:
+        """Return what each check objects to."""
+        standing = self._submitter.standing
+        if standing is not Standing.KNOWN:  # without rights all else would be "not allowed", and hide the cause
+            return [unlisted_host(self._senders) if standing is Standing.UNLISTED else rights_unknown(self._senders)]
+        self._check_reverse_path()
+        self._check_author()
+        self._check_sender()
+        self._check_resent()
+        self._check_inside()
+        return self._objections
 
     def passed(self) -> Authorship:
         """Return the authorship of a submission without objections."""
         assert isinstance(self._author, Mailbox)  # noqa: S101 - otherwise there is an objection
-        right = self._senders.right(self._submitter, self._author)
+        right = self._right
         sender = self._sender if isinstance(self._sender, Mailbox) else None
         personal = right is not Grant.DOMAIN
         if right is None:
@@ -204,53 +207,44 @@ class _Check:
             replies_elsewhere=self._replies_elsewhere(),
         )
 
-    def _check_standing(self) -> Iterator[Objection]:
-        match self._submitter.standing:
-            case Standing.UNLISTED:
-                yield unlisted_host(self._senders)
-            case Standing.RIGHTS_UNKNOWN:
-                yield rights_unknown(self._senders)
-            case Standing.KNOWN:
-                return
-
-    def _check_reverse_path(self) -> Iterator[Objection]:
+    def _check_reverse_path(self) -> None:
         path = self._reverse_path
         if isinstance(path, Mailbox) and not self._may(path) and not self._senders.delegate_of(self._submitter, path):
-            yield self._not_allowed("reverse_path_not_allowed", str(path), "địa chỉ phong bì", "this reverse-path")
+            self._not_allowed("reverse_path_not_allowed", str(path), "địa chỉ phong bì", "this reverse-path")
 
-    def _check_author(self) -> Iterator[Objection]:
+    def _check_author(self) -> None:
         author = self._author
         if isinstance(author, AuthorDefect):
-            yield self._malformed(str(author), "From")
+            self._malformed(str(author), "From")
             return
-        if not self._may(author) and not self._delegated:
+        if self._right is None and not self._delegated:
             delegate = self._senders.delegate_of(self._submitter, author)
             if delegate is None:
-                yield self._not_allowed("from_not_allowed", str(author), "From", "this From address")
+                self._not_allowed("from_not_allowed", str(author), "From", "this From address")
             else:
-                yield self._needs_sender(author, delegate)
+                self._needs_sender(author, delegate)
         for shown in self._shown_beside(author):
-            yield self._not_allowed("shown_address_not_allowed", shown, "tên trong From", "a name in From that shows")
+            self._not_allowed("shown_address_not_allowed", shown, "tên trong From", "a name in From that shows")
 
-    def _check_sender(self) -> Iterator[Objection]:
+    def _check_sender(self) -> None:
         sender = self._sender
         if isinstance(sender, AuthorDefect):
-            yield self._malformed("malformed_sender", "Sender")
+            self._malformed("malformed_sender", "Sender")
         elif sender is not None and not self._may(sender):
-            yield self._not_allowed("sender_not_allowed", str(sender), "Sender", "this Sender address")
+            self._not_allowed("sender_not_allowed", str(sender), "Sender", "this Sender address")
 
-    def _check_resent(self) -> Iterator[Objection]:
+    def _check_resent(self) -> None:
         for name in ("Resent-From", "Resent-Sender"):
             for field in self._header.all(name):
                 found = _read(field)
                 if found is None:
-                    yield self._malformed(f"malformed_{name.lower().replace('-', '_')}", name)
+                    self._malformed(f"malformed_{name.lower().replace('-', '_')}", name)
                     continue
                 for each in found:
                     if not self._may(each):
-                        yield self._not_allowed("resent_not_allowed", str(each), name, f"this {name} address")
+                        self._not_allowed("resent_not_allowed", str(each), name, f"this {name} address")
 
-    def _check_inside(self) -> Iterator[Objection]:
+    def _check_inside(self) -> None:
         code = inner_difference(self._header, self._opened.entity)
         if self._opened.form is Form.COMPRESSED:
             code = "inner_unreadable"
@@ -258,19 +252,19 @@ class _Check:
             text = (
                 "Cấu trúc thư có thể hiểu theo nhiều cách / readers would disagree about the structure of this message"
             )
-            yield objection(self._senders, Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
+            self._object(Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
         elif code == "inner_unreadable":
             text = (
                 "Thư bọc trong thư này không đọc được / the message that is wrapped in this one cannot be read; "
                 "attach it beside a text instead"
             )
-            yield objection(self._senders, Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
+            self._object(Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
         elif code is not None:
             text = (
                 f"Trường bên trong khác bên ngoài ({code}) / a field inside differs from the outer one; "
                 "attach the message beside a text instead"
             )
-            yield objection(self._senders, Trouble.NOT_ALLOWED, code, Reply.of(550, "5.7.1", text))
+            self._object(Trouble.NOT_ALLOWED, code, Reply.of(550, "5.7.1", text))
 
     def _may(self, mailbox: Mailbox) -> bool:
         if _ENCODED_WORD in mailbox.local:
@@ -303,11 +297,8 @@ class _Check:
     def _is_own(self, shown: str, author: Mailbox) -> bool:
         own = normalized("NFKC", author.key)
         for spelling in (shown, shown.strip(_QUOTES)):
-            try:
-                mailbox = Mailbox.parse(spelling)
-            except ValueError:
-                continue
-            if mailbox.key == own or self._may(mailbox):
+            key = Mailbox.key_in(spelling)
+            if key is not None and (key == own or self._may(Mailbox.parse(spelling))):
                 return True
         return False
 
@@ -321,23 +312,26 @@ class _Check:
                 return True
         return False
 
-    def _not_allowed(self, code: str, address: str, vietnamese: str, english: str) -> Objection:
+    def _not_allowed(self, code: str, address: str, vietnamese: str, english: str) -> None:
         text = (
             f"{self._submitter.name} không được gửi với địa chỉ {address} ({vietnamese}) / may not send as {english} "
             f"({address})"
         )
-        return objection(self._senders, Trouble.NOT_ALLOWED, code, Reply.of(550, "5.7.1", text))
+        self._object(Trouble.NOT_ALLOWED, code, Reply.of(550, "5.7.1", text))
 
-    def _needs_sender(self, author: Mailbox, delegate: str) -> Objection:
+    def _needs_sender(self, author: Mailbox, delegate: str) -> None:
         text = (
             f"Muốn gửi thay {author} phải có trường Sender: {delegate} / "
             f"to send for {author} the field Sender must name {delegate}"
         )
-        return objection(self._senders, Trouble.NOT_ALLOWED, "delegate_without_sender", Reply.of(550, "5.7.1", text))
+        self._object(Trouble.NOT_ALLOWED, "delegate_without_sender", Reply.of(550, "5.7.1", text))
 
-    def _malformed(self, code: str, name: str) -> Objection:
+    def _malformed(self, code: str, name: str) -> None:
         text = f"Trường {name} không hợp lệ ({code}) / malformed {name} field"
-        return objection(self._senders, Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
+        self._object(Trouble.MALFORMED, code, Reply.of(550, "5.6.0", text))
+
+    def _object(self, trouble: Trouble, code: str, reply: Reply) -> None:
+        self._objections.append(objection(self._senders, trouble, code, reply))
 
 
 def unlisted_host(senders: Senders) -> Objection:
@@ -361,7 +355,7 @@ def _words_with_at(value: bytes) -> tuple[str, ...]:
 
 def _read(field: Field) -> tuple[Mailbox, ...] | None:
     """Return the mailboxes of a field, None where it is malformed (a group is) or names none."""
-    if field.raw[len(field.name) :][:1] != b":":
+    if not field.bare:
         return None
     try:
         found = mailbox_list(field.value, groups=False)

@@ -7,7 +7,7 @@ silence: what is to happen then stands in the policy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.decision import KeyChoice
 from gateway.core.reply import Reply
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from gateway.ports import KeyCatalog, SigningKey
     from gateway.service.authorship import Authorship
     from gateway.service.intake import World
+
+
+_KINDS: Final = {
+    KeyChoice.PERSONAL: (KeyKind.PERSONAL,),
+    KeyChoice.ORGANIZATION: (KeyKind.ORGANIZATION,),
+    KeyChoice.PERSONAL_ELSE_ORGANIZATION: (KeyKind.PERSONAL, KeyKind.ORGANIZATION),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +55,13 @@ def choose_key(world: World, decision: Sign, authorship: Authorship, now: dateti
             key = candidate
             break
         reason = refusal
-    words = key_refusal(reason, author)
-    if key is None and words is not None:
-        return Unable(reason, *words)
-    if key is None and decision.label is not None and reason != "no_key":
-        label = decision.label
-        return Unable(reason, f"khóa {label} không cấp cho {author}", f"key {label} is not for {author}")
     if key is None:
+        words = key_refusal(reason, author)
+        if words is not None:
+            return Unable(reason, *words)
+        if decision.label is not None and reason != "no_key":
+            label = decision.label
+            return Unable(reason, f"khóa {label} không cấp cho {author}", f"key {label} is not for {author}")
         return Unable(reason, f"không có khóa ký cho {author}", f"there is no signing key for {author}")
     fault = world.catalog.unfit(key, now)
     if fault is not None:
@@ -67,13 +74,12 @@ def _candidates(catalog: KeyCatalog, decision: Sign, authorship: Authorship) -> 
     """Yield the keys that the decision speaks of, in its order."""
     if decision.label is not None:
         labeled = catalog.by_label(decision.label)
-        found: tuple[SigningKey | None, ...] = (labeled,)
-    else:
-        kinds = {
-            KeyChoice.PERSONAL: (KeyKind.PERSONAL,),
-            KeyChoice.ORGANIZATION: (KeyKind.ORGANIZATION,),
-            KeyChoice.PERSONAL_ELSE_ORGANIZATION: (KeyKind.PERSONAL, KeyKind.ORGANIZATION),
-        }[decision.key]
-        mailboxes = signed_as(authorship, decision)
-        found = tuple(catalog.for_author(each, kind) for kind in kinds for each in mailboxes)
-    yield from (each for each in found if each is not None)
+        if labeled is not None:
+            yield labeled
+        return
+    mailboxes = signed_as(authorship, decision)
+    for kind in _KINDS[decision.key]:
+        for mailbox in mailboxes:
+            found = catalog.for_author(mailbox, kind)
+            if found is not None:
+                yield found

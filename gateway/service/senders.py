@@ -33,6 +33,9 @@ class Grant(StrEnum):
     """Somebody who is named in Sender sends for the author."""
 
 
+_NOBODY: Final[frozenset[str]] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Senders:
     """The tables of the section `senders`, ready to be asked."""
@@ -76,6 +79,8 @@ class Senders:
 
     def held_by(self, submitter: Submitter, mailbox: Mailbox) -> frozenset[str]:
         """Return the keys of those mailboxes, listed by name, that give the submitter this one: its base and so on."""
+        if not (self.plus_addresses or self.aliases or self.successors):
+            return _NOBODY
         return frozenset(name for name, _ in self._derived(mailbox.key) if name in submitter.authors)
 
     def delegate_of(self, submitter: Submitter, author: Mailbox) -> str | None:
