@@ -69,5 +69,7 @@ class Envelope:
 
     def only(self, indexes: Iterable[int]) -> Envelope:
         """Return the same envelope for some of its recipients, by index."""
-        chosen = tuple(self.recipients[index] for index in indexes)
+        chosen = tuple([self.recipients[index] for index in indexes])
+        if chosen == self.recipients:
+            return self
         return Envelope(self.reverse_path, chosen, self.eight_bit, self.smtputf8, self.ret, self.envid)

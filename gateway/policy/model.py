@@ -177,10 +177,13 @@ class Facts:
 NO_AUTHOR: Final = "<none>"
 """Stands in an `author` list for mail without exactly one author: a From nobody can read must not escape a rule."""
 NULL_SENDER: Final = "<>"
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 def _trait_names(traits: Traits) -> frozenset[str]:
     flags = (traits.report, traits.mdn, traits.auto_submitted, traits.list_mail, traits.calendar, traits.tnef)
+    if True not in flags:
+        return _NONE
     return frozenset(name for name, flag in zip(TRAITS, flags, strict=True) if flag)
 
 
@@ -205,10 +208,13 @@ def senders_keys(reverse_path: ReversePath) -> frozenset[str]:
     return keys_of(reverse_path) if isinstance(reverse_path, Mailbox) else frozenset({NULL_SENDER})
 
 
-@lru_cache(maxsize=4096)
 def keys_of(mailbox: Mailbox) -> frozenset[str]:
     """Return every pattern a mailbox fits."""
-    key = mailbox.key
+    return _keys_of(mailbox.key)
+
+
+@lru_cache(maxsize=4096)
+def _keys_of(key: str) -> frozenset[str]:
     domain = key.rpartition("@")[2]
     found = {key, f"@{domain}"}
     parent = domain.partition(".")[2]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.contents import NOTHING
 from gateway.core.local import VIETNAM
 from gateway.policy.conditions import FIELD
 from gateway.policy.directory import place_among
+from gateway.policy.findings import NOTHING_FOUND
 from gateway.policy.model import folded, keys_of
 
 if TYPE_CHECKING:
@@ -59,10 +61,10 @@ class View:
             "recipient": _NONE,
             "recipient_is": _NONE,
             "recipient_agency": _NONE,
-            **_content_sets(facts.contents),
-            **_finding_sets(facts.findings),
+            **(_content_sets(facts.contents) if facts.contents is not NOTHING else _OF_NOTHING),
+            **(_finding_sets(facts.findings) if facts.findings is not NOTHING_FOUND else _OF_NOTHING_FOUND),
         }
-        names = tuple(folded(each.name) for each in facts.contents.attachments)
+        names = tuple([folded(each.name) for each in facts.contents.attachments])
         return cls(sets, facts.subject, facts.size, at, facts.fields, names)
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -118,6 +120,11 @@ def _finding_sets(findings: Findings) -> dict[str, frozenset[str]]:
         "headers": frozenset(("signed",)) if findings.headers_signed else _NONE,
         "boundary": findings.boundary,
     }
+
+
+_OF_NOTHING: Final = _content_sets(NOTHING)
+_OF_NOTHING_FOUND: Final = _finding_sets(NOTHING_FOUND)
+"""What most mail has is found once."""
 
 
 def _host_keys(host: str) -> Iterator[str]:

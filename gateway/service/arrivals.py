@@ -89,6 +89,8 @@ def without_wish(opened: Opened, words: WishSettings | None) -> tuple[Wish | Non
 def loops(header: Header, hostname: str) -> bool:
     """True if the message went through too many systems, or through this one too often (RFC 5321 6.3)."""
     traces = header.all("received")
+    if len(traces) <= MAX_OWN_TRACES:
+        return False
     ours = f"by {hostname} ".encode()
     own = sum(1 for each in traces if ours in b" ".join(each.value.split()).lower() + b" ")
     return len(traces) > MAX_RECEIVED or own > MAX_OWN_TRACES

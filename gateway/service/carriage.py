@@ -29,6 +29,8 @@ _BLIND: Final = frozenset({"bcc", "resent-bcc"})
 
 def whole(ways: Ways) -> Envelope:
     """Return one envelope for all recipients."""
+    if len(ways) == 1:
+        return ways[0][1]
     return replace(ways[0][1], recipients=tuple(each for _, part in ways for each in part.recipients))
 
 

@@ -214,7 +214,7 @@ class Outbound:
             if fit is None:
                 return NEEDS_UTF8
             carried, path = fit
-            if eight_bit is not None:
+            if eight_bit is not None and eight_bit is not path.eight_bit:
                 path = replace(path, eight_bit=eight_bit)
             consignments.append(self._consignment(submission, Kind.DELIVER, hop, carried, path))
         return tuple(consignments)

@@ -38,9 +38,9 @@ def remember(
             at=arrival.at,
             direction=Direction.OUTBOUND if isinstance(received, Submission) else Direction.INBOUND,
             facts=remembered(facts),
-            recipients=tuple(str(each.mailbox) for each in arrival.envelope.recipients),
+            recipients=tuple([str(each.mailbox) for each in arrival.envelope.recipients]),
             rulings=tuple(
-                PastRuling(each.indexes, each.ruling.rule, describe(each.ruling.decision)) for each in shares
+                [PastRuling(each.indexes, each.ruling.rule, describe(each.ruling.decision)) for each in shares]
             ),
             policy_digest=shares[0].ruling.policy_digest,
         )
