@@ -102,7 +102,8 @@ class Worker:
                 await self._send(json.dumps(words).encode(), octets, files)
                 answer = await self._receive()
             self._left -= 1
-            self.usable = answer.get("tired") is False and self._left > 0
+            # one that was closed while it answered stays closed
+            self.usable = self.usable and answer.get("tired") is False and self._left > 0
             answered = True
         except TimeoutError:
             raise JudgeError("judge_timeout") from None

@@ -63,3 +63,18 @@ async def test_one_that_does_not_listen_is_ended() -> None:
     with theirs, pytest.raises(JudgeError, match="judge_timeout"):
         await worker.ask({"do": "judge"}, (b"x" * 10_000_000,), ())
     assert not worker.alive
+
+
+async def test_one_that_is_ended_while_it_answers_is_not_used_again() -> None:
+    """Its answer counts, and the socket is closed: it is nobody's any more."""
+    worker, theirs = await taken_over(b"")
+    with theirs:
+        asked = asyncio.ensure_future(worker.ask({"do": "judge"}, (), ()))
+        await asyncio.sleep(0)
+        theirs.sendall(framed(b'{"tired": false}'))
+        await worker.close()
+        assert await asked == {"tired": False}
+        theirs.setblocking(False)
+        assert theirs.recv(100).endswith(b'{"do": "judge"}')
+        assert theirs.recv(1) == b""
+    assert not worker.usable
