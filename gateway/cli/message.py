@@ -113,9 +113,14 @@ async def _signed(message: Message, key: SigningKey, now: dt.datetime) -> Messag
         raise InputError(f"From is not one mailbox ({author})")
     if author.key not in key.addresses:
         raise InputError(f"From is {author}, and the key's certificate names {', '.join(sorted(key.addresses))}")
-    message_id = f"<{secrets.token_hex(16)}@{domain_key(author.domain)}>"
+    domain = domain_key(author.domain)
     try:
-        prepared = prepare(message, now=now, message_id=message_id, new_builder=FileBuilder)
+        prepared = prepare(
+            message,
+            now=now,
+            new_message_id=lambda: f"<{secrets.token_hex(16)}@{domain}>",
+            new_builder=FileBuilder,
+        )
     except CannotEncode as error:
         raise InputError("it holds an 8-bit part that somebody else signed") from error
     if isinstance(prepared, Left):

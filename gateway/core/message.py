@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.octets import WINDOW, MemorySource, Needle, Source
 
@@ -86,8 +86,8 @@ class Message:
         """
         given = tuple(pieces)
         small = [each if isinstance(each, bytes) else each._piece for each in given]  # noqa: SLF001 - our own
-        octets = [each for each in small if each is not None]
-        if len(octets) == len(given) and (size := sum(map(len, octets))) <= SMALL:
+        octets = cast("list[bytes]", small)
+        if None not in small and (size := sum(map(len, octets))) <= SMALL:
             last = given[-1] if given else b""
             known = None if isinstance(last, bytes) else last._seven_bit_from  # noqa: SLF001 - our own
             behind = None if known is None else size - len(last) + known
@@ -126,6 +126,8 @@ class Message:
     def slice(self, start: int, stop: int) -> Message:
         """Return the octets [start, stop) as a message over the same sources, clipped to what exists."""
         if self._piece is not None:
+            if start == 0 and stop == self._size:
+                return self
             known = self._seven_bit_from
             return Message.of(
                 self.read(start, stop), seven_bit_from=max(known - start, 0) if known is not None else None

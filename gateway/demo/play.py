@@ -75,7 +75,9 @@ def signed(unsigned: bytes, credential: Credential, *, boundary: str = "=_thanh-
     """Return the message signed by somebody who is not our gateway's user, as another gateway would."""
     now = dt.datetime.now(dt.UTC)
     template = SigningTemplate.build(credential.certificate, credential.chain, scheme=Scheme.PKCS1V15, digest="sha256")
-    prepared = prepare(Message.of(unsigned), now=now, message_id="<x@may-tram.example>", new_builder=MemoryBuilder)
+    prepared = prepare(
+        Message.of(unsigned), now=now, new_message_id=lambda: "<x@may-tram.example>", new_builder=MemoryBuilder
+    )
     if isinstance(prepared, Left):
         raise TypeError(prepared.reason)
     to_be_signed = template.to_be_signed(content_digest(prepared, template.digest), now)

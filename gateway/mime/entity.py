@@ -5,9 +5,9 @@ Nothing is decoded or copied. Counts and depth are bounded: what is over a limit
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.octets import WINDOW, Needle
 from gateway.mime.fields import DEFAULT_LIMITS, Header, Limits, MimeError, read_header
@@ -32,8 +32,7 @@ _BODY_DEFECTS: Final = frozenset(
 """What is wrong with a body of several parts, not with the header that describes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(NamedTuple):
     """One entity: [start, body) is its header with the blank line, [body, stop) its content."""
 
     start: int
@@ -127,8 +126,7 @@ def _moved(entity: Entity, by: int) -> Entity:
     """Return the tree of the same octets at another place."""
     header = entity.header
     fields = tuple(each._replace(start=each.start + by, stop=each.stop + by) for each in header.fields)
-    return replace(
-        entity,
+    return entity._replace(
         start=entity.start + by,
         body=entity.body + by,
         stop=entity.stop + by,

@@ -43,7 +43,11 @@ class SelfCheck:
 
     async def pass_or_raise(self, finished: Message, key: SigningKey, form: SignatureForm) -> bool:
         """Return whether a second opinion was heard; raises `SelfCheckError`, and `ServiceError` if none can be had."""
-        fault = await self._looked_at(finished, key)
+        certificate, sent_along = key.certificate, key.template.certificates
+        if len(finished) <= WINDOW:
+            fault = check_own_work(finished, certificate=certificate, sent_along=sent_along)
+        else:  # hashing it here would stop other sessions
+            fault = await asyncio.to_thread(check_own_work, finished, certificate=certificate, sent_along=sent_along)
         if fault is not None:
             self._alarm(key, form, fault)
         if not self._is_due(key, form):
@@ -55,13 +59,6 @@ class SelfCheck:
         if not self._is_known(key, form):
             self._counts[key.label, form] = (key.template, 1)
         return True
-
-    async def _looked_at(self, finished: Message, key: SigningKey) -> str | None:
-        certificate, sent_along = key.certificate, key.template.certificates
-        if len(finished) <= WINDOW:
-            return check_own_work(finished, certificate=certificate, sent_along=sent_along)
-        # hashing it here would stop other sessions
-        return await asyncio.to_thread(check_own_work, finished, certificate=certificate, sent_along=sent_along)
 
     def _alarm(self, key: SigningKey, form: SignatureForm, fault: str) -> NoReturn:
         self._log.error("our own signature does not verify; the message is held", key=key.label, form=form, fault=fault)

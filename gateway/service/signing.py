@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from gateway.core.decision import SignatureForm
 from gateway.core.errors import ServiceError
@@ -74,8 +74,7 @@ class Faulty:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Formed:
+class _Formed(NamedTuple):
     """A message taken apart, and the form it will have."""
 
     prepared: Prepared
@@ -185,6 +184,9 @@ class Signer:
         }
         return await self._finished(prepared, key, date.claimed_signing_time, facts)
 
+    def _new_message_id(self) -> str:
+        return f"<{self._new_token()}@{self._hostname}>"
+
     async def _all_take(self, hops: Sequence[str], takes: Callable[[HopLimits], bool]) -> bool:
         """True if every hop on the way offers it; one that cannot be asked does not."""
         for each in hops:
@@ -213,7 +215,6 @@ class Signer:
         Where somebody else signed octets above 127, encoding would break their signature: clear, and 8-bit, if every
         next hop takes that, else opaque.
         """
-        message_id = f"<{self._new_token()}@{self._hostname}>"
 
         def attempt(body: Body) -> Coroutine[None, None, Prepared | Left]:
             return _apart(
@@ -221,7 +222,7 @@ class Signer:
                 prepare,
                 message,
                 now=now,
-                message_id=message_id,
+                new_message_id=self._new_message_id,
                 new_builder=self._bodies.builder,
                 body=body,
                 protect=PROTECTED if decision.protect_headers else (),

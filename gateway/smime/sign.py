@@ -10,7 +10,7 @@ import codecs
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.message import Message
 from gateway.mime.dates import date_time
@@ -71,8 +71,7 @@ class Left:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A message taken apart for signing; the entity's octets are final."""
 
     outer: bytes
@@ -90,13 +89,13 @@ def prepare(
     message: Message,
     *,
     now: datetime,
-    message_id: str,
+    new_message_id: Callable[[], str],
     new_builder: Callable[[], Builder],
     body: Body = Body.SEVEN_BIT,
     protect: Collection[str] = (),
     known: tuple[Entity, Form] | None = None,
 ) -> Prepared | Left:
-    """Take a message apart; `now` (aware) and `message_id` (with brackets) fill in for missing Date and Message-ID.
+    """Take a message apart; `now` (aware) and `new_message_id` (with brackets) fill in for missing Date and Message-ID.
 
     The message must be canonical (every line ends in CRLF). Fields named in `protect` (lower case) are copied inside
     with hp="clear", where the Content-Type is one that another parameter can be added to. `known` is the message's part
@@ -110,7 +109,7 @@ def prepare(
         entity, form = known
     if form in LEFT_ALONE:
         return Left(f"already_{form}")
-    outer, authors = _outer(message, entity.header, date=now, message_id=message_id)
+    outer, authors = _outer(message, entity.header, date=now, new_message_id=new_message_id)
     fields, charset = _with_charset(message, entity)
     found: tuple[Message, Entity] | None = None
     if protect and not _COPIED & entity.parameters.keys():
@@ -130,7 +129,7 @@ def _part(message: Message, entity: Entity, fields: list[bytes]) -> tuple[Messag
     # a message that ends inside its header section, or in a last line without CRLF, is completed before signing: a
     # transport would do it afterwards (RFC 5321 4.1.1.4) and break the signature
     missing = _missing_end(message, entity)
-    signed = Message.join((b"".join(fields), b"\r\n", message.slice(entity.body, entity.stop), *missing))
+    signed = Message.join((b"".join((*fields, b"\r\n")), message.slice(entity.body, entity.stop), *missing))
     return signed, parse(signed) if missing else parse_under(signed, entity)
 
 
@@ -170,7 +169,9 @@ def _missing_end(message: Message, entity: Entity) -> tuple[bytes, ...]:
     return (b"\r\n",) if entity.body < end and message.read(end - 2, end) != b"\r\n" else ()
 
 
-def _outer(message: Message, header: Header, *, date: datetime, message_id: str) -> tuple[bytes, list[Field]]:
+def _outer(
+    message: Message, header: Header, *, date: datetime, new_message_id: Callable[[], str]
+) -> tuple[bytes, list[Field]]:
     """Return what stays outside, in its own octets and order, completed with what is missing; and its fields."""
     versions = header.all("mime-version")
     sound = len(versions) == 1 and re.sub(rb"\([^()]*\)|\s", b"", versions[0].value) == b"1.0"
@@ -192,7 +193,7 @@ def _outer(message: Message, header: Header, *, date: datetime, message_id: str)
     if header.first("date") is None:
         added.append(_field("Date", date_time(date)))
     if header.first("message-id") is None:
-        added.append(_field("Message-ID", message_id))
+        added.append(_field("Message-ID", new_message_id()))
     if not sound:
         added.append(_field("MIME-Version", "1.0"))
     return kept + b"".join(each.raw for each in added), fields + added

@@ -246,7 +246,7 @@ def test_protected_header_fields(field: Field) -> None:
     prepared = prepare(
         Message.of(message),
         now=NOW,
-        message_id="<a@b.example>",
+        new_message_id=lambda: "<a@b.example>",
         new_builder=MemoryBuilder,
         body=Body.SEVEN_BIT,
         protect=tuple(PROTECTED),

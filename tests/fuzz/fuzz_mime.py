@@ -71,7 +71,9 @@ def judge(octets: bytes) -> None:
 def sign(octets: bytes) -> None:
     """Sign what a client could send, and judge it: it must be good, and its author's."""
     body = octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\0", b"").replace(b"\n", b"\r\n")
-    prepared = prepare(Message.of(HEAD + body), now=_NOW, message_id="<f@f.example>", new_builder=MemoryBuilder)
+    prepared = prepare(
+        Message.of(HEAD + body), now=_NOW, new_message_id=lambda: "<f@f.example>", new_builder=MemoryBuilder
+    )
     if isinstance(prepared, Left):
         return
     attributes = _TEMPLATE.to_be_signed(content_digest(prepared, _TEMPLATE.digest), _NOW)

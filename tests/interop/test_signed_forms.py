@@ -40,7 +40,7 @@ def taken_apart(message: bytes, *, body: Body = Body.SEVEN_BIT, protect: Sequenc
     found = prepare(
         Message.of(message),
         now=NOW,
-        message_id="<made@here.example>",
+        new_message_id=lambda: "<made@here.example>",
         new_builder=MemoryBuilder,
         body=body,
         protect=protect,

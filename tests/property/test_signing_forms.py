@@ -66,7 +66,7 @@ def made(message: bytes, *, body: Body, protect: bool, opaque: bool) -> tuple[Pr
     prepared = prepare(
         Message.of(message),
         now=NOW,
-        message_id="<made@here.example>",
+        new_message_id=lambda: "<made@here.example>",
         new_builder=MemoryBuilder,
         body=body,
         protect=PROTECTED if protect else (),

@@ -85,7 +85,9 @@ def signed(
 ) -> bytes:
     """Return the message signed as the gateway signs it, at some moment."""
     chosen = template(credential, scheme=scheme, digest=digest)
-    prepared = prepare(Message.of(message), now=at, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    prepared = prepare(
+        Message.of(message), now=at, new_message_id=lambda: "<made@here.example>", new_builder=MemoryBuilder
+    )
     assert not isinstance(prepared, Left), prepared.reason
     attributes = chosen.to_be_signed(content_digest(prepared, chosen.digest), at)
     value = raw_sign(credential.key, attributes, scheme=chosen.scheme, digest=chosen.digest)

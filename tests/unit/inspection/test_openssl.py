@@ -32,7 +32,7 @@ def made(
     """Return the message finished in both forms, without a signing time: its certificate is of today."""
     chosen = chosen or template(credential)
     prepared = prepare(
-        Message.of(message), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder, body=body
+        Message.of(message), now=NOW, new_message_id=lambda: "<made@here.example>", new_builder=MemoryBuilder, body=body
     )
     assert not isinstance(prepared, Left)
     over = chosen.to_be_signed(content_digest(prepared, chosen.digest), None)

@@ -34,7 +34,9 @@ def made(
     message: bytes, credential: Credential, chosen: SigningTemplate, *, at: object = NOW
 ) -> tuple[Message, Message]:
     """Return the message finished in both forms."""
-    prepared = prepare(Message.of(message), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    prepared = prepare(
+        Message.of(message), now=NOW, new_message_id=lambda: "<made@here.example>", new_builder=MemoryBuilder
+    )
     assert not isinstance(prepared, Left)
     signed_over = chosen.to_be_signed(content_digest(prepared, chosen.digest), at)  # type: ignore[arg-type]
     value = raw_sign(credential.key, signed_over, scheme=chosen.scheme, digest=chosen.digest)
@@ -192,7 +194,9 @@ def test_a_time_that_readers_would_take_in_several_ways_is_seen(time: bytes) -> 
     """A signing time is written in the one way that RFC 5652 11.3 allows."""
     credential = lan("p256")
     chosen = template(credential)
-    prepared = prepare(Message.of(ASCII), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    prepared = prepare(
+        Message.of(ASCII), now=NOW, new_message_id=lambda: "<made@here.example>", new_builder=MemoryBuilder
+    )
     assert not isinstance(prepared, Left)
     over = chosen.to_be_signed(content_digest(prepared, chosen.digest), NOW).replace(b"261124013000Z", time)
     value = raw_sign(credential.key, over, scheme=chosen.scheme, digest=chosen.digest)
@@ -204,7 +208,9 @@ def with_attributes(change: Callable[[bytes], bytes]) -> str | None:
     """Return what is found in a message with an identifier whose attributes were changed before they were signed."""
     credential = lan("p256")
     chosen = template(credential)
-    prepared = prepare(Message.of(ASCII), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    prepared = prepare(
+        Message.of(ASCII), now=NOW, new_message_id=lambda: "<made@here.example>", new_builder=MemoryBuilder
+    )
     assert not isinstance(prepared, Left)
     over = change(chosen.to_be_signed(content_digest(prepared, chosen.digest), NOW, identifier=b"0123456789abcdef"))
     value = raw_sign(credential.key, over, scheme=chosen.scheme, digest=chosen.digest)
@@ -268,7 +274,9 @@ def test_a_wrong_value_is_seen() -> None:
     """A key that returns rubbish."""
     credential = lan()
     chosen = template(credential)
-    prepared = prepare(Message.of(PLAIN), now=NOW, message_id="<made@here.example>", new_builder=MemoryBuilder)
+    prepared = prepare(
+        Message.of(PLAIN), now=NOW, new_message_id=lambda: "<made@here.example>", new_builder=MemoryBuilder
+    )
     assert not isinstance(prepared, Left)
     attributes = chosen.to_be_signed(content_digest(prepared, chosen.digest), NOW)
     finished = finish(prepared, cms=chosen.finish(attributes, bytes(256)), micalg=chosen.micalg, boundary=BOUNDARY)

@@ -42,7 +42,7 @@ MESSAGE_ID = "<made@here.example>"
 
 
 def prepared(message: bytes) -> Prepared:
-    found = prepare(Message.of(message), now=NOW, message_id=MESSAGE_ID, new_builder=MemoryBuilder)
+    found = prepare(Message.of(message), now=NOW, new_message_id=lambda: MESSAGE_ID, new_builder=MemoryBuilder)
     assert isinstance(found, Prepared), found
     return found
 
@@ -110,7 +110,11 @@ def test_blanks_at_the_end_of_a_header_line_stay_outside(end: bytes) -> None:
     subject = b"Subject: mot" + end + b"hai\r\n"
     message = b"From: a@b.example\r\n" + subject + fields + b"\r\n--b\r\n\r\nx\r\n--b--\r\n"
     found = prepare(
-        Message.of(message), now=NOW, message_id=MESSAGE_ID, new_builder=MemoryBuilder, protect=("from", "subject")
+        Message.of(message),
+        now=NOW,
+        new_message_id=lambda: MESSAGE_ID,
+        new_builder=MemoryBuilder,
+        protect=("from", "subject"),
     )
     assert isinstance(found, Prepared)
     assert subject in found.outer
@@ -169,7 +173,7 @@ def test_seven_bit_body_keeps_every_octet() -> None:
 )
 def test_what_somebody_signed_is_left_alone(entity: bytes, reason: str) -> None:
     """R06: already protected mail is not touched, and the reason says which kind it is."""
-    found = prepare(Message.of(mail(entity)), now=NOW, message_id=MESSAGE_ID, new_builder=MemoryBuilder)
+    found = prepare(Message.of(mail(entity)), now=NOW, new_message_id=lambda: MESSAGE_ID, new_builder=MemoryBuilder)
     assert found == Left(reason)
 
 
@@ -216,7 +220,7 @@ def test_large_bodies_are_not_copied() -> None:
     """A big body is carried as a span of its source, not as octets of ours."""
     body = b"0123456789" * 7 + b"\r\n"
     message = Message.of(mail(b"Content-Type: text/plain\r\n\r\n" + body * 20_000))
-    found = prepare(message, now=NOW, message_id=MESSAGE_ID, new_builder=MemoryBuilder)
+    found = prepare(message, now=NOW, new_message_id=lambda: MESSAGE_ID, new_builder=MemoryBuilder)
     assert isinstance(found, Prepared)
     assert any(span.source is message.spans[0].source for span in found.entity.spans)
     assert content_digest(found, "sha256") == Message.of(found.entity.octets()).digest("sha256")
