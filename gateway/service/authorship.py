@@ -283,15 +283,9 @@ class _Check:
 
     def _shown_beside(self, author: Mailbox) -> Iterator[str]:
         """Yield the addresses that a From field shows in names or comments, and that the submitter may not use."""
-        words = _words_with_at(self._header.all("from")[0].value)
-        for number, word in enumerate(words):
-            match = _SHOWN_ADDRESS.search(word[:_MAX_ADDRESS])
-            several = match is not None and word.count("@") > 1
-            if number >= _MAX_SHOWN or len(word) > _MAX_ADDRESS or several:
-                yield word[:_MAX_ADDRESS]
-                return
-            if match is not None and not self._is_own(match[0], author):
-                yield match[0]
+        for shown, certain in _shown_in(self._header.all("from")[0].value):
+            if not certain or not self._is_own(shown, author):
+                yield shown
                 return
 
     def _is_own(self, shown: str, author: Mailbox) -> bool:
@@ -347,10 +341,22 @@ def rights_unknown(senders: Senders) -> Objection:
 
 
 @remembered(256, octets=8192)
-def _words_with_at(value: bytes) -> tuple[str, ...]:
-    """Return the words of a From field, as a reader sees them, that may be addresses."""
+def _shown_in(value: bytes) -> tuple[tuple[str, bool], ...]:
+    """Return the addresses that a reader sees in a From field, each with whether it is certain which one is seen.
+
+    Nothing is looked at behind one of which it is not.
+    """
     text = "".join(each for each in normalized("NFKC", decode_text(value)) if unicodedata.category(each) != "Cf")
-    return tuple(word for word in _BETWEEN.split(text) if "@" in word)
+    words = [word for word in _BETWEEN.split(text) if "@" in word]
+    found: list[tuple[str, bool]] = []
+    for number, word in enumerate(words):
+        match = _SHOWN_ADDRESS.search(word[:_MAX_ADDRESS])
+        several = match is not None and word.count("@") > 1
+        if number >= _MAX_SHOWN or len(word) > _MAX_ADDRESS or several:
+            return (*found, (word[:_MAX_ADDRESS], False))
+        if match is not None:
+            found.append((match[0], True))
+    return tuple(found)
 
 
 def _read(field: Field) -> tuple[Mailbox, ...] | None:

@@ -97,6 +97,7 @@ class Form(StrEnum):
 LEFT_ALONE: Final = frozenset(Form) - {Form.PLAIN, Form.COMPRESSED, Form.CERTIFICATES_ONLY}
 """Forms that somebody else made with a key: not one octet of their bodies may change."""
 
+_TNEF: Final = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 _BY_SMIME_TYPE: Final = {
     "signed-data": Form.OPAQUE_SIGNED,
     "signed-receipt": Form.OPAQUE_SIGNED,
@@ -283,14 +284,14 @@ def traits_of(message: Message, entity: Entity) -> Traits:
     header = entity.header
     submitted = [re.split(rb"[;(\s]", each.value.strip().lower())[0] for each in header.all("auto-submitted")]
     precedence = [each.value.strip().lower() for each in header.all("precedence")]
-    kinds = {each.media_type for each in walk(entity)}
+    parts = [*walk(entity)]
+    kinds = {each.media_type for each in parts}
     report = entity.media_type == "multipart/report"
     return Traits(
         report=report,
         mdn=report and _token(entity, "report-type") == "disposition-notification",
-        auto_submitted=any(each not in {b"no", b""} for each in submitted),
+        auto_submitted=not {b"no", b""}.issuperset(submitted),
         list_mail=bool(header.all("list-id")) or b"list" in precedence,
         calendar="text/calendar" in kinds,
-        tnef=bool(kinds & {"application/ms-tnef", "application/vnd.ms-tnef"})
-        or any(file_name(each).lower() == "winmail.dat" for each in walk(entity)),
+        tnef=not _TNEF.isdisjoint(kinds) or "winmail.dat" in [file_name(each).lower() for each in parts],
     )
