@@ -6,8 +6,9 @@ import pytest
 
 from gateway.core.message import Message
 from gateway.mime.fields import MimeError, decode_text, read_header
-from gateway.tagging import Stripped, strip
+from gateway.tagging import Stripped, forged, strip
 from gateway.tagging import stripped as count
+from gateway.tagging.names import KEYWORD_KEYS, holds_results, is_ours
 from support.pace import soon
 
 OURS = "thư.songlam.example"
@@ -143,6 +144,14 @@ def test_fields_that_show_a_tag_go(name: str) -> None:
 def test_fields_that_programs_or_people_need_stay(lines: bytes) -> None:
     """Names are noted and not changed; a message must stay what it is; words without a tag's brackets are words."""
     assert stripped(lines) == lines
+
+
+def test_no_name_that_is_passed_over_is_one_of_a_mark() -> None:
+    """What stands in these fields is not looked at: none may be ours, hold keywords or results, or be a subject."""
+    marks = [
+        name for name in forged._KEPT if is_ours(name) or holds_results(name) or name in {*KEYWORD_KEYS, "subject"}
+    ]
+    assert marks == []
 
 
 def test_forged_lines_beside_a_forged_subject_go() -> None:
