@@ -47,7 +47,7 @@ def test_big_opaque_signature(kind: str, tmp_path: Path) -> None:
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join((str(TESTS), str(TESTS.parent))),
-            "MALLOC_MMAP_THRESHOLD_": "131072",  # else large blocks lie as what was freed before, while loading, lets them
+            "MALLOC_MMAP_THRESHOLD_": "131072",  # else it depends on what was freed while loading
         },
         capture_output=True,
         check=True,
