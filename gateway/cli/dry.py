@@ -228,7 +228,7 @@ async def try_letter(
     )
     journey = join(settings, world, rooms)
     arrival = _arrival(letter, clock.now())
-    submitter = await journey.authorize(letter.listener.name, arrival.client, letter.login)
+    submitter = journey.authorize(letter.listener.name, arrival.client, letter.login)
     if isinstance(submitter, Reply):
         return Outcome(submitter, None, (), (), ())
     received: Received = Relayed(arrival) if submitter is None else Submission(arrival, submitter)

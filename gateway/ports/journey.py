@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
     from datetime import datetime
 
     from gateway.core.address import Mailbox
@@ -30,15 +30,15 @@ class Bodies(Protocol):
 class Intake(Protocol):
     """The journey, as the SMTP session sees it. No method raises; a bug inside is answered 451 4.3.0."""
 
-    async def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
+    def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
         """Say who answers for mail on a listener.
 
         Returns the submitter (outbound), None for a plain inbound relay client, or the refusal.
         """
         ...
 
-    async def recipient(self, listener: str, mailbox: Mailbox) -> Reply | None:
-        """Return the refusal of a forward-path at RCPT, or None to take it."""
+    def recipient(self, listener: str, mailbox: Mailbox) -> Reply | Coroutine[object, object, Reply | None] | None:
+        """Return the refusal of a forward-path at RCPT, None to take it, or what takes time and returns either."""
         ...
 
     async def accept(self, received: Received) -> Reply:
@@ -97,7 +97,10 @@ class HandOver(Protocol):
     """Cut-through or spool first: the decision table of `handover.md` 1."""
 
     async def hand_over(self, consignments: Sequence[Consignment]) -> Reply:
-        """Hand over or commit everything, and return the reply to the client's dot; runs shielded."""
+        """Hand over or commit everything, and return the reply to the client's dot.
+
+        Whoever calls must not be canceled because a client left: a dot may be out (`handover.md` row 13).
+        """
         ...
 
 

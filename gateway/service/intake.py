@@ -28,7 +28,7 @@ from gateway.service.senders import STRICT, Senders
 from gateway.tagging import stripped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
     from gateway.config.inbound import TagSettings
@@ -130,7 +130,7 @@ class Journey:
         self._pace = Pace()
         self._log = structlog.get_logger("gateway.intake")
 
-    async def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
+    def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
         """Say who answers for mail on a listener (see `ports.Intake`)."""
         door = self.doors[listener]
         match door.kind:
@@ -159,10 +159,13 @@ class Journey:
             return found.reply
         return Submitter(client.address, frozenset(), Standing.UNLISTED)
 
-    async def recipient(self, listener: str, mailbox: Mailbox) -> Reply | None:
-        """Return the refusal of a forward-path at RCPT, or None."""
+    def recipient(self, listener: str, mailbox: Mailbox) -> Reply | Coroutine[object, object, Reply | None] | None:
+        """Return the refusal of a forward-path at RCPT, None to take it, or what takes time and returns either."""
         if self.doors[listener].kind is not ListenerKind.INBOUND:
             return None  # route and ruling need the header (handover.md 2)
+        return self._checked(mailbox)
+
+    async def _checked(self, mailbox: Mailbox) -> Reply | None:
         try:
             return await self._checks.check(mailbox)
         except Exception:  # noqa: BLE001 - the seam where our own bugs become 451 (house rule: three seams)

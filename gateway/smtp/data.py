@@ -6,9 +6,8 @@ kin) must never become a second message here, nor may a bare CR, a bare LF or NU
 
 from __future__ import annotations
 
-import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.core.errors import InputError, StorageFullError
 from gateway.core.message import Message
@@ -36,122 +35,66 @@ class EndlessMessageError(InputError):
 
 
 class LineReader:
-    """The octets a client has sent: whole lines for commands, blocks for messages, and room to give a rest back.
+    """The octets a client has sent and nobody has looked at yet: whole lines for commands, blocks for messages.
 
-    Nobody but the session waits here, once at a time. While nobody does, the transport is paused as soon as more than
-    `limit` octets lie here.
+    Nothing here waits: the connection feeds what landed, and asks again when more has.
     """
 
-    __slots__ = ("_end", "_error", "_limit", "_loop", "_octets", "_paused", "_transport", "_waiter", "_whole")
+    __slots__ = ("_at", "_dropped", "_limit", "_octets")
 
-    def __init__(self, *, limit: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, *, limit: int) -> None:
         """Begin empty; no line may have more than `limit` octets."""
         self._limit = limit
-        self._loop = loop
-        self._octets = bytearray()
-        self._waiter: asyncio.Future[bytes] | None = None
-        self._whole = False
-        """Whoever waits takes all that comes, at once."""
-        self._transport: asyncio.ReadTransport | None = None
-        self._paused = False
-        self._end = False
-        self._error: Exception | None = None
+        self._octets = b""
+        self._at = 0
+        """Where what was not taken yet begins."""
+        self._dropped = 0
+        """Octets of an overlong line, up to now."""
 
-    # what the connection calls
+    def __len__(self) -> int:
+        return len(self._octets) - self._at
 
-    def move_to(self, transport: asyncio.ReadTransport) -> None:
-        """Take further octets from a transport; one that is left behind must not stay paused."""
-        self._resume()
-        self._transport = transport
-
-    def feed_data(self, octets: bytes | memoryview) -> None:
+    def feed(self, octets: bytes) -> None:
         """Take what was received."""
-        if self._waiter is not None and not self._waiter.done():
-            if self._whole:
-                self._waiter.set_result(bytes(octets))
-                return
-            self._octets += octets
-            self._waiter.set_result(b"")
-            return
-        self._octets += octets
-        if len(self._octets) > self._limit and self._transport is not None and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        self._octets = self._octets[self._at :] + octets if self._octets else octets
+        self._at = 0
 
-    def feed_eof(self, error: Exception | None = None) -> None:
-        """Take note that nothing will follow, and why."""
-        self._end = True
-        self._error = self._error or error
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(b"")
+    def line(self) -> bytes | None:
+        """Return the next line up to and with its LF, None if its end has not come.
 
-    @property
-    def wants_blocks(self) -> bool:
-        """True while the session waits for what comes next of a message, and takes it whole."""
-        return self._whole and self._waiter is not None and not self._waiter.done()
-
-    # what the session calls
-
-    @property
-    def has_line(self) -> bool:
-        """True if a whole line can be had without waiting."""
-        return b"\n" in self._octets
-
-    async def line(self) -> bytes:
-        """Return the next line up to and with its LF.
-
-        Raises `OverlongLineError`, `IncompleteReadError` at the end of the connection, or `ConnectionError`.
+        Raises `OverlongLineError`, or `ConnectionAbortedError` for one that does not end.
         """
-        dropped = seen = 0
-        while (end := self._octets.find(b"\n", seen)) < 0:
-            if (seen := len(self._octets)) > self._limit:
-                dropped, seen = dropped + seen, 0
-                self._octets.clear()
-                if dropped > OVERLONG_LINE:
+        octets, at = self._octets, self._at
+        end = octets.find(b"\n", at) + 1
+        if not end:
+            if len(octets) - at > self._limit:
+                self._dropped += len(octets) - at
+                self.discard()
+                if self._dropped > OVERLONG_LINE:
                     raise ConnectionAbortedError("endless command line")
-            await self._more()
-        line = bytes(self._octets[: end + 1])
-        del self._octets[: end + 1]
-        if dropped or end > self._limit:
+            return None
+        if end == len(octets):
+            self.discard()
+        else:
+            self._at = end
+        if self._dropped or end - at - 1 > self._limit:
+            self._dropped = 0
             raise OverlongLineError("overlong_line", LINE_TOO_LONG)
-        return line
+        return octets[at:end]
 
-    async def block(self) -> bytes:
-        """Return all that is there, at least one octet; raises as `line` does."""
-        while not self._octets:
-            if block := await self._more(whole=True):
-                return block
-        block = bytes(self._octets)
-        self._octets.clear()
-        return block
+    def block(self) -> bytes:
+        """Return all that is here."""
+        octets = self._octets[self._at :]
+        self.discard()
+        return octets
 
     def unread(self, octets: bytes) -> None:
         """Put octets back before everything else."""
-        self._octets[:0] = octets
+        self._octets, self._at = octets + self._octets[self._at :], 0
 
     def discard(self) -> None:
-        """Forget everything that was sent ahead (RFC 3207 4.2: what came before the handshake was not protected)."""
-        self._octets.clear()
-
-    # inside
-
-    async def _more(self, *, whole: bool = False) -> bytes:
-        """Wait for octets; return them if `whole`, else they lie here. Raises if none can come."""
-        if self._error is not None:
-            raise self._error
-        if self._end:
-            raise asyncio.IncompleteReadError(bytes(self._octets), None)
-        self._resume()
-        self._waiter, self._whole = self._loop.create_future(), whole
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
-
-    def _resume(self) -> None:
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
+        """Forget what is here (RFC 3207 4.2: what came before the handshake was not protected)."""
+        self._octets, self._at = b"", 0
 
 
 class DataScanner:
@@ -174,7 +117,7 @@ class DataScanner:
         """
         octets = self._carry + block if self._carry else block
         dot = _DOT.find(octets)  # of both what must be taken out and the end
-        end = _WHOLE_END.find(octets, dot) if dot >= 0 else -1
+        end = dot if dot < 0 or octets.startswith(_END, dot) else _WHOLE_END.find(octets, dot)
         if end >= 0:
             content, rest = octets[: end + 2], octets[end + len(_END) :]
             self._carry = b""
@@ -321,3 +264,58 @@ class DataSink:
         self._defect = defect
         self._builder = None
         self._pending.clear()
+
+
+class Content(Protocol):
+    """A message, or a chunk of one, that is being read."""
+
+    @property
+    def octets(self) -> int:
+        """How many were read."""
+        ...
+
+    def take(self, block: bytes) -> bytes | None:
+        """Take a block; return what follows the end, None if that has not come. Raises `EndlessMessageError`."""
+        ...
+
+
+class DottedContent:
+    """What follows DATA, up to its dot."""
+
+    __slots__ = ("_scanner", "_sink")
+
+    def __init__(self, sink: DataSink) -> None:
+        self._scanner = DataScanner()
+        self._sink = sink
+
+    @property
+    def octets(self) -> int:
+        """How many were read, transparency dots not counted."""
+        return self._sink.octets
+
+    def take(self, block: bytes) -> bytes | None:
+        """Take a block."""
+        content, rest = self._scanner.feed(block)
+        self._sink.take(content)
+        return rest
+
+
+class CountedContent:
+    """What follows BDAT: so many octets, into nothing where there is no sink."""
+
+    __slots__ = ("_left", "_scanner", "_sink", "octets")
+
+    def __init__(self, size: int, sink: DataSink | None, scanner: ChunkScanner) -> None:
+        self._left = size
+        self._sink = sink
+        self._scanner = scanner
+        self.octets = 0
+
+    def take(self, block: bytes) -> bytes | None:
+        """Take a block."""
+        mine, rest = block[: self._left], block[self._left :]
+        self._left -= len(mine)
+        self.octets += len(mine)
+        if self._sink is not None:
+            self._sink.take(self._scanner.feed(mine))
+        return None if self._left else rest

@@ -15,8 +15,6 @@ from gateway.core.received import site_of
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from gateway.core.reply import Reply
-
 
 class Guest(Protocol):
     """An open connection, as far as the listener cares."""
@@ -84,30 +82,11 @@ class Presence:
         if not self._per_client[site]:
             del self._per_client[site]
 
-    async def take(self, acceptance: Coroutine[object, object, Reply]) -> Reply:
-        """Run an acceptance to its end as a task of its own, whatever becomes of the caller; return its reply."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Reply] = loop.create_future()
-        task = loop.create_task(self._take(acceptance, answer))
+    def take(self, acceptance: Coroutine[object, object, None]) -> None:
+        """Run an acceptance to its end as a task of its own, whatever becomes of the client."""
+        task = asyncio.get_running_loop().create_task(acceptance)
         self._acceptances.add(task)
         task.add_done_callback(self._taken)
-        return await answer
-
-    @staticmethod
-    async def _take(acceptance: Coroutine[object, object, Reply], answer: asyncio.Future[Reply]) -> None:
-        """Put the reply where a caller waits for it; one that was canceled does not."""
-        try:
-            reply = await acceptance
-        except asyncio.CancelledError:
-            answer.cancel()
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's
-            if not answer.done():
-                answer.set_exception(error)
-                answer.exception()  # a caller that is canceled right now must not leave it unread
-        else:
-            if not answer.done():
-                answer.set_result(reply)
 
     def _taken(self, task: asyncio.Task[None]) -> None:
         self._acceptances.discard(task)

@@ -6,6 +6,7 @@ Whatever ends a message - its end, a refusal, a reset, a lost connection - must 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Final
 
 from gateway.smtp.limits import READING
@@ -19,36 +20,54 @@ class Room:
 
     def __init__(self, octets: int, *, patience: float = WAIT_SECONDS) -> None:
         """Have room for `octets`; at least one message is always read."""
-        self._turns = asyncio.Semaphore(max(octets // READING, 1))
+        self._left = max(octets // READING, 1)
+        """Shares that nobody has; while somebody waits there are none."""
+        self._waiting: deque[asyncio.Future[Share]] = deque()
         self._patience = patience
+
+    def at_once(self) -> Share | None:
+        """Return a share if there is one now."""
+        if not self._left:
+            return None
+        self._left -= 1
+        return Share(self)
 
     async def take(self) -> Share | None:
         """Return a share when there is one, None if there is none in time."""
-        if self._turns.locked():
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._turns.acquire()
-            except TimeoutError:
-                return None
+        share = self.at_once()
+        if share is not None:
+            return share
+        turn: asyncio.Future[Share] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await asyncio.wait((turn,), timeout=self._patience)
+            return turn.result() if turn.done() else None
+        finally:
+            if not turn.done():
+                self._waiting.remove(turn)
+
+    def give_back(self) -> None:
+        """Let whoever waits longest have a share; one that it does not take any more comes back by itself."""
+        if self._waiting:
+            self._waiting.popleft().set_result(Share(self))
         else:
-            await self._turns.acquire()  # which does not wait
-        return Share(self._turns)
+            self._left += 1
 
 
 class Share:
     """What one message takes; given back when nobody holds it any more, or before that by `end`."""
 
-    __slots__ = ("_turns",)
+    __slots__ = ("_room",)
 
-    def __init__(self, turns: asyncio.Semaphore) -> None:
+    def __init__(self, room: Room) -> None:
         """Use `Room.take`."""
-        self._turns: asyncio.Semaphore | None = turns
+        self._room: Room | None = room
 
     def end(self) -> None:
         """Give it back; harmless when done twice."""
-        turns, self._turns = self._turns, None
-        if turns is not None:
-            turns.release()
+        room, self._room = self._room, None
+        if room is not None:
+            room.give_back()
 
     def __del__(self) -> None:
         self.end()

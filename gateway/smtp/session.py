@@ -18,6 +18,7 @@ from gateway.core.errors import InputError
 from gateway.core.received import Client, site_of
 from gateway.core.reply import Reply
 from gateway.smtp import replies
+from gateway.smtp.data import EndlessMessageError
 from gateway.smtp.grammar import parse_mail, parse_rcpt
 from gateway.smtp.limits import (
     COMMAND_OCTETS,
@@ -33,6 +34,10 @@ from gateway.smtp.transfer import Transaction, Transfers
 from gateway.smtp.xclient import XCLIENT_ATTRIBUTES, parse_xclient
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from gateway.core.envelope import Recipient
+    from gateway.smtp.data import OverlongLineError
     from gateway.smtp.surroundings import Surroundings
 
 _LOG: Final = structlog.get_logger("gateway.smtp")
@@ -55,8 +60,10 @@ VERBS: Final = frozenset(
         "XCLIENT",
     }
 )
-_BEFORE_TLS: Final = frozenset({"NOOP", "EHLO", "HELO", "STARTTLS", "QUIT"})  # RFC 3207 4
-_WEB: Final = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})
+_METHODS: Final = {each.encode(): (f"smtp_{each}", LONGER_COMMANDS.get(each, COMMAND_OCTETS)) for each in VERBS}
+"""What handles a verb, and how many octets its line may have."""
+_BEFORE_TLS: Final = frozenset({b"NOOP", b"EHLO", b"HELO", b"STARTTLS", b"QUIT"})  # RFC 3207 4
+_WEB: Final = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT"})
 """A browser talked into sending mail speaks these first (cross-protocol scripting)."""
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_NAME: Final = 255
@@ -87,29 +94,38 @@ class Session(Transfers):
 
     # from a line to a verb
 
-    async def obey(self, line: bytes) -> None:
+    def obey(self, line: bytes) -> None:
         """Handle one command line; whatever goes wrong, the client learns only the class of the trouble."""
-        self._commands += 1
-        try:
-            verb, argument = self._read(line)
-            await getattr(self, f"smtp_{verb}")(argument)
-        except InputError as error:
-            if _is_chunk(line):
-                self.hang_up(error.reply)  # the octets that follow are no commands
-            self.refuse(error)
-        except EOFError:
-            raise
-        except Exception as error:
-            if self.over and isinstance(error, OSError):
-                raise  # the connection's end, not a fault
-            transaction, self._transaction = self._transaction, None
-            trace_id = transaction.trace_id if transaction else None
-            _LOG.exception("fault in a session", client=self.address, trace_id=trace_id)
-            if _is_chunk(line):
-                self.hang_up(replies.FAULT)
-            self.say(replies.FAULT)
         if self._commands > IDLE_COMMANDS:
             self.hang_up(replies.TOO_MANY_COMMANDS)
+            return
+        self._commands += 1
+        try:
+            method, argument = self._read(line)
+            getattr(self, method)(argument)
+        except Exception as error:  # noqa: BLE001 - the seam: a fault in one command is that command's alone
+            self.fail(error, out_of_step=_is_chunk(line))  # a chunk's octets are no commands
+
+    def fail(self, error: Exception, *, out_of_step: bool) -> None:
+        """Refuse what may not be, and say nothing of a fault of ours but that there is one."""
+        if isinstance(error, InputError):
+            if out_of_step or isinstance(error, EndlessMessageError):  # which could go on for ever
+                self.hang_up(error.reply)
+            self.refuse(error)
+            return
+        if self.over and isinstance(error, OSError):
+            _LOG.debug("connection ended", client=self.address, error=type(error).__name__)
+            return
+        transaction, self._transaction = self._transaction, None
+        trace_id = transaction.trace_id if transaction else None
+        _LOG.error("fault in a session", client=self.address, trace_id=trace_id, exc_info=error)
+        if out_of_step:
+            self.hang_up(replies.FAULT)
+        self.say(replies.FAULT)
+
+    def overlong(self, error: OverlongLineError) -> None:
+        """Refuse a line that was dropped."""
+        self.refuse(error)
 
     def refuse(self, error: InputError) -> None:
         """Give the refusal and count it."""
@@ -132,15 +148,17 @@ class Session(Transfers):
         return text
 
     def _read(self, line: bytes) -> tuple[str, str]:
-        """Return verb and argument of a line; raises `InputError`."""
-        verb_octets, _, rest = self.text_of(line).partition(b" ")
-        verb = verb_octets.decode("ascii", "replace").upper()
+        """Return the method of a line's verb, and its argument; raises `InputError`."""
+        word, _, rest = self.text_of(line).partition(b" ")
+        verb = word.upper()
+        known = _METHODS.get(verb)
         if verb in _WEB:
             self.hang_up(replies.NOT_SMTP)
             raise ConnectionAbortedError("not SMTP")
-        if len(line) > LONGER_COMMANDS.get(verb, COMMAND_OCTETS):
-            raise InputError("overlong_line", replies.AUTH_TOO_LONG if verb == "AUTH" else replies.LINE_TOO_LONG)
-        if verb not in VERBS:
+        method, most = known or ("", COMMAND_OCTETS)
+        if len(line) > most:
+            raise InputError("overlong_line", replies.AUTH_TOO_LONG if verb == b"AUTH" else replies.LINE_TOO_LONG)
+        if known is None:
             raise InputError("unknown_command", replies.UNKNOWN)
         try:
             argument = rest.decode().strip(" \t")
@@ -148,17 +166,13 @@ class Session(Transfers):
             raise InputError("not_utf8", replies.BAD_OCTETS) from error
         if not argument.isprintable() and _UNFIT.search(argument):
             raise InputError("control_characters", replies.BAD_OCTETS)
-        if self._needs_tls and verb not in _BEFORE_TLS:
+        if self.around.tls_first and self.tls is None and verb not in _BEFORE_TLS:
             raise InputError("needs_tls", replies.NEED_TLS)
-        return verb, argument
-
-    @property
-    def _needs_tls(self) -> bool:
-        return self.around.starttls and self.around.listener.tls.required and self.tls is None
+        return method, argument
 
     # greeting and parting
 
-    async def smtp_EHLO(self, hostname: str) -> None:
+    def smtp_EHLO(self, hostname: str) -> None:
         """Greet, and list what is offered (RFC 5321 4.1.1.1)."""
         self._greet(hostname, extended=True)
         self.say(Reply(250, None, (self.around.hostname, *self.offers())))
@@ -173,7 +187,7 @@ class Session(Transfers):
             offered.append(f"XCLIENT {' '.join(XCLIENT_ATTRIBUTES)}")
         return offered
 
-    async def smtp_HELO(self, hostname: str) -> None:
+    def smtp_HELO(self, hostname: str) -> None:
         """Greet a client that knows no extensions."""
         self._greet(hostname, extended=False)
         self.say(Reply(250, None, (self.around.hostname,)))
@@ -186,23 +200,23 @@ class Session(Transfers):
         self.extended = extended
         self._transaction = None
 
-    async def smtp_QUIT(self, arg: str) -> None:
+    def smtp_QUIT(self, arg: str) -> None:
         """Part."""
         self._takes_nothing(arg)
         self.hang_up(replies.GOODBYE)
 
-    async def smtp_STARTTLS(self, arg: str) -> None:
+    def smtp_STARTTLS(self, arg: str) -> None:
         """Secure the connection and begin again (RFC 3207)."""
         self._takes_nothing(arg)
         if not self.around.starttls:
             raise InputError("no_starttls", replies.NOT_IMPLEMENTED)
         if self.tls is not None:
             raise InputError("tls_already", replies.TLS_ALREADY)
-        await self.start_tls()
+        self.wait_for(self.start_tls())
 
     # a transaction
 
-    async def smtp_MAIL(self, arg: str | None) -> None:
+    def smtp_MAIL(self, arg: str | None) -> None:
         """Begin a transaction (RFC 5321 4.1.1.2)."""
         if not self.greeted_as:
             raise InputError("no_greeting", replies.GREET_FIRST)
@@ -222,7 +236,7 @@ class Session(Transfers):
         if early is not None:
             raise InputError("too_fast", early)
         client = self._client(smtputf8=command.smtputf8)
-        answer = await around.intake.authorize(around.listener.name, client, self.login)
+        answer = around.intake.authorize(around.listener.name, client, self.login)
         if isinstance(answer, Reply):
             raise InputError("not_authorized", answer)
         self._messages += 1
@@ -235,7 +249,7 @@ class Session(Transfers):
             protocol += ("S" if self.tls else "") + ("A" if self.login is not None else "")  # RFC 3848
         return Client(self.around.listener.name, self.address, self.greeted_as, protocol, self.tls, self.certificate)
 
-    async def smtp_RCPT(self, arg: str | None) -> None:
+    def smtp_RCPT(self, arg: str | None) -> None:
         """Add a forward-path (RFC 5321 4.1.1.3)."""
         transaction = self._transaction
         if transaction is None:
@@ -258,19 +272,28 @@ class Session(Transfers):
         if early is not None:
             self.say(early)
             return
-        refusal = await around.intake.recipient(around.listener.name, recipient.mailbox)
-        if refusal is not None:
-            self._refused += 1
-            self.say(refusal)
-            if self._refused > REFUSED_RECIPIENTS:
-                self.hang_up(replies.TOO_MANY_MISTAKES)
+        refusal = around.intake.recipient(around.listener.name, recipient.mailbox)
+        if refusal is None or isinstance(refusal, Reply):
+            self._answer_recipient(transaction, recipient, refusal)
+        else:
+            self.wait_for(self._ask_for(transaction, recipient, refusal))
+
+    async def _ask_for(self, transaction: Transaction, recipient: Recipient, asked: Awaitable[Reply | None]) -> None:
+        self._answer_recipient(transaction, recipient, await asked)
+
+    def _answer_recipient(self, transaction: Transaction, recipient: Recipient, refusal: Reply | None) -> None:
+        if refusal is None:
+            transaction.recipients.append(recipient)
+            self.say(replies.RECIPIENT_OK)
             return
-        transaction.recipients.append(recipient)
-        self.say(replies.RECIPIENT_OK)
+        self._refused += 1
+        self.say(refusal)
+        if self._refused > REFUSED_RECIPIENTS:
+            self.hang_up(replies.TOO_MANY_MISTAKES)
 
     # small verbs
 
-    async def smtp_AUTH(self, arg: str) -> None:
+    def smtp_AUTH(self, arg: str) -> None:
         """Nobody logs in here."""
         raise InputError("no_auth", replies.NOT_IMPLEMENTED)
 
@@ -279,7 +302,7 @@ class Session(Transfers):
         """True if the host that is connected may say for whom it speaks."""
         return is_in(self.peer, self.around.listener.xclient_from)
 
-    async def smtp_XCLIENT(self, arg: str) -> None:
+    def smtp_XCLIENT(self, arg: str) -> None:
         """Take a listed host's word for the address of its client, and begin anew (Postfix's XCLIENT)."""
         if not self._may_introduce:
             raise InputError("no_xclient", replies.NOT_ALLOWED)
@@ -294,25 +317,25 @@ class Session(Transfers):
         self.start_over()
         self.say(Reply(220, None, (f"{self.around.hostname} ESMTP",)))
 
-    async def smtp_RSET(self, arg: str) -> None:
+    def smtp_RSET(self, arg: str) -> None:
         """Forget the transaction."""
         self._takes_nothing(arg)
         self._transaction = None
         self.say(replies.GREETED)
 
-    async def smtp_NOOP(self, arg: str) -> None:
+    def smtp_NOOP(self, arg: str) -> None:
         """Do nothing; an argument is ignored (RFC 5321 4.1.1.9)."""
         self.say(replies.GREETED)
 
-    async def smtp_VRFY(self, arg: str) -> None:
+    def smtp_VRFY(self, arg: str) -> None:
         """Tell nobody who exists (RFC 5321 3.5.3)."""
         self.say(replies.CANNOT_VERIFY)
 
-    async def smtp_EXPN(self, arg: str) -> None:
+    def smtp_EXPN(self, arg: str) -> None:
         """Tell nobody who is on a list."""
         raise InputError("expn", replies.NOT_IMPLEMENTED)
 
-    async def smtp_HELP(self, arg: str) -> None:
+    def smtp_HELP(self, arg: str) -> None:
         """List the verbs."""
         self.say(replies.HELP)
 

@@ -17,6 +17,7 @@ from gateway.smtp.limits import FAILED_LOGINS, LONGER_COMMANDS
 from gateway.smtp.session import Session
 
 if TYPE_CHECKING:
+    from gateway.smtp.auth.sasl import Exchange
     from gateway.smtp.surroundings import Surroundings
 
 _LOG: Final = structlog.get_logger("gateway.smtp")
@@ -30,6 +31,12 @@ class SubmissionSession(Session):
         super().__init__(around)
         self._failed_logins = 0
 
+    def start_over(self) -> None:
+        """Forget everything the client said."""
+        super().start_over()
+        self._exchange: Exchange | None = None
+        """A login under way: the next line is its."""
+
     @property
     def _may_log_in(self) -> bool:
         return self.tls is not None or self.around.listener.auth_without_tls
@@ -38,18 +45,17 @@ class SubmissionSession(Session):
         """Return the keywords of the greeting; AUTH only where a password would not travel in the clear."""
         return [*super().offers(), *([f"AUTH {' '.join(MECHANISMS)}"] if self._may_log_in else [])]
 
-    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - a verb is a method of its name
+    def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - a verb is a method of its name
         """Begin a transaction, for somebody who logged in."""
         if self.greeted_as and self.login is None:
             raise InputError("needs_auth", replies.NEED_AUTH)
-        await super().smtp_MAIL(arg)
+        super().smtp_MAIL(arg)
 
-    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 - a verb is a method of its name
+    def smtp_AUTH(self, arg: str) -> None:  # noqa: N802 - a verb is a method of its name
         """Log a person or program in (RFC 4954 4)."""
-        passwords = self.around.passwords
         if not self.extended:
             raise InputError("no_ehlo", replies.GREET_FIRST)
-        if passwords is None:
+        if self.around.passwords is None:
             raise InputError("no_passwords", replies.NOT_IMPLEMENTED)
         if not self._may_log_in:
             raise InputError("auth_needs_tls", replies.AUTH_NEEDS_TLS)
@@ -57,27 +63,45 @@ class SubmissionSession(Session):
             raise InputError("auth_already", replies.AUTH_ALREADY)
         if self.busy:
             raise InputError("auth_in_transaction", replies.AUTH_IN_TRANSACTION)
-        exchange = parse_auth(arg)
-        while (challenge := exchange.challenge) is not None:
-            self.say(challenge)
-            exchange.answer(await self._response())
-        login, password = exchange.credentials()
-        try:
-            fits = await passwords.check(login, password)
-        except Exception as error:  # noqa: BLE001 - no traceback: its frames hold the password
-            _LOG.error("password check failed", client=self.address, error=type(error).__name__)
-            fits = None
-        self._conclude(login, fits=fits)
+        self._go_on(parse_auth(arg))
 
-    async def _response(self) -> bytes:
-        """Return one line of the exchange without its line end."""
-        try:
-            line = await self.next_line()
-        except OverlongLineError as error:
-            raise InputError("overlong_line", replies.AUTH_TOO_LONG) from error
+    def obey(self, line: bytes) -> None:
+        """Handle one command line, or one of an exchange, which is no command."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            super().obey(line)
+            return
         if len(line) > LONGER_COMMANDS["AUTH"]:
-            raise InputError("overlong_line", replies.AUTH_TOO_LONG)
-        return self.text_of(line)
+            self.refuse(InputError("overlong_line", replies.AUTH_TOO_LONG))
+            return
+        try:
+            exchange.answer(self.text_of(line))
+            self._go_on(exchange)
+        except Exception as error:  # noqa: BLE001 - as for a command
+            self.fail(error, out_of_step=False)
+
+    def overlong(self, error: OverlongLineError) -> None:
+        """Refuse a line that was dropped; it ends an exchange."""
+        exchange, self._exchange = self._exchange, None
+        super().overlong(error if exchange is None else OverlongLineError("overlong_line", replies.AUTH_TOO_LONG))
+
+    def _go_on(self, exchange: Exchange) -> None:
+        """Say what the exchange asks next, or check what it was told."""
+        challenge = exchange.challenge
+        if challenge is not None:
+            self._exchange = exchange
+            self.say(challenge)
+            return
+        self.wait_for(self._check(*exchange.credentials()))
+
+    async def _check(self, login: str, password: bytes) -> None:
+        fits = None
+        if (passwords := self.around.passwords) is not None:
+            try:
+                fits = await passwords.check(login, password)
+            except Exception as error:  # noqa: BLE001 - no traceback: its frames hold the password
+                _LOG.error("password check failed", client=self.address, error=type(error).__name__)
+        self._conclude(login, fits=fits)
 
     def _conclude(self, login: str, *, fits: bool | None) -> None:
         if fits is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.config.model import TlsMode
-from gateway.smtp.limits import LANDING
+from gateway.smtp.limits import BLOCK, LANDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,13 +39,21 @@ class Surroundings:
     room: Room
     landing: memoryview = field(default_factory=lambda: memoryview(bytearray(LANDING)), repr=False)
     """Where the octets of every connection land; used from one event loop."""
+    short_landing: memoryview = field(init=False, repr=False)
+    """As much of it as a session is given that waits for no message."""
+    starttls: bool = field(init=False)
+    """True if STARTTLS is offered (RFC 3207)."""
+    tls_first: bool = field(init=False)
+    """True if nothing is said in the clear but STARTTLS."""
+
+    def __post_init__(self) -> None:
+        """Learn once what every command asks."""
+        offered = self.listener.tls.mode is TlsMode.STARTTLS
+        object.__setattr__(self, "short_landing", self.landing[:BLOCK])
+        object.__setattr__(self, "starttls", offered)
+        object.__setattr__(self, "tls_first", offered and self.listener.tls.required)
 
     @property
     def implicit_tls(self) -> bool:
         """True if the handshake comes before the greeting (RFC 8314 3.3)."""
         return self.listener.tls.mode is TlsMode.IMPLICIT
-
-    @property
-    def starttls(self) -> bool:
-        """True if STARTTLS is offered (RFC 3207)."""
-        return self.listener.tls.mode is TlsMode.STARTTLS

@@ -65,13 +65,13 @@ class Intake:
         """Open the gate."""
         self.gate.set()
 
-    async def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
+    def authorize(self, listener: str, client: Client, login: str | None) -> Submitter | Reply | None:
         """Answer as told."""
         if self.unauthorized is not None:
             return self.unauthorized
         return Submitter(login or client.address, frozenset()) if self.outbound else None
 
-    async def recipient(self, listener: str, mailbox: Mailbox) -> Reply | None:
+    def recipient(self, listener: str, mailbox: Mailbox) -> Reply | None:
         """Refuse the mailboxes that are to be refused."""
         return self.refused.get(str(mailbox))
 

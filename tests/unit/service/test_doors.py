@@ -90,7 +90,7 @@ class House:
 
     async def let_in(self, listener: str, who: Client, login: str | None = None) -> Submitter | str:
         """Return the submitter, or code and status of the refusal."""
-        answer = await self.journey.authorize(listener, who, login)
+        answer = self.journey.authorize(listener, who, login)
         if isinstance(answer, Reply):
             return f"{answer.code} {answer.status}"
         assert answer is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from itertools import pairwise
 
 import pytest
@@ -190,42 +189,68 @@ def test_tiny_pieces_are_gathered() -> None:
     assert builder.writes <= 3
 
 
-async def reader(octets: bytes) -> LineReader:
-    """Return a reader that was sent some octets, and the end."""
-    made = LineReader(limit=READ_AHEAD, loop=asyncio.get_running_loop())
-    made.feed_data(octets)
-    made.feed_eof()
+def reader(octets: bytes) -> LineReader:
+    """Return a reader that was fed some octets."""
+    made = LineReader(limit=READ_AHEAD)
+    made.feed(octets)
     return made
 
 
-async def test_lines_and_blocks_of_one_stream() -> None:
+def test_lines_and_blocks_of_one_stream() -> None:
     """A line, a message in blocks, what follows it given back, a line: nothing is lost on the way."""
-    lines = await reader(b"DATA\r\nx\r\n.\r\nNOOP\r\nQUIT\r\n")
-    assert lines.has_line
-    assert await lines.line() == b"DATA\r\n"
-    content, rest = DataScanner().feed(await lines.block())
+    lines = reader(b"DATA\r\nx\r\n.\r\nNOOP\r\nQUIT\r\n")
+    assert lines.line() == b"DATA\r\n"
+    assert len(lines) == 18
+    content, rest = DataScanner().feed(lines.block())
     assert (content, rest) == (b"x\r\n", b"NOOP\r\nQUIT\r\n")
+    assert len(lines) == 0
     lines.unread(rest or b"")
-    assert [await lines.line(), await lines.line()] == [b"NOOP\r\n", b"QUIT\r\n"]
-    for more in (lines.line, lines.block):
-        with pytest.raises(asyncio.IncompleteReadError):
-            await more()
+    assert [lines.line(), lines.line(), lines.line()] == [b"NOOP\r\n", b"QUIT\r\n", None]
+    assert (lines.block(), len(lines)) == (b"", 0)
 
 
-async def test_an_overlong_line_is_dropped_whole() -> None:
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_lines_are_the_same_however_they_come(size: int) -> None:
+    """Segments end anywhere: in a line, between CR and LF, behind several lines."""
+    stream = b"NOOP\r\n\r\nRSET\r\nMAIL FROM:<lan@so.example>\r\nQUIT\r\nDA"
+    lines, found = LineReader(limit=READ_AHEAD), []
+    for start in range(0, len(stream), size):
+        lines.feed(stream[start : start + size])
+        while (line := lines.line()) is not None:
+            found.append(line)
+    assert (b"".join(found), lines.block()) == (stream[:-2], b"DA")
+    assert all(each.find(b"\n") == len(each) - 1 for each in found)
+
+
+def test_what_is_put_back_comes_before_everything_else() -> None:
+    """Also before what came meanwhile, behind what was taken."""
+    lines = reader(b"NOOP\r\nRSET\r\n")
+    assert lines.line() == b"NOOP\r\n"
+    lines.unread(b"QUIT\r\n")
+    assert lines.block() == b"QUIT\r\nRSET\r\n"
+
+
+def test_an_overlong_line_is_dropped_whole() -> None:
     """The line after it is the next command; an endless one is not read for ever."""
-    lines = await reader(b"x" * (3 * READ_AHEAD) + b"\r\nNOOP\r\n")
+    for cut in (2 * READ_AHEAD, 3 * READ_AHEAD + 1):
+        stream = b"x" * (3 * READ_AHEAD) + b"\r\nNOOP\r\n"
+        lines = reader(stream[:cut])
+        assert (lines.line(), len(lines)) == (None, 0)
+        lines.feed(stream[cut:])
+        with pytest.raises(OverlongLineError):
+            lines.line()
+        assert lines.line() == b"NOOP\r\n"
+    lines = reader(b"x" * (READ_AHEAD + 1) + b"\n")
     with pytest.raises(OverlongLineError):
-        await lines.line()
-    assert await lines.line() == b"NOOP\r\n"
-    lines = await reader(b"x" * (OVERLONG_LINE + 2 * READ_AHEAD))
+        lines.line()
+    lines = reader(b"x" * (OVERLONG_LINE + 2 * READ_AHEAD))
     with pytest.raises(ConnectionAbortedError):
-        await lines.line()
+        lines.line()
 
 
-async def test_what_was_sent_ahead_can_be_forgotten() -> None:
+def test_what_was_sent_ahead_can_be_forgotten() -> None:
     """Nothing said in the clear is a command after the handshake (CVE-2011-0411)."""
-    lines = await reader(b"RSET\r\nMAIL FROM:<evil@x.example>\r\n")
-    await lines.line()
+    lines = reader(b"RSET\r\nMAIL FROM:<evil@x.example>\r\n")
+    lines.line()
     lines.discard()
-    assert not lines.has_line
+    assert (lines.line(), lines.block()) == (None, b"")

@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.smtp.data import LineReader
-from gateway.smtp.limits import READ_AHEAD
-from support.smtp_side import House, call, listener, tls_files
+from gateway.smtp.limits import LANDING, READ_AHEAD, READING
+from gateway.smtp.presence import Presence
+from gateway.smtp.rates import Rates
+from gateway.smtp.room import Room
+from gateway.smtp.session import Session
+from gateway.smtp.surroundings import Surroundings
+from support.smtp_side import LONG, FixedClock, House, call, listener, tls_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+ENVELOPE = b"EHLO x\r\nMAIL FROM:<lan@so.example>\r\nRCPT TO:<mai@hop.example>\r\nDATA\r\n"
 
-class Transport(asyncio.ReadTransport):
-    """Remembers whether it is to read."""
 
-    reading = True
+class Wire(asyncio.Transport):
+    """A transport that remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 25)})
+        self.reading = True
+        self.closed = False
+        self.said = b""
+        self.spoke = asyncio.Event()
 
     def pause_reading(self) -> None:
         assert self.reading
@@ -28,86 +39,160 @@ class Transport(asyncio.ReadTransport):
         assert not self.reading
         self.reading = True
 
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.said += bytes(data)
+        self.spoke.set()
 
-def attached() -> tuple[LineReader, Transport]:
-    """Return a reader of a transport."""
-    reader, transport = LineReader(limit=READ_AHEAD, loop=asyncio.get_running_loop()), Transport()
-    reader.move_to(transport)
-    return reader, transport
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+class Line:
+    """A session on a transport of ours, to which octets are sent as an event loop would."""
+
+    def __init__(self, house: House) -> None:
+        self.wire = Wire()
+        settings = house.settings
+        self.session = Session(
+            Surroundings(
+                listener=settings,
+                hostname="gateway.example",
+                intake=house.intake,
+                passwords=None,
+                bodies=house.bodies,
+                spool=None,
+                max_message_size=lambda: house.limit,
+                clock=FixedClock(),
+                new_trace_id=house.new_id,
+                presence=Presence(most=1, most_per_client=1),
+                tls=None,
+                rates=Rates(settings.rates),
+                room=house.room,
+            )
+        )
+        self.session.connection_made(self.wire)
+
+    def send(self, octets: bytes) -> None:
+        """Let octets land, in as many pieces as there is room for."""
+        while octets:
+            room = self.session.get_buffer(-1)
+            size = min(len(room), len(octets))
+            room[:size] = octets[:size]
+            self.session.buffer_updated(size)
+            octets = octets[size:]
+
+    def codes(self) -> list[str]:
+        """Return the codes of the replies since it was asked last."""
+        said, self.wire.said = self.wire.said, b""
+        self.wire.spoke.clear()
+        return [each[:3].decode() for each in said.split(b"\r\n") if each[3:4] == b" "]
+
+
+async def until_said(line: Line) -> list[str]:
+    """Return the codes of what is said next."""
+    await asyncio.wait_for(line.wire.spoke.wait(), LONG)
+    return line.codes()
+
+
+async def test_a_command_is_answered_where_it_lands() -> None:
+    """Nothing is waited for that takes no time: neither the next command, nor a task."""
+    house = House()
+    line = Line(house)
+    assert line.codes() == ["220"]
+    line.send(b"EHLO x\r\nMAIL FR")
+    assert line.codes() == ["250"]
+    line.send(b"OM:<lan@so.example>\r")
+    assert line.codes() == []
+    line.send(b"\nRCPT TO:<mai@hop.example>\r\nDATA\r\n")
+    assert line.codes() == ["250", "250", "354"]
+    line.send(b"x\r\n.")
+    line.send(b"\r\nNOOP\r\n")
+    assert line.codes() == []  # a message that was not taken yet has no answer, and what follows it has none before
+    assert await until_said(line) == ["250", "250"]
+    assert house.intake.octets == [b"x\r\n"]
 
 
 async def test_nobody_reads_ahead_without_end() -> None:
     """While the session does other things, what is sent stays with the client; it goes on when all was taken."""
-    reader, transport = attached()
-    reader.feed_data(b"NOOP\r\n" * (READ_AHEAD // 6))
-    assert transport.reading
-    reader.feed_data(b"NOOP\r\n")
-    assert not transport.reading
-    for _ in range(READ_AHEAD // 6 + 1):
-        assert await reader.line() == b"NOOP\r\n"
-    waiting = asyncio.create_task(reader.line())
-    await asyncio.sleep(0)
-    assert transport.reading
-    reader.feed_data(b"QUIT\r\n")
-    assert await waiting == b"QUIT\r\n"
+    house = House()
+    house.intake.gate.clear()
+    line = Line(house)
+    line.send(ENVELOPE + b"x\r\n.\r\n")
+    line.codes()
+    idle = b"NOOP %s\r\n" % (b"x" * 500)
+    line.send(idle * (READ_AHEAD // len(idle)))
+    assert line.wire.reading
+    line.send(idle)
+    assert not line.wire.reading
+    house.intake.gate.set()
+    found = await until_said(line)
+    assert found == ["250"] * (READ_AHEAD // len(idle) + 2)
+    assert line.wire.reading
 
 
-async def test_a_second_segment_before_the_session_woke_is_counted() -> None:
-    """A session that was woken and has not run yet does not wait any more."""
-    reader, transport = attached()
-    waiting = asyncio.create_task(reader.block())
-    await asyncio.sleep(0)
-    reader.feed_data(b"x")
-    assert not reader.wants_blocks
-    reader.feed_data(b"x" * (READ_AHEAD + 1))
-    assert not transport.reading
-    assert (await waiting, await reader.block()) == (b"x", b"x" * (READ_AHEAD + 1))
+async def test_only_who_waits_for_content_is_given_all_of_the_landing() -> None:
+    """One that looks at commands, or whose message is being taken, is given a part."""
+    house = House()
+    house.intake.gate.clear()
+    line = Line(house)
+    short = len(line.session.get_buffer(-1))
+    assert short < LANDING
+    line.send(ENVELOPE)
+    assert len(line.session.get_buffer(-1)) == LANDING
+    line.send(b"x\r\n")
+    assert len(line.session.get_buffer(-1)) == LANDING
+    line.send(b".\r\n")
+    assert len(line.session.get_buffer(-1)) == short
+    house.intake.gate.set()
+    line.codes()
+    assert await until_said(line) == ["250"]
+    assert len(line.session.get_buffer(-1)) == short
 
 
-async def test_a_session_that_waits_for_a_block_gets_it_whole() -> None:
-    """Only while it does is there room for a large one; a line is never taken for a block."""
-    reader, _ = attached()
-    reader.feed_data(b"a")
-    assert await reader.block() == b"a"
-    for awaited, wanted in ((reader.block, b"bc\r\n"), (reader.line, b"bc\r\n")):
-        waiting = asyncio.create_task(awaited())
+async def test_a_client_that_does_not_read_is_not_obeyed() -> None:
+    """Its commands lie and wait while the transport takes no replies, and are answered when it does again."""
+    line = Line(House())
+    line.codes()
+    line.session.pause_writing()
+    line.send(b"NOOP\r\n")
+    assert line.codes() == []
+    line.send(b"NOOP\r\n" * READ_AHEAD)
+    assert not line.wire.reading
+    line.session.resume_writing()
+    assert set(line.codes()) == {"250"}
+
+
+async def test_sessions_take_turns() -> None:
+    """A client that sends hundreds of commands at once holds nobody up: others run in between."""
+    line, turns = Line(House()), 0
+    line.codes()
+    line.send(b"NOOP\r\n" * 640)
+    found = len(line.codes())
+    while found < 640:
         await asyncio.sleep(0)
-        assert reader.wants_blocks is (awaited == reader.block)
-        reader.feed_data(b"bc\r\n")
-        assert await waiting == wanted
-        assert not reader.wants_blocks
+        turns += 1
+        found += len(line.codes())
+    assert turns >= 9
 
 
-async def test_a_transport_that_is_left_is_not_left_paused() -> None:
-    """The handshake reads from it; the new one is read from the start."""
-    reader, old = attached()
-    reader.feed_data(b"x" * (READ_AHEAD + 1))
-    assert not old.reading
-    new = Transport()
-    reader.move_to(new)
-    assert (old.reading, new.reading) == (True, True)
-
-
-async def test_why_a_connection_ended_is_told_to_who_reads() -> None:
-    """An error is raised as it is, also for whoever was waiting already; it does not become an end of the stream."""
-    reader, _ = attached()
-    waiting = asyncio.create_task(reader.line())
-    await asyncio.sleep(0)
-    reader.feed_eof(ConnectionResetError("reset"))
-    reader.feed_eof()
-    for read in (waiting, reader.block(), reader.line()):
-        with pytest.raises(ConnectionResetError, match="reset"):
-            await read
-
-
-async def test_an_end_is_no_block() -> None:
-    """Whoever waits for octets when the client leaves is told so, and given none."""
-    reader, _ = attached()
-    waiting = asyncio.create_task(reader.block())
-    await asyncio.sleep(0)
-    reader.feed_eof()
-    with pytest.raises(asyncio.IncompleteReadError):
-        await waiting
+@pytest.mark.parametrize("how", ["eof", "lost"])
+async def test_a_client_that_leaves_inside_a_message_leaves_nothing(how: str) -> None:
+    """Nothing of it is taken, and what it held is given back although the session itself is still known."""
+    house = House(room=Room(READING))
+    line = Line(house)
+    line.send(ENVELOPE + b"x\r\n")
+    assert line.session.busy
+    assert house.room.at_once() is None
+    if how == "eof":
+        line.session.eof_received()
+        assert line.wire.closed
+    line.session.connection_lost(None)
+    assert not line.session.busy
+    assert house.room.at_once() is not None
+    assert house.intake.taken == []
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
