@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import secrets
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -26,6 +25,7 @@ from gateway.app.presence import Presence, State
 from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
+from gateway.core.tokens import new_token
 from gateway.delivery.ages import Ages
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.handover import Handover
@@ -76,11 +76,6 @@ RELOADABLE: Final = frozenset(
     }
 )
 """Sections of the settings that a reload takes over; others need a restart."""
-
-
-def new_token() -> str:
-    """Return fresh random ASCII: for ids, trace ids, boundaries."""
-    return secrets.token_hex(12)
 
 
 class SystemClock:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _STATUS: Final = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_LINE: Final = 480  # RFC 5321 4.5.3.1.5: 512 octets with code, status and CRLF
 
 
@@ -31,7 +32,7 @@ class Reply:
             match = _STATUS.fullmatch(self.status)
             if match is None or (match[1] != str(self.code)[0]):
                 raise ValueError(f"status {self.status} does not go with code {self.code}")
-        if not self.lines or any(re.search(r"[\x00-\x1f\x7f]", line) for line in self.lines):
+        if not self.lines or _CONTROL.search("".join(self.lines)):
             raise ValueError("a reply needs text without control characters")
 
     @classmethod
@@ -39,7 +40,7 @@ class Reply:
         """Return a reply of one line, or of several where the text has line breaks or is too long for one."""
         lines: list[str] = []
         for line in text.splitlines() or [""]:
-            clean = re.sub(r"[\x00-\x1f\x7f]", " ", line)
+            clean = _CONTROL.sub(" ", line)
             while len(clean.encode()) > _MAX_LINE:
                 cut = clean.rfind(" ", 0, _MAX_LINE // 4) or _MAX_LINE // 4
                 cut = cut if cut > 0 else _MAX_LINE // 4
@@ -54,7 +55,7 @@ class Reply:
         status: str | None = None
         texts: list[str] = []
         for line in lines:
-            clean = re.sub(r"[\x00-\x1f\x7f]", " ", line)
+            clean = _CONTROL.sub(" ", line)
             match = _STATUS.match(clean)
             if match is not None and match[1] == str(code)[0]:
                 status = status or match[0].strip()
@@ -85,11 +86,9 @@ class Reply:
     def wire(self) -> bytes:
         """Return the octets for the wire, UTF-8, CRLF at each line."""
         status = f"{self.status} " if self.status else ""
-        last = len(self.lines) - 1
-        return b"".join(
-            f"{self.code}{'-' if index < last else ' '}{status}{line}\r\n".encode()
-            for index, line in enumerate(self.lines)
-        )
+        *before, last = self.lines
+        first = "".join([f"{self.code}-{status}{line}\r\n" for line in before]) if before else ""
+        return f"{first}{self.code} {status}{last}\r\n".encode()
 
     def __str__(self) -> str:
         status = f"{self.status} " if self.status else ""

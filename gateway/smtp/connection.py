@@ -94,7 +94,7 @@ class Connection(Flow):
         except OSError:
             self.connection_lost(None)  # after a failed handshake nobody else calls it
             raise
-        if secured is None or self._gone:
+        if secured is None or self.left:
             self.connection_lost(None)
             raise ConnectionResetError("gone during the handshake")
         self._resume()  # what is left behind must not stay paused
@@ -125,7 +125,7 @@ class Connection(Flow):
             _LOG.warning("no PROXY header", listener=self.around.listener.name, host=self.peer, error=str(error))
             self.abort()
             return
-        if address is not None and not self._gone:
+        if address is not None and not self.left:
             self.address = address
         if not self.around.presence.move(self, self.address):
             self._turn_away()

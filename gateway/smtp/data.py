@@ -40,23 +40,24 @@ class LineReader:
     Nothing here waits: the connection feeds what landed, and asks again when more has.
     """
 
-    __slots__ = ("_at", "_dropped", "_limit", "_octets")
+    __slots__ = ("_at", "_dropped", "_limit", "octets")
 
     def __init__(self, *, limit: int) -> None:
         """Begin empty; no line may have more than `limit` octets."""
         self._limit = limit
-        self._octets = b""
+        self.octets = b""
+        """What came last, with what was taken of it already; empty where nothing is left."""
         self._at = 0
         """Where what was not taken yet begins."""
         self._dropped = 0
         """Octets of an overlong line, up to now."""
 
     def __len__(self) -> int:
-        return len(self._octets) - self._at
+        return len(self.octets) - self._at
 
     def feed(self, octets: bytes) -> None:
         """Take what was received."""
-        self._octets = self._octets[self._at :] + octets if self._octets else octets
+        self.octets = self.octets[self._at :] + octets if self.octets else octets
         self._at = 0
 
     def line(self) -> bytes | None:
@@ -64,7 +65,7 @@ class LineReader:
 
         Raises `OverlongLineError`, or `ConnectionAbortedError` for one that does not end.
         """
-        octets, at = self._octets, self._at
+        octets, at = self.octets, self._at
         end = octets.find(b"\n", at) + 1
         if not end:
             if len(octets) - at > self._limit:
@@ -84,17 +85,17 @@ class LineReader:
 
     def block(self) -> bytes:
         """Return all that is here."""
-        octets = self._octets[self._at :]
+        octets = self.octets[self._at :]
         self.discard()
         return octets
 
     def unread(self, octets: bytes) -> None:
         """Put octets back before everything else."""
-        self._octets, self._at = octets + self._octets[self._at :], 0
+        self.octets, self._at = octets + self.octets[self._at :], 0
 
     def discard(self) -> None:
         """Forget what is here (RFC 3207 4.2: what came before the handshake was not protected)."""
-        self._octets, self._at = b"", 0
+        self.octets, self._at = b"", 0
 
 
 class DataScanner:

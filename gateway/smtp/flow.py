@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from gateway.smtp.surroundings import Surroundings
 
 _LOG: Final = structlog.get_logger("gateway.smtp")
+_WORKING: Final = 1
+"""Something takes time, and nothing else is looked at before it is done."""
+_BLOCKED: Final = 2
+"""The transport takes no more: the client does not read what we say."""
+_OTHERS_TURN: Final = 4
+"""It handled many commands, and other sessions come first."""
+_CLOSING: Final = 8
+_GONE: Final = 16
+_OVER: Final = _CLOSING | _GONE
 
 
 class Flow(asyncio.BufferedProtocol):
@@ -51,10 +60,8 @@ class Flow(asyncio.BufferedProtocol):
         self._then: Callable[[], None] | None = None
         """What follows the content."""
         self._task: asyncio.Task[None] | None = None
-        self._working = False
-        """Something takes time, and nothing else is looked at before it is done."""
-        self._blocked = False
-        """The transport takes no more: the client does not read what we say."""
+        self._halts = 0
+        """Why we do not wait for the client to send: some of the reasons above."""
         self._paused = False
         """The transport reads no more: the client sends ahead more than may lie here."""
         self._timer: asyncio.TimerHandle | None = None
@@ -64,8 +71,6 @@ class Flow(asyncio.BufferedProtocol):
         """When the content began."""
         self._ended = False
         """The client will send nothing more."""
-        self._closing = False
-        self._gone = False
 
     # what a session adds
 
@@ -95,13 +100,13 @@ class Flow(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Let go of what was begun; what takes time goes on without us."""
         del error
-        if self._gone:
+        if self._halts & _GONE:
             return
-        self._gone = True
+        self._halts |= _GONE
         if self._timer is not None:
             self._timer.cancel()
         self._content = self._then = None
-        if not self._working:
+        if not self._halts & _WORKING:
             self.start_over()
         self.around.presence.dismiss(self)
 
@@ -109,7 +114,7 @@ class Flow(asyncio.BufferedProtocol):
         """Return where octets may land: `buffer_updated` is called before anything else is."""
         del sizehint
         around = self.around
-        return around.landing if self._content is not None and self._at_rest else around.short_landing
+        return around.short_landing if self._content is None or self._halts else around.landing
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has landed."""
@@ -118,11 +123,11 @@ class Flow(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Wait with further replies: the client does not read them."""
-        self._blocked = True
+        self._halts |= _BLOCKED
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._blocked = False
+        self._halts &= ~_BLOCKED
         self._deadline = math.inf
         self._proceed()
 
@@ -136,12 +141,12 @@ class Flow(asyncio.BufferedProtocol):
 
     def drain(self) -> None:
         """Leave at once if the client has nothing under way; else after the message (RFC 5321 3.8)."""
-        if self._at_rest and self._content is None and not self.busy:
+        if not self._halts and self._content is None and not self.busy:
             self.hang_up(DRAINING)
 
     def abort(self) -> None:
         """Close now; what is being taken goes on without us."""
-        self._closing = True
+        self._halts |= _CLOSING
         with contextlib.suppress(AttributeError):  # Python 3.11.2: a TLS transport that was closed twice
             self._wire.abort()
 
@@ -150,12 +155,12 @@ class Flow(asyncio.BufferedProtocol):
     @property
     def over(self) -> bool:
         """True if one side has ended the connection."""
-        return self._gone or self._closing
+        return bool(self._halts & _OVER)
 
     @property
     def left(self) -> bool:
         """True if the client is no longer there."""
-        return self._gone
+        return bool(self._halts & _GONE)
 
     def say(self, reply: Reply) -> None:
         """Give a reply; it goes out together with those of other pipelined commands (RFC 2920 3.2)."""
@@ -163,15 +168,15 @@ class Flow(asyncio.BufferedProtocol):
 
     def hang_up(self, reply: Reply | None = None) -> None:
         """Say a last word and close; a client that does not listen is cut off."""
-        if self._closing:
+        if self._halts & _CLOSING:
             return
-        self._closing = True
+        self._halts |= _CLOSING
         self._content = self._then = None
         if reply is not None:
             self.say(reply)
         self._send()
         self._wire.close()
-        if not self._gone:
+        if not self._halts & _GONE:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self.loop.call_later(LINGER_SECONDS, self._wire.abort)
@@ -189,7 +194,7 @@ class Flow(asyncio.BufferedProtocol):
 
         `taking`: it is the acceptance of a message, which a listener waits for.
         """
-        self._working = True
+        self._halts |= _WORKING
         self._deadline = math.inf
         if taking:
             self.around.presence.take(self._work(work))
@@ -197,11 +202,6 @@ class Flow(asyncio.BufferedProtocol):
             self._task = self.loop.create_task(self._work(work))
 
     # inside
-
-    @property
-    def _at_rest(self) -> bool:
-        """True while we wait for nobody but the client to send."""
-        return not (self._working or self._blocked or self._closing or self._gone)
 
     async def _work(self, work: Coroutine[object, object, None]) -> None:
         try:
@@ -211,36 +211,37 @@ class Flow(asyncio.BufferedProtocol):
         except asyncio.CancelledError:  # by whoever ends the loop
             self.hang_up()
             raise
-        self._working = False
+        self._halts &= ~_WORKING
         self._proceed()
 
     def _proceed(self) -> None:
         """Handle what lies here, until there is no more or something takes time; then say what is to be said."""
         turns = 0
         try:
-            while self._at_rest and self._step():
+            while not self._halts and self._input.octets and self._step():
                 turns += 1
                 if turns == COMMANDS_PER_TURN:
                     self._give_way()
                 elif len(self._out) > PENDING_REPLIES:
                     self._send()
-            self._send()
+            if self._out:
+                self._send()
         except OSError as error:
             _LOG.debug("connection ended", client=self.address, error=type(error).__name__)
             self.hang_up()
         except Exception:  # noqa: BLE001 - the last seam: one session's fault ends that session alone
             _LOG.exception("fault in a connection", listener=self.around.listener.name, client=self.address)
             self.hang_up()
-        if self._at_rest:
+        if not self._halts:
             self._await_client()
-        elif not self.over:
+        elif not self._halts & _OVER:
             self._hold_back()
-        elif self._gone:  # while something took time
+        elif self._halts & _GONE:  # while something took time
             self.hang_up()
             self.start_over()
 
     def _step(self) -> bool:
-        """Handle the next line, or all octets if they are content; returns False if there is none."""
+        """Handle the next line, or all octets if they are content; returns False for a line that is not whole."""
         content = self._content
         if content is None:
             try:
@@ -253,11 +254,8 @@ class Flow(asyncio.BufferedProtocol):
             self._deadline = math.inf
             self.obey(line)
             return True
-        block = self._input.block()
-        if not block:
-            return False
         try:
-            rest = content.take(block)
+            rest = content.take(self._input.block())
         except Exception as error:  # noqa: BLE001 - of whatever kind: we are in the middle of a message
             self.fail(error, out_of_step=True)
             return True
@@ -272,8 +270,8 @@ class Flow(asyncio.BufferedProtocol):
         return True
 
     def _send(self) -> None:
-        if self._out:
-            out, self._out = self._out, b""
+        out, self._out = self._out, b""
+        if out:
             self._wire.write(out)
 
     def _await_client(self) -> None:
@@ -291,11 +289,12 @@ class Flow(asyncio.BufferedProtocol):
             self._deadline = min(self.loop.time() + patience, slowest)
         elif self._deadline == math.inf:
             self._deadline = self.loop.time() + self.around.listener.command_timeout
-        self._resume()
+        if self._paused:
+            self._resume()
 
     def _hold_back(self) -> None:
         """Slow down a client that sends ahead, and bound how long one that does not read is waited for."""
-        if self._blocked and not self._working and self._deadline == math.inf:
+        if self._halts == _BLOCKED and self._deadline == math.inf:
             self._deadline = self.loop.time() + self.around.listener.command_timeout
         if len(self._input) > READ_AHEAD and not self._paused:
             self._paused = True
@@ -308,11 +307,11 @@ class Flow(asyncio.BufferedProtocol):
 
     def _give_way(self) -> None:
         """Let other sessions have their turn before the next command."""
-        self._working = True
+        self._halts |= _OTHERS_TURN
         self.loop.call_soon(self._have_turn)
 
     def _have_turn(self) -> None:
-        self._working = False
+        self._halts &= ~_OTHERS_TURN
         self._proceed()
 
     def _tick(self) -> None:
@@ -321,7 +320,7 @@ class Flow(asyncio.BufferedProtocol):
         if now < self._deadline:
             patience = self.around.listener.command_timeout
             self._timer = self.loop.call_at(min(self._deadline, now + patience), self._tick)
-        elif self._blocked:
+        elif self._halts & _BLOCKED:
             self.abort()  # it does not read what we say: no use to say more
         else:
             self.hang_up(TIMEOUT)

@@ -10,6 +10,7 @@ only with the reply of the intake.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -67,6 +68,8 @@ _WEB: Final = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT
 """A browser talked into sending mail speaks these first (cross-protocol scripting)."""
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_NAME: Final = 255
+_known_client: Final = lru_cache(maxsize=256)(Client)
+"""A connection is the same client in every message."""
 
 
 class Session(Transfers):
@@ -247,7 +250,9 @@ class Session(Transfers):
         protocol = "UTF8SMTP" if smtputf8 else "ESMTP" if self.extended else "SMTP"  # RFC 6531 4.3
         if self.extended:
             protocol += ("S" if self.tls else "") + ("A" if self.login is not None else "")  # RFC 3848
-        return Client(self.around.listener.name, self.address, self.greeted_as, protocol, self.tls, self.certificate)
+        return _known_client(
+            self.around.listener.name, self.address, self.greeted_as, protocol, self.tls, self.certificate
+        )
 
     def smtp_RCPT(self, arg: str | None) -> None:
         """Add a forward-path (RFC 5321 4.1.1.3)."""

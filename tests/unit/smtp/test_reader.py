@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.smtp.limits import LANDING, READ_AHEAD, READING
+from gateway.smtp.limits import COMMANDS_PER_TURN, LANDING, READ_AHEAD, READING
 from gateway.smtp.presence import Presence
 from gateway.smtp.rates import Rates
 from gateway.smtp.room import Room
@@ -176,6 +176,22 @@ async def test_sessions_take_turns() -> None:
         turns += 1
         found += len(line.codes())
     assert turns >= 9
+
+
+async def test_a_turn_that_ends_with_a_message_does_not_end_it() -> None:
+    """However many commands came before: while it is taken, nothing behind it is looked at."""
+    for before in range(COMMANDS_PER_TURN - 6, COMMANDS_PER_TURN + 1):
+        house = House()
+        house.intake.gate.clear()
+        line = Line(house)
+        line.codes()
+        line.send(b"NOOP\r\n" * before + ENVELOPE + b"x\r\n.\r\nQUIT\r\n")
+        await asyncio.wait_for(house.intake.started.wait(), LONG)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert line.codes() == ["250"] * (before + 3) + ["354"]
+        house.intake.gate.set()
+        assert await until_said(line) == ["250", "221"]
 
 
 @pytest.mark.parametrize("how", ["eof", "lost"])
