@@ -15,7 +15,7 @@ from gateway.core.local import VIETNAM
 from gateway.core.verdict import ChainState, SignatureState, row_of
 from gateway.mime.words import encode_text, fold
 from gateway.tagging.names import BOUNDARY_FIELD, REASON_FIELD, SENDER_FIELD, SIGNER_FIELD, VERDICT_FIELD
-from gateway.tagging.reading import common_name, foreign
+from gateway.tagging.reading import LONGEST_NAME, common_name, foreign
 from gateway.tagging.reasons import VERIFIED
 from gateway.tagging.results import code
 from gateway.tagging.sentences import HEADERS_UNSIGNED, note_words, verified_name
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _MOST_SIGNERS: Final = 4
 _HEADERS_UNSIGNED_EN: Final = "The header fields are not signed."
 _HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{1,64}")
+_LONGEST_SERIAL: Final = 65
+"""Digits of a serial number, one more than are shown."""
 _FAMILY: Final = re.compile(r"[a-z0-9_-]{1,64}")
 
 
@@ -46,8 +48,8 @@ def verdict_field(judgment: Judgment, told: tuple[str, str], *, authserv_id: str
     parts = (
         row_of(judgment.verdict).name,
         f"reason={code(judgment.verdict.reason)}",
-        f"chain={judgment.chain.value}",
-        f"signature={judgment.signature.value}",
+        f"chain={judgment.chain}",
+        f"signature={judgment.signature}",
         f"covers={judgment.covers}",
         f"headers={'signed' if judgment.headers_signed else 'unsigned'}",
         *((f"notes={notes}",) if notes else ()),
@@ -80,16 +82,20 @@ def sender_field(
         "",
     )
     # between encoded words blanks are nothing (RFC 2047 6.2): the time is one of its own, as all else is the same again
-    return (
-        _in_words(SENDER_FIELD, "; ".join(parts)).removesuffix(b"\r\n") + b"\r\n " + encode_text(f"lúc: {at}") + b"\r\n"
-    )
+    return _in_words(SENDER_FIELD, "; ".join(parts)) + _sender_time(at)
+
+
+@lru_cache(maxsize=64)
+def _sender_time(at: str) -> bytes:
+    """Return the line of `sender_field` that tells the time: what comes in within a second has the same."""
+    return b" " + encode_text(f"lúc: {at}") + b"\r\n"
 
 
 def signer_fields(judgment: Judgment, families: Sequence[Family]) -> bytes:
     """Return a field for each signer, four at most: "trusted" if its certificate is what it says, "claimed" if not."""
     trusted = judgment.chain is ChainState.VALID and judgment.signature is SignatureState.VALID
     signers = judgment.verdict.signers[:_MOST_SIGNERS]
-    return b"".join(_signer_field(each, families, trusted="trusted" if trusted else "claimed") for each in signers)
+    return b"".join([_signer_field(each, families, trusted="trusted" if trusted else "claimed") for each in signers])
 
 
 def _signer_field(signer: Signer, families: Sequence[Family], *, trusted: str) -> bytes:
@@ -104,22 +110,29 @@ def _signer_field(signer: Signer, families: Sequence[Family], *, trusted: str) -
     times = [f"{name}={moment(at)}" for name, at in told if at is not None]
     if trusted == "trusted":
         agency = foreign(signer.agency or "")
-        people = [*((f"cơ quan / agency: {agency}",) if agency else ()), *_person(signer, families)]
+        people = (*((f"cơ quan / agency: {agency}",) if agency else ()), *_person(signer, families))
     else:
-        people = ["chứng thư chưa được xác nhận / certificate not confirmed", *_person(signer, ())]
+        people = ("chứng thư chưa được xác nhận / certificate not confirmed", *_person(signer, ()))
     return _field(SIGNER_FIELD, parts, times, "; ".join(people))
 
 
-def _person(signer: Signer, families: Sequence[Family]) -> list[str]:
+def _person(signer: Signer, families: Sequence[Family]) -> tuple[str, ...]:
     """Return who the certificate says it is for and from, in words; what cannot be shown is left out."""
     family = next((each for each in families if each.name and each.name == signer.family), None)
+    kind = f"{family.vietnamese} / {family.english}" if family is not None else ""
+    return _told(signer.subject[:LONGEST_NAME], signer.issuer[:LONGEST_NAME], signer.serial[:_LONGEST_SERIAL], kind)
+
+
+@lru_cache(maxsize=1024)
+def _told(subject: str, issuer: str, serial: str, kind: str) -> tuple[str, ...]:
+    """Say it once: who writes again has the same certificate."""
     told = (
-        ("người ký / signer", foreign(common_name(signer.subject))),
-        ("nơi cấp / issuer", foreign(common_name(signer.issuer))),
-        ("số / serial", signer.serial if _HEXADECIMAL.fullmatch(signer.serial) else ""),
-        ("loại / family", foreign(f"{family.vietnamese} / {family.english}") if family is not None else ""),
+        ("người ký / signer", foreign(common_name(subject))),
+        ("nơi cấp / issuer", foreign(common_name(issuer))),
+        ("số / serial", serial if _HEXADECIMAL.fullmatch(serial) else ""),
+        ("loại / family", foreign(kind)),
     )
-    return [f"{label}: {value}" for label, value in told if value]
+    return tuple(f"{label}: {value}" for label, value in told if value)
 
 
 def boundary_field(results: BoundaryResults) -> bytes:

@@ -28,6 +28,8 @@ _MARKS: Final = 2
 _MOST_KNOWN: Final = 8192
 _MOST_SHOWN: Final = 1024
 """Texts that are remembered with what they are shown as."""
+LONGEST_NAME: Final = 2000
+"""Characters of a certificate's name that are looked at: of those that are shown there are fewer."""
 _COMMON_NAME: Final = re.compile(r"(?:^|,)\s*CN=((?:[^\\,]|\\.)*)")
 _DOT_ATOM: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+")
 
@@ -133,22 +135,27 @@ def _foreign(text: str) -> str:
     return "" if _VERIFIED in seen(clean) else clean
 
 
-@lru_cache(maxsize=_MOST_SHOWN)
 def shown_mailbox(mailbox: Mailbox) -> str:
     """Return a mailbox fit for a tag: the domain as A-labels, never cut at its end, and a plain local part or none.
 
     A quoted local part can hold a sentence, brackets and another mailbox; of such only the domain is shown.
     """
-    domain = shown(domain_key(mailbox.domain), 255)
-    if len(domain) > _DOMAIN_LENGTH:
-        domain = ELLIPSIS + domain[1 - _DOMAIN_LENGTH :]
-    local = shown(mailbox.local, _LOCAL_LENGTH) if _DOT_ATOM.fullmatch(mailbox.local) else ELLIPSIS
-    return f"{local}@{domain}"
+    return _shown_mailbox(mailbox.local, mailbox.domain)
+
+
+@lru_cache(maxsize=_MOST_SHOWN)
+def _shown_mailbox(local: str, domain: str) -> str:
+    """Make a mailbox fit once, as `_shown` does."""
+    place = shown(domain_key(domain), 255)
+    if len(place) > _DOMAIN_LENGTH:
+        place = ELLIPSIS + place[1 - _DOMAIN_LENGTH :]
+    person = shown(local, _LOCAL_LENGTH) if _DOT_ATOM.fullmatch(local) else ELLIPSIS
+    return f"{person}@{place}"
 
 
 def common_name(name: str) -> str:
     """Return the last common name of an RFC 4514 text, the text itself where there is none."""
-    found = _common_name(name[:2000])
+    found = _common_name(name[:LONGEST_NAME])
     return name if found is None else found
 
 

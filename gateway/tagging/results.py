@@ -32,6 +32,8 @@ _VERSION: Final = re.compile(rb"[0-9]+")
 _INSTANCE: Final = re.compile(rb"[iI][ \t]*=[ \t]*[0-9]{1,3}")
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9.-]+")
 _MOST_SIGNERS: Final = 4
+_MAX_ADDRESS: Final = 64 + 1 + 255
+"""Of a mailbox: local part, at sign, domain (RFC 5321 4.5.3.1)."""
 _MAX_ISSUER: Final = 400
 """Octets of an issuer's name as it is written; a longer one is left out, because half a name is another name."""
 _SERIAL: Final = re.compile(r"[0-9A-F]{1,64}")
@@ -249,6 +251,12 @@ def _properties(signer: Signer, part: str | None) -> list[str]:
 
 def _identifier(address: str) -> str | None:
     """Return an address in ASCII, its domain as A-labels; None where it has no plain form."""
+    return _plain_address(address) if len(address) <= _MAX_ADDRESS else None
+
+
+@lru_cache(maxsize=1024)
+def _plain_address(address: str) -> str | None:
+    """Read an address once, as `Mailbox.key_in` does; longer ones are none."""
     try:
         mailbox = Mailbox.parse(address)
     except ValueError:

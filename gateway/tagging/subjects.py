@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.message import Edit
@@ -183,8 +184,14 @@ def put_before(field: Field, words: str) -> Edit:
     if not rest.strip():
         return Edit(field.start, field.stop, tag_alone(words, name.decode("ascii")))
     blank = " " if field.value.startswith(b"=?") else ""  # a blank between encoded words is not shown
-    tag = fold(field.name, encode_text(f"[{words}]{blank}"))
+    tag = _tag(field.name, f"[{words}]{blank}")
     return Edit(field.start, field.stop, tag + (rest if rest[:1] in (b" ", b"\t") else b" " + rest))
+
+
+@lru_cache(maxsize=1024)
+def _tag(name: str, text: str) -> bytes:
+    """Write a tag once: those who write again get the same."""
+    return fold(name, encode_text(text))
 
 
 def tag_alone(words: str, name: str = "Subject") -> bytes:
