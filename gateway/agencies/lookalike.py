@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from gateway.agencies.model import within
-from gateway.agencies.skeleton import skeleton, words
+from gateway.agencies.skeleton import Spoken, skeleton, spoken
 from gateway.agencies.watch import FILLERS, PREFIX, SHORTEST
 from gateway.core.address import Mailbox, domain_key
 from gateway.core.verdict import Note
@@ -64,6 +63,8 @@ _OPENINGS: Final = _keys(
     "Thông báo của", "Thông báo từ", "Thông báo", "Công văn của", "Công văn", "Giấy mời của", "Giấy triệu tập của",
     "Cảnh báo từ", "Cảnh báo của", "Quyết định của", "Tin nhắn từ", "Thư từ", "Thư của",
 )  # fmt: skip
+_OPENING_WORDS: Final = (3, 4, 2)
+"""How many words of theirs are looked at, in this order."""
 _ANNOUNCES: Final = tuple(
     _keys("thông báo", "trân trọng", "mời", "yêu cầu", "cảnh báo", "gửi thông báo", "quyết định", "triệu tập", "nhắc")
 )
@@ -126,10 +127,11 @@ class _Reader:
         self._watch = registry.watch
         self._vouched = vouched
         self._domain = domain_key(shown.author.domain) if shown.author is not None else ""
-        self._name = words(shown.display_name)
+        self._name = spoken(shown.display_name)
         if "\u202e" in shown.display_name:  # what an eye reads from the right
-            self._name += words(f"| {shown.display_name[_MOST_SHOWN::-1]}")
-        self._subject = words(shown.subject)
+            turned = spoken(f"| {shown.display_name[_MOST_SHOWN::-1]}")
+            self._name = Spoken.of(self._name.words + turned.words)
+        self._subject = spoken(shown.subject)
 
     def imitated(self) -> str | None:
         """Return the name of the agency that the message claims to come from, and does not."""
@@ -160,53 +162,48 @@ class _Reader:
 
     def _in_name(self) -> Iterator[Bearers]:
         """Yield who is named in the display name, the longest name first at each place."""
-        spoken = self._name
-        yield from self._named(spoken)
-        if any(each.letters in FILLERS for each in spoken):
-            yield from self._named([each for each in spoken if each.letters not in FILLERS])
-        joined = "".join(each.letters for each in spoken)
-        if joined in self._watch.initials:
-            yield self._watch.initials[joined]
-        if joined in self._watch.shorts:
-            yield self._watch.shorts[joined]
+        name = self._name
+        yield from self._named(name)
+        plain = tuple([each for each in name.words if each.letters not in FILLERS])
+        if len(plain) < len(name.words):
+            yield from self._named(Spoken.of(plain))
+        if name.text in self._watch.initials:
+            yield self._watch.initials[name.text]
+        if name.text in self._watch.shorts:
+            yield self._watch.shorts[name.text]
 
-    def _named(self, spoken: Sequence[Word]) -> Iterator[Bearers]:
+    def _named(self, name: Spoken) -> Iterator[Bearers]:
         watch = self._watch
-        text = "".join(each.letters for each in spoken)
-        places = [0, *accumulate(len(each.letters) for each in spoken)]
-        for index, word in enumerate(spoken):
+        words, text, places = name
+        for index, word in enumerate(words):
             start = places[index]
             if text[start : start + PREFIX] not in watch.starts:
                 continue
-            for last in range(len(spoken), index, -1):
+            for last in range(len(words), index, -1):
                 if places[last] - start > watch.longest:
                     continue
                 piece = text[start : places[last]]
                 if piece in watch.names:
                     yield watch.names[piece]
                     break
-                if piece in watch.shorts and word.segment and all(each.capitals for each in spoken[index:last]):
+                if piece in watch.shorts and word.segment and all(each.capitals for each in words[index:last]):
                     yield watch.shorts[piece]
                     break
-                if piece in watch.words and _names_an_office(spoken, index, last):
+                if piece in watch.words and _names_an_office(words, index, last):
                     yield watch.words[piece]
                     break
 
     def _in_subject(self) -> Iterator[Bearers]:
         """Yield who speaks at the begin of the subject: in brackets, after "thông báo của", or before "yêu cầu"."""
-        spoken = self._subject
-        if not spoken or spoken[0].letters in _REPLIES or "".join(each.letters for each in spoken[:2]) in _REPLIES:
+        subject = self._subject
+        if not subject.words or subject.first(1) in _REPLIES or subject.first(2) in _REPLIES:
             return
-        skipped = next(
-            (count for count in (3, 4, 2) if "".join(each.letters for each in spoken[:count]) in _OPENINGS), 0
-        )
-        rest = spoken[skipped:]
+        skipped = next((count for count in _OPENING_WORDS if subject.first(count) in _OPENINGS), 0)
+        rest, text, places = Spoken.of(subject.words[skipped:]) if skipped else subject
         if not rest:
             return
-        text = "".join(each.letters for each in rest)
         if text[:PREFIX] not in self._watch.starts and not text.startswith(_LEADS_IN_ORDER):
             return
-        places = [0, *accumulate(len(each.letters) for each in rest)]
         for last in range(len(rest), 0, -1):
             if places[last] > self._watch.longest:
                 continue
@@ -232,14 +229,13 @@ class _Reader:
     def _in_local_part(self) -> Iterator[Bearers]:
         """Yield who is named by the mailbox itself: its local part begins with a name, or an office's everyday word."""
         author = self._shown.author
-        if author is None or self._name:
+        if author is None or self._name.words:
             return  # with a display name hardly anybody is shown the address
-        spoken = words(author.local[:_LONGEST_LOCAL])
-        text = "".join(each.letters for each in spoken)
+        local, text, _ = spoken(author.local[:_LONGEST_LOCAL])
         for length in range(min(len(text), self._watch.longest), PREFIX, -1):
             piece = text[:length]
             if length >= SHORTEST and piece not in self._watch.words:
-                bearers = self._bearers_of(piece, spoken[0])
+                bearers = self._bearers_of(piece, local[0])
             else:
                 bearers = self._watch.shorts.get(piece, ()) if text[length:] in _TAILS else ()
             if bearers:
@@ -282,7 +278,7 @@ class _Reader:
         if _FIRST_MARK.match(self._shown.subject):
             return "subject"
         for text in self._shown.nested[:MOST_NESTED]:
-            if _MARKS.search(text[:_MOST_SHOWN]) or _speaks(words(text)):
+            if _MARKS.search(text[:_MOST_SHOWN]) or _speaks(spoken(text)):
                 return "nested"
         return None
 
@@ -303,23 +299,22 @@ def _names_an_office(spoken: Sequence[Word], first: int, last: int) -> bool:
     return first == begin and not (after and after[0] in _MENTIONS)
 
 
-def _speaks(spoken: Sequence[Word]) -> bool:
+def _speaks(subject: Spoken) -> bool:
     """Return True if a subject bears our words, and is no answer to one that did."""
-    return bool(spoken) and spoken[0].letters not in _REPLIES and _tagged(spoken, anywhere=False)
+    return bool(subject.words) and subject.first(1) not in _REPLIES and _tagged(subject, anywhere=False)
 
 
-def _tagged(spoken: Sequence[Word], *, anywhere: bool) -> bool:
+def _tagged(said: Spoken, *, anywhere: bool) -> bool:
     """Return True if our words stand there; if not anywhere, then in brackets, or in front with a colon behind."""
-    text = "".join(each.letters for each in spoken)
-    places = [0, *accumulate(len(each.letters) for each in spoken)]
-    for index, word in enumerate(spoken):
+    words, text, places = said
+    for index, word in enumerate(words):
         start = places[index]
         if text[start : start + PREFIX] not in _TAG_STARTS or not (anywhere or word.bracket or index == 0):
             continue
-        for last in range(index + 1, len(spoken) + 1):
+        for last in range(index + 1, len(words) + 1):
             if places[last] - start > _LONGEST_TAG:
                 break
-            apart = last == len(spoken) or spoken[last].segment
+            apart = last == len(words) or words[last].segment
             if text[start : places[last]] in _TAGS and (anywhere or word.bracket or apart):
                 return True
     return False

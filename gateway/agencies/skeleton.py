@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.lookalikes import BOXES, CAPITALS, LETTERS, SYMBOLS, UNSEEN
@@ -72,6 +73,25 @@ class Word(NamedTuple):
     """Written in capitals only."""
 
 
+class Spoken(NamedTuple):
+    """The words of a text, and all their letters in one piece."""
+
+    words: tuple[Word, ...]
+    text: str
+    places: tuple[int, ...]
+    """Where each word begins in it, and where the last one ends."""
+
+    @classmethod
+    def of(cls, words: tuple[Word, ...]) -> Spoken:
+        """Return words as they are searched."""
+        letters = [each.letters for each in words]
+        return cls(words, "".join(letters), (0, *accumulate(map(len, letters))))
+
+    def first(self, count: int) -> str:
+        """Return the letters of so many words, of all where there are fewer."""
+        return self.text[: self.places[min(count, len(self.words))]]
+
+
 _APART: Final = re.compile(r"[^\w\s.'\"*_`~-]|\s-|-\s|[.]\s")
 _LONG: Final = 2000
 _PADDING: Final = re.compile(
@@ -82,15 +102,20 @@ _PADDING: Final = re.compile(
 
 def words(text: str) -> tuple[Word, ...]:
     """Return the words of a text, as far as anybody reads: `MOST_LETTERS` letters of it."""
+    return spoken(text).words
+
+
+def spoken(text: str) -> Spoken:
+    """Return the words of a text as they are searched, as far as anybody reads."""
     if len(text) > _LONG:  # whatever takes no room must not push a name out of sight
         text = re.sub(r"\s+", " ", _PADDING.sub("", text))[:_LONG]
     return _read(text)
 
 
 @lru_cache(maxsize=512)
-def _read(text: str) -> tuple[Word, ...]:
+def _read(text: str) -> Spoken:
     """Read a text once: whoever writes again has the same name."""
-    return tuple(_words(_plain(text)))
+    return Spoken.of(tuple(_words(_plain(text))))
 
 
 def _words(plain: str) -> Iterator[Word]:
@@ -117,7 +142,7 @@ def _paired(letters: str) -> str:
 
 def skeleton(text: str) -> str:
     """Return the letters and digits of a text as an eye takes them, without blanks and punctuation."""
-    return "".join(each.letters for each in words(text))
+    return spoken(text).text
 
 
 def domain_skeleton(domain: str) -> tuple[str, ...]:

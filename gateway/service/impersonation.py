@@ -74,14 +74,15 @@ def _sender(header: Header) -> Shown | None:
 
     Its mailbox may be the author's own, and the name in front of it somebody else's.
     """
-    text = _texts(header, "sender")
+    fields = header.all("sender")
+    text = _texts(header, "sender") if fields else ""
     if not text:
         return None
     try:
-        found = tuple(each.mailbox for each in mailboxes(header.all("sender")[0].value[:_MOST_OCTETS]))
+        found = tuple(each.mailbox for each in mailboxes(fields[0].value[:_MOST_OCTETS]))
     except MimeError:
         found = ()
-    mailbox = found[0] if len(found) == 1 and len(header.all("sender")) == 1 else None
+    mailbox = found[0] if len(found) == 1 and len(fields) == 1 else None
     return Shown(display_name=_without(mailbox, text), author=mailbox, subject="")
 
 
@@ -89,14 +90,14 @@ def _vouched(judgment: Judgment, registry: Registry) -> frozenset[str]:
     """Return the ids of the agencies whose good signature the message bears."""
     match judgment.verdict:
         case Verified() | VerifiedLesser():
-            agencies = (registry.agency_of(each) for each in judgment.verdict.signers)
-            return frozenset(each.id for each in agencies if each is not None)
+            agencies = [registry.agency_of(each) for each in judgment.verdict.signers]
+            return frozenset([each.id for each in agencies if each is not None])
         case _:
             return frozenset()
 
 
 def _texts(header: Header, name: str) -> str:
-    return " | ".join(text for each in header.all(name)[:_MOST_FIELDS] for text in _readings(each))
+    return " | ".join([text for each in header.all(name)[:_MOST_FIELDS] for text in _readings(each)])
 
 
 def _readings(field: Field) -> Iterator[str]:
@@ -129,8 +130,9 @@ def _nested(entity: Entity, depth: int, left: list[int]) -> Iterator[str]:
         if left[0] < 0:
             return
         for name in _INNER:
-            for field in child.header.all(name)[:1]:
+            field = child.header.first(name)
+            if field is not None:
                 text = next(_readings(field))
                 yield text if name != "x-verified-sender" else f"[verified] {text}"
-        if depth > 1:
+        if depth > 1 and child.children:
             yield from _nested(child, depth - 1, left)
