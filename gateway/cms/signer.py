@@ -20,7 +20,6 @@ from gateway.cms.algorithms import DIGESTS
 from gateway.cms.asn1 import CmsError, Node, children, head, sorted_set
 from gateway.core.remembered import remembered
 from gateway.pki.graph import issuer_key, name_key
-from gateway.pki.strength import key_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,9 +121,9 @@ class SignerInfo:
                 return each
         return None
 
-    def algorithm_with(self, certificate: Certificate | None) -> str:
+    def algorithm_with(self, certificate: Certificate) -> str:
         """Return "RSA-2048 PKCS#1 v1.5 SHA-256" and the like."""
-        return f"{key_text(certificate.public_key if certificate else None)} {self.algorithm}"
+        return f"{certificate.strength.text} {self.algorithm}"
 
     @property
     def algorithm(self) -> str:

@@ -9,7 +9,7 @@ general ASN.1 parser; content is never copied by one.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,6 @@ from gateway.cms.familiar import layout_of, refilled, same_octets
 from gateway.cms.signer import SignerInfo, dotted, read_signer
 from gateway.core.errors import InputError
 from gateway.pki.certificate import Certificate
-from gateway.pki.strength import costly_key, weak_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -35,7 +34,6 @@ _OTHER_CONTENT: Final = {
     "1.2.840.113549.1.9.16.1.23": "encrypted",  # authEnvelopedData (RFC 5083)
     "1.2.840.113549.1.9.16.1.9": "compressed",  # compressedData (RFC 3274)
 }
-_PSS_KEY: Final = "1.2.840.113549.1.1.10"
 _INTEGER: Final = 0x02
 _OCTET_STRING: Final = 0x04
 _OID: Final = 0x06
@@ -101,7 +99,11 @@ def _known(octets: bytes) -> SignedData | None:
     for layout in _layouts(len(octets), octets[:_HEAD]):
         for data in _alike(layout, same_octets(octets, layout)):
             signer = refilled(data.signers[0], octets, layout)
-            return replace(data, signers=(signer,)) if signer is not None else None
+            if signer is None:
+                return None
+            return SignedData(
+                None, data.content_type, data.certificates, data.unreadable_certificates, data.crls, (signer,)
+            )
     return None
 
 
@@ -231,15 +233,15 @@ def check_signer(signer: SignerInfo, *, content_digest: bytes, certificate: Cert
         return "digest_mismatch"
     if certificate.public_key is None:
         return "unknown_key"
-    if costly_key(certificate.public_key):
+    if certificate.strength.costly:
         return "weak_key"  # before the value: the work is what the attacker chose
-    if signer.family == "rsa" and certificate.parsed.public_key_algorithm_oid.dotted_string == _PSS_KEY:
-        return "algorithm_mismatch"  # RFC 4055 1.2: this key must not sign by PKCS#1 v1.5
+    if signer.family == "rsa" and certificate.for_pss:
+        return "algorithm_mismatch"
     if not _fits(signer, content_digest, certificate.public_key):
         return "bad_signature"
     if any(not _names(certificate, *each) for each in signer.certificate_hashes):
         return "certificate_substituted"
-    return signer.fault or ("weak_key" if weak_key(certificate.public_key) else None)
+    return signer.fault or ("weak_key" if certificate.strength.weak else None)
 
 
 def _fits(signer: SignerInfo, content_digest: bytes, public_key: PublicKeyTypes) -> bool:

@@ -40,7 +40,7 @@ class Key:
         """Return the question; None where the answer may not be remembered."""
         if data.crls or data.unreadable_certificates:
             return None
-        return cls(leaf.fingerprint, tuple(sorted(each.fingerprint for each in data.certificates)))
+        return cls(leaf.fingerprint, tuple(sorted([each.fingerprint for each in data.certificates])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,18 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
+from gateway.core.remembered import remembered
 from gateway.mime.parameters import read_parameters
 from gateway.mime.words import decode_text, text_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gateway.mime.entity import Entity
 
 MOST_NAMES: Final = 8
 """Names, and types, of one part."""
 _MOST_READ: Final = 64
+_MAX_REMEMBERED: Final = 128
+"""Octets of a field that is remembered: a boundary makes most longer ones new every time."""
 _LOOSE: Final = re.compile(
     rb"(?:file)?name(?:\*\d{1,3})?(\*?)[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*+(?:\"|\Z)|[^;]*+)", re.IGNORECASE | re.DOTALL
 )
@@ -29,16 +30,22 @@ _FIELDS: Final = (("content-disposition", "filename"), ("content-type", "name"))
 
 def names_of(entity: Entity) -> tuple[str, ...]:
     """Return the different names of a part, decoded, without empty ones."""
-    return tuple(dict.fromkeys(name for name in islice(_names(entity), _MOST_READ) if name))[:MOST_NAMES]
-
-
-def _names(entity: Entity) -> Iterator[str]:
+    read: list[str] = []
     for key, parameter in _FIELDS:
         for each in entity.header.all(key):
-            found = read_parameters(each.value)
-            yield _decoded(found.parameters.get(parameter, ""))
-            if found.defects or not found.value:
-                yield from (_loosely(match) for match in _LOOSE.finditer(each.value))
+            value = each.value
+            read += _names(value, parameter) if b"name" in value.lower() else ("",)
+    return tuple(dict.fromkeys([name for name in read[:_MOST_READ] if name]))[:MOST_NAMES]
+
+
+@remembered(1024, octets=_MAX_REMEMBERED)
+def _names(value: bytes, parameter: str) -> tuple[str, ...]:
+    """Return the names in a field: files of one kind are described alike again and again."""
+    found = read_parameters(value)
+    name = _decoded(found.parameters.get(parameter, ""))
+    if not found.defects and found.value:
+        return (name,)
+    return (name, *(_loosely(match) for match in islice(_LOOSE.finditer(value), _MOST_READ)))
 
 
 def _decoded(name: str) -> str:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
 from gateway.core.remembered import remembered
+from gateway.pki.strength import Strength
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,6 +34,7 @@ MAX_OCTETS: Final = 64 * 1024
 _MAX_KEPT: Final = 8 * 1024
 """Octets of a certificate that is read once and kept: the same signers write again and again."""
 _MAX_NAMES: Final = 100
+_PSS_KEY: Final = "1.2.840.113549.1.1.10"
 _SMTP_UTF8: Final = "1.3.6.1.5.5.7.8.9"
 _EMAIL_PROTECTION: Final = "1.3.6.1.5.5.7.3.4"
 _ANY_USAGE: Final = "2.5.29.37.0"
@@ -63,6 +65,9 @@ class Certificate:
     parsed: x509.Certificate = field(compare=False, repr=False)
     public_key: PublicKeyTypes | None = field(compare=False, repr=False)
     """None where the key is of a kind, or has parameters, that we do not read."""
+    strength: Strength = field(compare=False, repr=False)
+    for_pss: bool = field(compare=False)
+    """True for an RSA key that must not sign by PKCS#1 v1.5 (RFC 4055 1.2)."""
     san_addresses: tuple[str, ...] = field(compare=False)
     legacy_addresses: tuple[str, ...] = field(compare=False)
     extended_key_usage: frozenset[str] | None = field(compare=False)
@@ -127,6 +132,8 @@ class Certificate:
             der=der,
             parsed=parsed,
             public_key=public_key,
+            strength=Strength.of(public_key),
+            for_pss=parsed.public_key_algorithm_oid.dotted_string == _PSS_KEY,
             san_addresses=own,
             legacy_addresses=legacy,
             extended_key_usage=frozenset(each.dotted_string for each in usages) if usages is not None else None,

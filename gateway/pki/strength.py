@@ -5,7 +5,7 @@ SHA-1, MD5, DSA, explicit curve parameters, RSA below 2048 or above 8192 bits ne
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 
@@ -45,6 +45,19 @@ def weak_key(public_key: PublicKeyTypes | None) -> bool:
         case ed25519.Ed25519PublicKey():
             return False
     return not isinstance(public_key, tuple(_ML_DSA))
+
+
+class Strength(NamedTuple):
+    """What is asked about the key of a certificate for each signature."""
+
+    costly: bool
+    weak: bool
+    text: str
+
+    @classmethod
+    def of(cls, public_key: PublicKeyTypes | None) -> Strength:
+        """Return what the functions of these names say."""
+        return cls(costly_key(public_key), weak_key(public_key), key_text(public_key))
 
 
 def weak_signature(certificate: Certificate) -> bool:

@@ -46,14 +46,14 @@ def author_findings(
         yield Finding(17, NotTrusted, "family_domain")
 
 
-def signed_entities(signatures: Sequence[FoundSignature]) -> Iterator[Entity]:
-    """Yield what is signed and is MIME, layer by layer inwards."""
-    return (layer.entity for found in signatures for layer in found.layers if layer.entity is not None)
+def signed_entities(signatures: Sequence[FoundSignature]) -> list[Entity]:
+    """Return what is signed and is MIME, layer by layer inwards."""
+    return [layer.entity for found in signatures for layer in found.layers if layer.entity is not None]
 
 
 def changed_headers(header: Header, signatures: Sequence[FoundSignature]) -> tuple[str, ...]:
     """Return the names of the fields that break condition 16, each once."""
-    changed = (name for each in signed_entities(signatures) for name in changed_fields(header, each))
+    changed = [name for each in signed_entities(signatures) for name in changed_fields(header, each)]
     return tuple(dict.fromkeys((*changed, *disputed_fields(header))))
 
 
@@ -75,17 +75,17 @@ def names(certificate: Certificate, author: Mailbox) -> bool:
     A subjectAltName with addresses outdates the subject (RFC 8550 3); compared as `Mailbox.key` does.
     """
     key = author.key
-    return any(Mailbox.key_in(each) == key for each in certificate.san_addresses or certificate.legacy_addresses)
+    return key in map(Mailbox.key_in, certificate.san_addresses or certificate.legacy_addresses)
 
 
 def named(signer: Signer, author: Mailbox) -> Signer:
     """Return the signer with its matching address in the form that compares equal (IDN, case)."""
     key = author.key
-
-    def plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(key if Mailbox.key_in(each) == key else each for each in addresses)
-
-    addresses, san_addresses = plain(signer.addresses), plain(signer.san_addresses)
+    addresses, san_addresses = _plain(signer.addresses, key), _plain(signer.san_addresses, key)
     if (addresses, san_addresses) == (signer.addresses, signer.san_addresses):
         return signer
     return replace(signer, addresses=addresses, san_addresses=san_addresses)
+
+
+def _plain(addresses: tuple[str, ...], key: str) -> tuple[str, ...]:
+    return tuple([key if Mailbox.key_in(each) == key else each for each in addresses])

@@ -69,6 +69,7 @@ _HTML_BEGIN: Final[Any] = _in_html(_ARMOR)
 _HTML_END: Final[Any] = _in_html(b"-----END PGP MESSAGE-----")
 _TEXT_OCTETS: Final = 256 * 1024
 """Of a text, decoded, in which ciphertexts are looked for."""
+_NAMED_AS_CMS: Final = re.compile(rb"pkcs7-mime|\.p7m", re.IGNORECASE)
 _NEAR_TOP: Final = 48
 """Octets of a CMS in which its content type stands."""
 
@@ -134,7 +135,8 @@ def walk(entity: Entity) -> Iterator[Entity]:
     while waiting:
         current = waiting.pop()
         yield current
-        waiting.extend(reversed(current.children))
+        if current.children:
+            waiting.extend(reversed(current.children))
 
 
 def form_of(message: Message, entity: Entity) -> Form:
@@ -205,11 +207,12 @@ def seems_sealed(message: Message, entity: Entity) -> bool:
     if entity.media_type in _PGP_TYPES:
         return True
     raw = message.read(entity.body, min(entity.stop, entity.body + _PREFIX))
-    quoted = binascii.a2b_qp(raw) if b"=" in raw else b""
-    if any(_SEALED.search(octets, 0, _NEAR_TOP) for octets in (raw, _from_letters(raw, _NEAR_TOP), quoted)):
+    if _SEALED.search(raw, 0, _NEAR_TOP) or _SEALED.search(_from_letters(raw, _NEAR_TOP), 0, _NEAR_TOP):
+        return True
+    if b"=" in raw and _SEALED.search(binascii.a2b_qp(raw), 0, _NEAR_TOP):
         return True
     fields = (*entity.header.all("content-type"), *entity.header.all("content-disposition"))
-    named = any(word in field.value.lower() for field in fields for word in (b"pkcs7-mime", b".p7m"))
+    named = any(_NAMED_AS_CMS.search(field.value) for field in fields)
     return (named or is_cms(entity)) and not holds_signed_data(message, entity)
 
 

@@ -72,7 +72,8 @@ def protected_headers(payload: Entity) -> tuple[Header, ...]:
 
 def names_other_author(payload: Entity, author: Mailbox | None) -> bool:
     """Return True if a From field inside, marked as protected or not, is anything but this one author."""
-    return any(_differs(each, author) for each in (payload.header, *protected_headers(payload)) if each.all("from"))
+    headers = (payload.header, *protected_headers(payload))
+    return any(_differs(each, author) for each in headers if each.first("from") is not None)
 
 
 def _differs(header: Header, author: Mailbox | None) -> bool:

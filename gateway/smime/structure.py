@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.cms.verify import CmsError, open_signed
 from gateway.core.message import Message
+from gateway.core.remembered import remembered
 from gateway.core.sevenbit import has_lone_line_end
 from gateway.core.verdict import Encrypted, Invalid, Partial, Unreadable, Unsigned
 from gateway.mime.attached import names_of
@@ -19,7 +20,7 @@ from gateway.mime.parameters import read_parameters
 from gateway.mime.transfer import decode_body
 from gateway.smime.argument import Finding
 from gateway.smime.beside import places, why_partial, why_unsigned
-from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of, is_signature
+from gateway.smime.classify import CMS_TYPES, SIGNATURE_TYPES, Form, form_of, is_cms, is_signature
 from gateway.smime.inside import layer_findings, read_content
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def examine(message: Message, entity: Entity) -> Structure:
         return _below(message, entity)
     found, findings = _open(message, entity, form)
     findings = [*_ambiguities(message, entity), *findings]  # condition 1
-    if any(entity.header.all(each) for each in _BASES):  # condition 5
+    if any(entity.header.first(each) for each in _BASES):  # condition 5
         findings.append(Finding(5, Partial, "content_elsewhere"))
     return Structure((found,), tuple(findings))
 
@@ -257,7 +258,7 @@ def _named_as_cms(entity: Entity) -> bool:
     Who knows no S/MIME shows it as a file: "so-tai-khoan-moi.html" is words of its own, and opens as what stands among
     the unsigned attributes.
     """
-    return all(_CMS_NAME.fullmatch(each) is not None for each in names_of(entity))
+    return all(_CMS_NAME.fullmatch(each) for each in names_of(entity))
 
 
 def _unopened(error: CmsError | MimeError) -> Finding:
@@ -280,7 +281,7 @@ def _layers(message: Message, entity: Entity, findings: list[Finding]) -> tuple[
         findings += found
         if any(each.condition == _SEALED_INSIDE for each in found):
             return tuple(layers), nested
-        inner = _next_layer(message, entity, form_of(message, entity))
+        inner = _next_layer(message, entity)
         if inner is None:
             return tuple(layers), nested
         message, entity, signature, disputes = inner
@@ -290,10 +291,11 @@ def _layers(message: Message, entity: Entity, findings: list[Finding]) -> tuple[
     return tuple(layers), nested
 
 
-def _next_layer(
-    message: Message, entity: Entity, form: Form
-) -> tuple[Message, Entity, Nested, tuple[Finding, ...]] | None:
+def _next_layer(message: Message, entity: Entity) -> tuple[Message, Entity, Nested, tuple[Finding, ...]] | None:
     """Return what a signature inside a signature is about, that signature, and how its content is disputed."""
+    if entity.media_type != "multipart/signed" and not is_cms(entity):
+        return None  # what form it may have is not asked
+    form = form_of(message, entity)
     if form is Form.CLEAR_SIGNED:
         if not entity.children:
             return None
@@ -330,11 +332,17 @@ def _blank(message: Message, span: tuple[int, int] | None) -> bool:
 
 def _harmless(message: Message, span: tuple[int, int] | None) -> bool:
     """Return True for a preamble that is blank, or such a sentence as mail programs write there."""
-    if span is None or _blank(message, span):
+    if span is None:
         return True
     if span[1] - span[0] > _PREAMBLE_OCTETS:
-        return False
-    words = (word.rstrip(b".,") for word in message.read(*span).lower().split())
+        return _blank(message, span)
+    return _is_sentence(message.read(*span))
+
+
+@remembered(64, octets=_PREAMBLE_OCTETS)
+def _is_sentence(octets: bytes) -> bool:
+    """Return True for the words of mail programs, and blanks between them: each program writes the same every time."""
+    words = (word.rstrip(b".,") for word in octets.lower().split())
     return all(word in _PREAMBLE_WORDS for word in words if word)
 
 

@@ -7,6 +7,7 @@ raises and nothing fetches: what is missing or unexpected has its own verdict, a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.address import Mailbox
@@ -154,7 +155,7 @@ def _stamp_needs(opened: Opened, trust: Trust) -> Needs:
 
 def has_timestamps(opened: Opened) -> bool:
     """Return whether a signature came with a timestamp, good or bad."""
-    every = (each.data.signers for each in opened.structure.signatures if each.data is not None)
+    every = [each.data.signers for each in opened.structure.signatures if each.data is not None]
     return any(signer.timestamps for signers in every for signer in signers)
 
 
@@ -221,9 +222,9 @@ def _conclude(
     attachments: tuple[AttachmentSignature, ...],
 ) -> Judgment:
     author = opened.author if isinstance(opened.author, Mailbox) else None
-    signers = tuple(each.signer for each in results if each.signer is not None)
+    signers = tuple([each.signer for each in results if each.signer is not None])
     if author is not None:
-        signers = tuple(named(each, author) for each in signers)
+        signers = tuple([named(each, author) for each in signers])
     signature = _signature_state(opened, results)
     covers = opened.structure.covers_everything and signature is SignatureState.VALID
     finding = gravest(findings)
@@ -234,7 +235,7 @@ def _conclude(
         verdict = Unreadable("unjudged", signers)
     else:
         verdict = Verified("verified", signers, author)
-    ordered = sorted(findings, key=lambda each: each.condition)
+    broken = tuple(dict.fromkeys([Broken(each.condition, each.reason) for each in sorted(findings, key=_CONDITION)]))
     return Judgment(
         verdict,
         _chain_state(results),
@@ -242,10 +243,13 @@ def _conclude(
         covers,
         covers and headers_signed(opened.header, opened.structure.signatures),
         author,
-        broken=tuple(dict.fromkeys(Broken(each.condition, each.reason) for each in ordered)),
+        broken=broken,
         notes=notes,
         attachments=attachments,
     )
+
+
+_CONDITION: Final = attrgetter("condition")
 
 
 def _signature_state(opened: Opened, results: Sequence[Judged]) -> SignatureState:
