@@ -5,14 +5,13 @@ A message must never look verified unless the judgment says so; a fault while ju
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache, partial
 from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.core.decision import AS_ROUTED, Deliver, Hold, Quarantine, Refuse
 from gateway.core.envelope import Direction
 from gateway.core.events import Event, Stage
 from gateway.core.queue import Consignment, Kind
+from gateway.core.received import Relayed
 from gateway.core.reply import Reply
 from gateway.policy.engine import rule_inbound
 from gateway.policy.model import Holds
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
     from gateway.core.message import Message
-    from gateway.core.received import Relayed
     from gateway.core.verdict import Judgment
     from gateway.ports import Memory, NextHops, Recorder, Routes
     from gateway.service.arrivals import Opened
@@ -64,7 +62,7 @@ class Inbound:
         """
         envelope = relayed.arrival.envelope
         judgment, recollection = await self._verdicts.of(world, relayed, opened)
-        relayed = replace(relayed, recollection=recollection)
+        relayed = Relayed(relayed.arrival, relayed.again, recollection)
         boundary = results_of(world.boundary, relayed.arrival.client, opened.header)
         facts = await facts_of(world.policy, relayed, opened, judgment.author, judgment=judgment, boundary=boundary)
         record_facts(self._recorder, relayed.arrival.trace_id, facts)
@@ -75,7 +73,13 @@ class Inbound:
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
         if refusals and len(refusals) == len(shares) and relayed.again is None:
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
-        tagged = cache(partial(self._tagged, world, relayed, opened, judgment, boundary))
+        made: dict[SubjectTag | None, Message] = {}
+
+        def tagged(subject: SubjectTag | None) -> Message:
+            if subject not in made:
+                made[subject] = self._tagged(world, relayed, opened, judgment, boundary, subject)
+            return made[subject]
+
         consignments: list[Consignment] = []
         for share in shares:
             result = await self._consign_share(world, relayed, received, share, tagged)

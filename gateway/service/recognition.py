@@ -71,7 +71,7 @@ async def recognized(judgment: Judgment, header: Header, *, at: datetime, sighti
 
     `at` is the aware time of receipt. Nobody can fill the memory without a certificate by somebody we trust.
     """
-    signatures = tuple(each.signature_digest for each in judgment.verdict.signers if each.signature_digest)
+    signatures = tuple([each.signature_digest for each in judgment.verdict.signers if each.signature_digest])
     if not _leads_to_anchors(judgment) or not signatures:
         return judgment
     found = await sightings.see(
@@ -82,12 +82,11 @@ async def recognized(judgment: Judgment, header: Header, *, at: datetime, sighti
             date=_shown(header, "date"),
             subject=_shown(header, "subject"),
             author=_author(judgment),
-            certificates=tuple(each.fingerprint for each in judgment.verdict.signers),
+            certificates=tuple([each.fingerprint for each in judgment.verdict.signers]),
         )
     )
     verdict = _verdict(judgment.verdict, found.repeat, judgment.author)
-    codes = (_REPEATS.get(found.repeat), _CONTACTS.get(found.contact))
-    notes = [Note(code) for code in codes if code is not None]
+    notes = [Note(code) for code in (_REPEATS.get(found.repeat), _CONTACTS.get(found.contact)) if code is not None]
     if verdict is judgment.verdict and not notes:
         return judgment
     return replace(judgment, verdict=verdict, notes=in_order((*judgment.notes, *notes)))
@@ -100,8 +99,10 @@ def _leads_to_anchors(judgment: Judgment) -> bool:
     """
     if judgment.signature is not SignatureState.VALID or judgment.chain is ChainState.INVALID:
         return False
+    if judgment.chain is ChainState.VALID:
+        return True
     lacking = {each.reason for each in judgment.broken if each.condition == _PATH}
-    return judgment.chain is ChainState.VALID or (bool(lacking) and lacking <= _UNSETTLED)
+    return bool(lacking) and lacking <= _UNSETTLED
 
 
 def _verdict(verdict: Verdict, repeat: Repeat, author: Mailbox | None) -> Verdict:
@@ -132,7 +133,7 @@ def _shown(header: Header, name: str) -> str:
 
     A subject cut into two fields must not read as the whole one: readers that show one of two would show half of it.
     """
-    return "\n".join(" ".join(decode_text(each.value).split()) for each in header.all(name))
+    return "\n".join([" ".join(decode_text(each.value).split()) for each in header.all(name)])
 
 
 def _author(judgment: Judgment) -> str | None:
@@ -141,5 +142,6 @@ def _author(judgment: Judgment) -> str | None:
     if author is None or judgment.chain is not ChainState.VALID:
         return None
     signers = judgment.verdict.signers
-    named = all(any(Mailbox.key_in(each) == author.key for each in signer.addresses) for signer in signers)
-    return author.key if named else None
+    key = author.key
+    named = all(key in map(Mailbox.key_in, signer.addresses) for signer in signers)
+    return key if named else None

@@ -54,11 +54,11 @@ class Mark:
 
 def digest(*texts: str) -> bytes:
     """Return what stands for some texts, which may hold anything a header field can."""
-    found = hashlib.sha256()
+    pieces: list[bytes] = []
     for each in texts:
         octets = each.encode("utf-8", "surrogatepass")
-        found.update(b"%d:%b" % (len(octets), octets))
-    return found.digest()[:_OCTETS]
+        pieces += (b"%d:" % len(octets), octets)
+    return hashlib.sha256(b"".join(pieces)).digest()[:_OCTETS]
 
 
 def gravest(repeats: Iterable[Repeat]) -> Repeat:

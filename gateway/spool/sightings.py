@@ -157,9 +157,9 @@ class SqliteSightings:
         new = self._hold(signatures, author, mark)
         held = [self._signatures[each] for each in signatures]
         person = self._authors[author] if author is not None else None
-        for asked in (*(each.asked for each in held), person.asked if person is not None else None):
-            if asked is not None and not asked.answered.done():
-                await asyncio.shield(asked.answered)  # others may wait for the same
+        for each in (*held, person):
+            if each is not None and each.asked is not None and not each.asked.answered.done():
+                await asyncio.shield(each.asked.answered)  # others may wait for the same
         repeats = [_repeat(one, mark, new=each in new) for each, one in zip(signatures, held, strict=True)]
         at = stamp(sighting.at)
         contact, unwritten = _contact(person, {digest(each) for each in sighting.certificates}, at)
