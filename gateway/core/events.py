@@ -5,9 +5,8 @@ An event must never hold message bodies, secrets or personal numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +40,11 @@ class Stage(StrEnum):
 Fact = str | int | float | bool | None | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What happened at one stage to the message with this trace id."""
 
     stage: Stage
     trace_id: str
     facts: Mapping[str, Fact]
-    about: object = field(default=None, repr=False)
+    about: object = None
     """The value that was decided on, for readers in this process (`gateway policy explain`); never written down."""

@@ -53,7 +53,8 @@ class Stream:
     def flush(self) -> None:
         """Write what was held back."""
         held, self._held, self._loop = self._held, [], None
-        for each in _together(held):
+        octets = b"".join(held)
+        for each in (octets,) if 0 < len(octets) <= _AT_ONCE else _together(held):
             _write(each)
 
 
