@@ -101,7 +101,7 @@ class Entry:
     @property
     def open_indexes(self) -> tuple[int, ...]:
         """Indexes of the recipients still to be tried."""
-        return tuple(index for index, state in enumerate(self.states) if state is RecipientState.READY)
+        return tuple([index for index, state in enumerate(self.states) if state is RecipientState.READY])
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,7 @@ class Dispatcher:
             await passage.abandon()
             return None
         try:
-            attempt = await passage.send(patience) or await passage.give_up()
+            attempt = await passage.send(patience) or passage.give_up()
         except BaseException:
             await passage.abandon()
             raise

@@ -21,7 +21,7 @@ from gateway.core.events import Event, Stage
 from gateway.core.queue import Kind
 from gateway.core.reply import Reply
 from gateway.delivery.passage import Passage, fit
-from gateway.delivery.patience import Bell, Patience, outlived
+from gateway.delivery.patience import Bell, Patience
 from gateway.delivery.settle import (
     Attempt,
     Moment,
@@ -37,6 +37,7 @@ from gateway.ports import HopError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from gateway.config.model import SpoolSettings
     from gateway.core.events import Fact
@@ -54,7 +55,7 @@ _FULL: Final = Reply.of(452, "4.3.1", "Hết chỗ lưu tạm, xin gửi lại s
 
 
 class Handover:
-    """Implements `ports.HandOver`; each hand-over is a task of its own, which its caller's end does not end."""
+    """Implements `ports.HandOver`."""
 
     def __init__(  # noqa: PLR0913 - one argument per room
         self,
@@ -84,6 +85,7 @@ class Handover:
         self._closing = Bell()
         self._giving_up = Bell()
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._idle = asyncio.Event()
         self._log = structlog.get_logger("gateway.handover")
 
     async def hand_over(self, consignments: Sequence[Consignment]) -> Reply:
@@ -93,17 +95,25 @@ class Handover:
         """
         if not consignments:
             raise ValueError("nothing to hand over")
-        task = asyncio.get_running_loop().create_task(self._hand_over(consignments))
-        self._track(task)
-        return await outlived(task)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only tasks hand over")
+        self._under_way.add(task)
+        try:
+            return await self._hand_over(consignments)
+        finally:
+            self._ended(task)
 
     async def _hand_over(self, consignments: Sequence[Consignment]) -> Reply:
         patience = Patience(self._closing, self._settings.answer_within)
         now = self._clock.now()
-        entries = tuple(new_entry(each, self._new_id(), self._settings, now) for each in consignments)
-        if len(entries) == 1 and consignments[0].kind is Kind.DELIVER:
-            return await self._through(entries[0], patience)
-        return await self._spool_first(entries, patience)
+        if len(consignments) == 1 and consignments[0].kind is Kind.DELIVER:
+            return await self._through(consignments[0], now, patience)
+        return await self._spool_first(tuple([self._entry(each, now) for each in consignments]), patience)
+
+    def _entry(self, consignment: Consignment, now: datetime) -> Entry:
+        """Return a consignment as an entry with an id of its own; most never need one."""
+        return new_entry(consignment, self._new_id(), self._settings, now)
 
     async def drain(self, seconds: float) -> None:
         """End waiting for next hops at once, as if the budget were spent; let dots be answered for `seconds` more.
@@ -114,29 +124,26 @@ class Handover:
         await self._wait_for_all(seconds)
         self._giving_up.ring()
         await self._wait_for_all(2 * PAUSE)
-        left = tuple(self._under_way)
-        for each in left:
+        for each in tuple(self._under_way):
             each.cancel()  # was answered, and its entry is due as soon as we are gone; or nobody gets an answer
-        await asyncio.gather(*left, return_exceptions=True)
+        await self._wait_for_all(None)
 
     async def close(self) -> None:
         """Drain without waiting."""
         await self.drain(0)
 
-    async def _wait_for_all(self, seconds: float) -> None:
+    async def _wait_for_all(self, seconds: float | None) -> None:
         """Wait until nothing is under way, also of what begins meanwhile, for some seconds at most."""
-        end = asyncio.get_running_loop().time() + seconds
-        while self._under_way and (left := end - asyncio.get_running_loop().time()) > 0:
-            await asyncio.wait(self._under_way, timeout=left)
-
-    def _track(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.add(task)
-        task.add_done_callback(self._ended)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._under_way:
+                    self._idle.clear()
+                    await self._idle.wait()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waits has it; one that stopped waiting must not leave it unread
+        if not self._under_way:
+            self._idle.set()
 
     async def _spool_first(self, entries: tuple[Entry, ...], patience: Patience) -> Reply:
         """Commit everything in one transaction, for dispatch at once (row 3)."""
@@ -168,29 +175,29 @@ class Handover:
                 return fitting
         return None
 
-    async def _through(self, entry: Entry, patience: Patience) -> Reply:
+    async def _through(self, consignment: Consignment, now: datetime, patience: Patience) -> Reply:
         """One next hop for everybody: let its answer be ours, or commit before the dot (rows 1, 4-11, 13, 14, 16)."""
-        consignment = entry.consignment
         hop = self._hops.by_name(consignment.hop)
         if not hop.usable:
-            return await self._keep(entry, Attempt({}, "the breaker is open", tried=False))
-        passage = Passage(hop, consignment, entry.open_indexes)
+            return await self._keep(self._entry(consignment, now), Attempt({}, "the breaker is open", tried=False))
+        passage = Passage(hop, consignment, range(len(consignment.envelope.recipients)))
         try:
             await passage.ask(patience)
         except HopError as error:
-            return await self._keep(entry, Attempt({}, error.detail))
-        if not passage.accepted:
-            return await self._conclude(entry, passage.refused())
+            return await self._keep(self._entry(consignment, now), Attempt({}, error.detail))
         try:
-            if _must_commit_first(entry, passage, hop):
-                return await self._commit_then_send(entry, passage)
-            attempt = await passage.send(patience)
-            if attempt is None:
-                return await self._outlast(entry, passage)
+            if not passage.accepted:
+                attempt = passage.refused()
+            elif _must_commit_first(consignment, passage, hop):
+                return await self._commit_then_send(self._entry(consignment, now), passage)
+            elif (sent := await passage.send(patience)) is None:
+                return await self._outlast(self._entry(consignment, now), passage)
+            else:
+                attempt = sent
         except BaseException:
             await passage.abandon()
             raise
-        return await self._conclude(entry, attempt)
+        return self._passed_back(consignment, attempt) or await self._keep(self._entry(consignment, now), attempt)
 
     async def _commit_then_send(self, entry: Entry, passage: Passage) -> Reply:
         """Commit and claim, then send on the same connection, behind the client's back (rows 4, 14, 16)."""
@@ -212,26 +219,33 @@ class Handover:
             self._finish_later(entry, passage)
             return _taken((entry,))
         patience = Patience(self._giving_up, max(LAST_PATIENCE - self._settings.answer_within, 0))
-        attempt = await passage.send(patience) or await passage.give_up()
+        attempt = await passage.send(patience) or passage.give_up()
         reply = await self._conclude(entry, attempt)
         await self._give_back(entry)
         return reply
 
     async def _conclude(self, entry: Entry, attempt: Attempt) -> Reply:
-        """Make the hop's answers the client's where they speak for everybody, else keep the message (rows 1, 5, 6)."""
-        indexes = entry.open_indexes
-        given = [reply for index in indexes if (reply := attempt.replies.get(index)) is not None]
-        if len(given) == len(indexes):
-            first = given[0]
-            if all(accepted(each) for each in given):
-                self._quietly(self._note_handed_over, entry, attempt, first)
-                return _taken((entry,))
-            all_permanent = all(each.permanent for each in given)
-            all_transient = not any(each.permanent or accepted(each) for each in given)
-            if all_permanent or (all_transient and not entry.consignment.answered_for):
-                self._quietly(self._note_handed_over, entry, attempt, first)
-                return _passed_on(first)
-        return await self._keep(entry, attempt)
+        return self._passed_back(entry.consignment, attempt) or await self._keep(entry, attempt)
+
+    def _passed_back(self, consignment: Consignment, attempt: Attempt) -> Reply | None:
+        """Make the hop's answers the client's where they speak for everybody, else the message is kept (rows 1, 5, 6).
+
+        The attempt was for all recipients.
+        """
+        given = list(attempt.replies.values())
+        if len(given) < len(consignment.envelope.recipients):
+            return None
+        first = attempt.replies[0]
+        count = len([each for each in given if accepted(each)])
+        if count == len(given):
+            self._quietly(self._note_handed_over, consignment, attempt, first)
+            return taken((consignment,))
+        all_permanent = all(each.permanent for each in given)
+        all_transient = not count and not any(each.permanent for each in given)
+        if all_permanent or (all_transient and not consignment.answered_for):
+            self._quietly(self._note_handed_over, consignment, attempt, first)
+            return _passed_on(first)
+        return None
 
     async def _keep(self, entry: Entry, attempt: Attempt) -> Reply:
         """Commit what the attempt left, with the notices owed for what failed (rows 4, 6, 7, 8, 10)."""
@@ -274,11 +288,13 @@ class Handover:
 
     def _finish_later(self, entry: Entry, passage: Passage) -> None:
         """Let the dot's answer settle the committed entry, whoever waits for us."""
-        self._track(asyncio.get_running_loop().create_task(self._finish_somehow(entry, passage)))
+        task = asyncio.get_running_loop().create_task(self._finish_somehow(entry, passage))
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
 
     async def _finish(self, entry: Entry, passage: Passage) -> None:
         """Send and listen for the rest, then settle; `entry` is as nobody has tried it, not as it was committed."""
-        attempt = await passage.send(Patience(self._giving_up, READING)) or await passage.give_up()
+        attempt = await passage.send(Patience(self._giving_up, READING)) or passage.give_up()
         settled = self._settle(entry, attempt)
         await store(self._spool, settled, Patience(self._giving_up))
         self._record(settled)
@@ -325,17 +341,17 @@ class Handover:
             }
             self._recorder.record(Event(stages.get(consignment.kind, Stage.SPOOLED), consignment.trace_id, facts))
 
-    def _note_handed_over(self, entry: Entry, attempt: Attempt, reply: Reply) -> None:
+    def _note_handed_over(self, consignment: Consignment, attempt: Attempt, reply: Reply) -> None:
         facts: dict[str, Fact] = {
             "done": accepted(reply),
-            "hop": entry.consignment.hop,
+            "hop": consignment.hop,
             "ours": not attempt.remote,
-            "recipients": len(entry.states),
+            "recipients": len(consignment.envelope.recipients),
             "code": reply.code,
             "status": reply.status,
             "text": reply.text,
         }
-        self._recorder.record(Event(Stage.HANDED_OVER, entry.consignment.trace_id, facts))
+        self._recorder.record(Event(Stage.HANDED_OVER, consignment.trace_id, facts))
 
     def _note_lost(self, entry: Entry, attempt: Attempt) -> None:
         """Count what the next hop may have although we refuse it (row 11)."""
@@ -347,16 +363,16 @@ class Handover:
         self._recorder.record(Event(Stage.DEFERRED, entry.consignment.trace_id, facts))
 
 
-def _must_commit_first(entry: Entry, passage: Passage, hop: NextHop) -> bool:
+def _must_commit_first(consignment: Consignment, passage: Passage, hop: NextHop) -> bool:
     """True if the dot's answer cannot be the client's: it would not speak for everybody, or we owe a report."""
-    mixed = len(passage.accepted) < len(entry.states)
-    several_replies = hop.per_recipient and len(entry.states) > 1
-    owing = owes_success(entry.consignment, entry.open_indexes, hop_reports=passage.reports_success)
-    return mixed or several_replies or owing
+    count = len(consignment.envelope.recipients)
+    mixed = len(passage.accepted) < count
+    several_replies = hop.per_recipient and count > 1
+    return mixed or several_replies or owes_success(consignment, range(count), hop_reports=passage.reports_success)
 
 
 def _taken(entries: tuple[Entry, ...]) -> Reply:
-    return taken(tuple(each.consignment for each in entries))
+    return taken([each.consignment for each in entries])
 
 
 def taken(consignments: Sequence[Consignment]) -> Reply:
@@ -365,7 +381,7 @@ def taken(consignments: Sequence[Consignment]) -> Reply:
     A stranger is not told: it would learn which of its imitations somebody looks at.
     """
     trace_id = consignments[0].trace_id
-    held = sum(1 for each in consignments if each.kind is Kind.HELD and each.direction is Direction.OUTBOUND)
+    held = len([each for each in consignments if each.kind is Kind.HELD and each.direction is Direction.OUTBOUND])
     if not held:
         return Reply.of(250, "2.0.0", f"{trace_id} accepted")
     if held == len(consignments):

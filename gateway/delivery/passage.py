@@ -6,7 +6,6 @@ out is never forgotten: whatever goes wrong after it is "unanswered", not "not s
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,6 @@ import structlog
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
 from gateway.core.reply import Reply
-from gateway.delivery.patience import cancel
 from gateway.delivery.scope import of_the_site
 from gateway.delivery.settle import Attempt, accepted
 from gateway.mime.fields import read_header
@@ -84,7 +82,6 @@ class Passage:
         everybody = len(self._indexes) == len(consignment.envelope.recipients)
         self._envelope = consignment.envelope if everybody else consignment.envelope.only(self._indexes)
         self._transaction: Transaction | None = None
-        self._content: asyncio.Task[tuple[Reply, ...]] | None = None
         self._remote = hop.name
         self.replies: dict[int, Reply] = {}
         """What was decided so far, by index in the consignment's envelope; RCPT's acceptance decides nothing."""
@@ -119,41 +116,58 @@ class Passage:
         site = of_the_site(replies)
         if site is not None or len(replies) != len(self._indexes):
             raise HopError(HopTrouble.SITE, f"not a usable next hop: {site or 'wrong number of replies'}")
-        answers = dict(zip(self._indexes, replies, strict=True))
-        self.accepted = tuple([index for index, each in answers.items() if accepted(each)])
-        self.replies = {index: each for index, each in answers.items() if not accepted(each)}
+        self.replies = {index: each for index, each in zip(self._indexes, replies, strict=True) if not accepted(each)}
+        self.accepted = tuple([index for index in self._indexes if index not in self.replies])
 
     async def send(self, patience: Patience) -> Attempt | None:
         """Send the content to those accepted, and return what the attempt came to.
 
         None if patience ended between the dot and its answer: call again to wait on, or `give_up`. If it ended before
-        the dot, the connection was closed without one.
+        the dot, the connection was closed without one. Raises what is a bug of ours, if it came before the dot.
         """
         transaction = self._transaction
         if transaction is None:
             raise RuntimeError("nobody was asked")
-        if self._content is None:
-            self._content = asyncio.get_running_loop().create_task(transaction.content(self._message))
-        if not await patience.wait(self._content):
-            if transaction.dot_sent:
+        trouble: str | None = None
+        replies: tuple[Reply, ...] | None = ()
+        try:
+            replies = await patience.bound(transaction.content(self._message), transaction.pause)
+        except TimeoutError:
+            if transaction.dot_sent:  # it went out in this very moment
                 return None
-            await cancel(self._content)
-        return self._result(self._content, transaction)
+            transaction.give_up()
+            trouble = "no answer in time"
+        except HopError as error:
+            if error.trouble is HopTrouble.LOST_AFTER_DOT:
+                return self._answered(error.replies, error.detail, dot=True)
+            trouble, replies = error.detail, error.replies
+        except Exception:
+            if not transaction.dot_sent:
+                raise
+            structlog.get_logger("gateway.passage").exception("fault after the dot", hop=self._hop.name)
+            trouble = "fault after the dot"
+        if replies is None:
+            return None
+        if not transaction.dot_sent and (site := of_the_site(replies)) is not None:
+            return self._attempt({}, f"not a usable next hop: {site}")
+        return self._answered(replies, trouble, dot=transaction.dot_sent)
 
-    async def give_up(self) -> Attempt:
+    def give_up(self) -> Attempt:
         """Close the connection without waiting for the dot's answer, and return what the attempt came to."""
-        if self._content is None or self._transaction is None:
+        transaction = self._transaction
+        if transaction is None:
             raise RuntimeError("nothing was sent")
-        if not self._content.done():
-            await cancel(self._content)
-        return self._result(self._content, self._transaction)
+        transaction.give_up()
+        return self._answered((), "no answer in time", dot=transaction.dot_sent)
 
     async def abandon(self) -> None:
-        """Close without a dot, if there was none yet; never raises."""
-        if self._content is not None and not self._content.done():
-            await cancel(self._content)
+        """Close, without a dot if there was none yet; never raises."""
         transaction, self._transaction = self._transaction, None
-        if transaction is not None and not transaction.dot_sent:
+        if transaction is None:
+            return
+        if transaction.dot_sent:
+            transaction.give_up()
+        else:
             await transaction.abandon()
 
     @property
@@ -164,27 +178,6 @@ class Passage:
     def refused(self) -> Attempt:
         """Return what the attempt came to when nobody was accepted."""
         return self._attempt({})
-
-    def _result(self, content: asyncio.Task[tuple[Reply, ...]], transaction: Transaction) -> Attempt:
-        """Read the content's end; raises what is a bug of ours, if it came before the dot."""
-        trouble: str | None = None
-        replies: tuple[Reply, ...] = ()
-        try:
-            replies = content.result()
-        except asyncio.CancelledError:
-            trouble = "no answer in time"
-        except HopError as error:
-            trouble, replies = error.detail, error.replies
-            if error.trouble is HopTrouble.LOST_AFTER_DOT:
-                return self._answered(replies, trouble, dot=True)
-        except Exception:
-            if not transaction.dot_sent:
-                raise
-            structlog.get_logger("gateway.passage").exception("fault after the dot", hop=self._hop.name)
-            trouble = "fault after the dot"
-        if not transaction.dot_sent and (site := of_the_site(replies)) is not None:
-            return self._attempt({}, f"not a usable next hop: {site}")
-        return self._answered(replies, trouble, dot=transaction.dot_sent)
 
     def _answered(self, replies: tuple[Reply, ...], trouble: str | None, *, dot: bool) -> Attempt:
         answers = dict(zip(self.accepted, replies, strict=False))

@@ -6,6 +6,7 @@ Trouble of the store must never be taken for trouble of the message.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -32,8 +33,7 @@ async def store(spool: Spool, settled: Settled, patience: Patience) -> None:
             structlog.get_logger("gateway.spool").warning(
                 "settlement not stored yet", entry=settled.entry.entry_id, error=str(error)
             )
-            pause = asyncio.get_running_loop().create_task(asyncio.sleep(PAUSE))
-            await patience.wait(pause)
-            pause.cancel()
+            with suppress(TimeoutError):
+                await patience.bound(asyncio.sleep(PAUSE))
         else:
             return

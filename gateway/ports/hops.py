@@ -58,18 +58,26 @@ class Transaction(Protocol):
         """
         ...
 
-    async def content(self, message: Message) -> tuple[Reply, ...]:
+    async def content(self, message: Message) -> tuple[Reply, ...] | None:
         """Send DATA, the message and the dot to the recipients that were accepted at RCPT.
 
         Returns one reply per *accepted* recipient in their order (SMTP: the same for each; LMTP: each its own; a
-        refusal of DATA stands for all). Raises `HopError`; after the dot it is LOST_AFTER_DOT. May be awaited for
-        ten minutes: the caller bounds its own patience by not cancelling but by waiting with `asyncio.wait`.
+        refusal of DATA stands for all), or None if `pause` ended the waiting behind the dot: call it again to wait on,
+        or `give_up`. Raises `HopError`; after the dot it is LOST_AFTER_DOT. May be awaited for ten minutes.
         """
         ...
 
     @property
     def dot_sent(self) -> bool:
         """True from the moment the end of data was handed to the socket."""
+        ...
+
+    def pause(self) -> bool:
+        """Let `content`, under way or called next, wait for nothing more; False, and no change, before the dot."""
+        ...
+
+    def give_up(self) -> None:
+        """Close the connection behind the dot, whatever is unanswered; never raises."""
         ...
 
     async def abandon(self) -> None:

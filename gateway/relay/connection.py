@@ -13,6 +13,7 @@ from gateway.core.reply import Reply
 from gateway.ports import HopError, HopTrouble
 from gateway.relay.commands import mail_command, rcpt_command
 from gateway.relay.content import blocks, end_of_data
+from gateway.relay.replies import reply_here, reply_to_come
 from gateway.relay.wire import WireError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class SmtpTransaction:
         """DATA is out and its reply was not read: nothing but content may follow a 354."""
         self._ended = False
         self._dot_sent = False
+        self._paused = False
         self._outcomes: list[Reply] = []
         self.mail_refusal: Reply | None = None
         """The reply to MAIL that stood for all recipients."""
@@ -107,11 +109,23 @@ class SmtpTransaction:
         self._begun = True
         return await self._step(self._offer(envelope, size))
 
-    async def content(self, message: Message) -> tuple[Reply, ...]:
+    async def content(self, message: Message) -> tuple[Reply, ...] | None:
         """Send DATA, if it is not out yet, the message and the dot (see `ports.Transaction`)."""
         if self._ended or not self._accepted:
             raise RuntimeError("content goes to recipients that were accepted, once")
-        return await self._step(self._carry(message))
+        return await self._step(self._answers() if self._dot_sent else self._carry(message))
+
+    def pause(self) -> bool:
+        """End the waiting of `content` for the replies to the dot; False where there is none."""
+        if self._ended or not self._dot_sent:
+            return False
+        self._paused = True
+        self._connection.wire.wake()
+        return True
+
+    def give_up(self) -> None:
+        """Close the connection at once, whatever is unanswered."""
+        self._fail()
 
     async def abandon(self) -> None:
         """Leave the transaction: RSET before DATA, close the connection otherwise; never raises.
@@ -123,6 +137,9 @@ class SmtpTransaction:
         if self._stepping:
             self._abandoned = True
             self._connection.abort()
+            return
+        if self._dot_sent:  # RSET would be given the reply to the dot
+            self._fail()
             return
         self._stepping = True
         try:
@@ -143,26 +160,36 @@ class SmtpTransaction:
                 if self._abandoned:
                     raise
 
-    async def _carry(self, message: Message) -> tuple[Reply, ...]:
-        connection = self._connection
+    async def _carry(self, message: Message) -> tuple[Reply, ...] | None:
+        wire = self._connection.wire
         if not self._data_asked:
-            connection.wire.write(_DATA)
-        reply = await self._data_reply(COMMAND_SECONDS)
+            wire.write(_DATA)
+        reply = reply_here(wire) or await reply_to_come(wire, COMMAND_SECONDS)
+        self._data_asked = False
         if reply.code != _GO_AHEAD:
             return await self._refused_data(reply)
         early = await self._send(message)
         if early is not None:
             self._end(in_step=False)
             return (early,) * self._accepted
-        while len(self._outcomes) < (self._accepted if self._lmtp else 1):
-            self._outcomes.append(await connection.final_reply(self._reply_timeout))
-        self._end(in_step=all(each.code != _CLOSING for each in self._outcomes))
-        return tuple(self._outcomes) if self._lmtp else (self._outcomes[0],) * self._accepted
+        wire.limit(self._reply_timeout)
+        return await self._answers()
 
-    async def _data_reply(self, seconds: float) -> Reply:
-        reply = await self._connection.reply(seconds)
-        self._data_asked = False
-        return reply
+    async def _answers(self) -> tuple[Reply, ...] | None:
+        """Return the replies to the dot; None if `pause` was called and not all of them are here."""
+        wire, outcomes = self._connection.wire, self._outcomes
+        while len(outcomes) < (self._accepted if self._lmtp else 1):
+            reply = reply_here(wire)
+            if reply is not None:
+                outcomes.append(_final(reply))
+                wire.limit(self._reply_timeout)
+            elif self._paused:
+                self._paused = False
+                return None
+            else:
+                await wire.arrival()
+        self._end(in_step=_CLOSING not in [each.code for each in outcomes])
+        return tuple(outcomes) if self._lmtp else (outcomes[0],) * self._accepted
 
     async def _reset(self) -> None:
         """End the transaction with RSET, whose reply is not waited for long; a hop that fails here loses us.
@@ -184,34 +211,38 @@ class SmtpTransaction:
 
     async def _is_refused_data(self) -> bool:
         """Return whether DATA, which is out, was refused; not asked for where somebody was accepted at RCPT."""
-        return not self._accepted and not (await self._data_reply(RESET_SECONDS)).positive
+        if self._accepted:
+            return False
+        reply = await self._connection.reply(RESET_SECONDS)
+        self._data_asked = False
+        return not reply.positive
 
     async def _ask(self, envelope: Envelope, size: int | None) -> tuple[Reply, ...]:
         """Send MAIL and RCPT; raises `WireError` where another connection might do better."""
-        connection = self._connection
-        offers = connection.offers
+        wire, offers = self._connection.wire, self._connection.offers
         self._data_asked = False
         mail = mail_command(envelope, offers, size)
         if isinstance(mail, Reply):
             return self._refused_mail(mail, envelope)
-        commands = [mail, *(rcpt_command(each, offers) for each in envelope.recipients)]
+        commands = [mail, *[rcpt_command(each, offers) for each in envelope.recipients]]
         # with one recipient nothing is decided between RCPT and DATA that 354 would be in the way of
         self._data_asked = size is not None and offers.pipelining and len(envelope.recipients) == 1
         replies: list[Reply] = []
         for batch in _batches(commands, MOST_PIPELINED if offers.pipelining else 1):
-            connection.wire.write(b"".join((*batch, _DATA) if self._data_asked else batch))
-            for _ in batch:
-                reply = await connection.final_reply(COMMAND_SECONDS)
+            wire.write(b"".join((*batch, _DATA) if self._data_asked else batch))
+            for _ in batch:  # what the hop says to several commands mostly comes together
+                reply = _final(reply_here(wire) or await reply_to_come(wire, COMMAND_SECONDS))
                 if reply.code == _CLOSING:
                     return self._cut_short(replies, reply, len(envelope.recipients))
                 replies.append(reply)
             if not replies[0].positive:
                 return self._refused_mail(_fit(replies[0]), envelope)
-        accepted = sum(each.positive for each in replies[1:])
-        if accepted and not self._data_asked and not connection.wire.quiet:
+        answers = tuple(replies[1:])
+        accepted = len([each for each in answers if each.positive])
+        if accepted and not self._data_asked and not wire.quiet:
             raise WireError("out of step after RCPT")
         self._accepted = accepted
-        return tuple(replies[1:])
+        return answers
 
     def _refused_mail(self, reply: Reply, envelope: Envelope) -> tuple[Reply, ...]:
         self.mail_refusal = reply
@@ -318,6 +349,13 @@ class SmtpTransaction:
                 self._fail()
 
 
+def _final(reply: Reply) -> Reply:
+    """Return a reply where 3xx would be none: it never means that anything was accepted."""
+    if 300 <= reply.code < 400:  # noqa: PLR2004 - RFC 5321 4.2.1
+        raise WireError(f"out of step: {reply}")
+    return reply
+
+
 def _fit(reply: Reply) -> Reply:
     """Return a refusal of MAIL that is about this message; raises `_UnfitError` if it is about us.
 
@@ -331,4 +369,4 @@ def _fit(reply: Reply) -> Reply:
 
 
 def _batches(commands: Sequence[bytes], most: int) -> Iterable[Sequence[bytes]]:
-    return (commands[start : start + most] for start in range(0, len(commands), most))
+    return [commands[start : start + most] for start in range(0, len(commands), most)]

@@ -47,11 +47,5 @@ def stuffed(octets: bytes, before: bytes) -> bytes:
 
 def end_of_data(message: Message) -> bytes:
     """Return the octets that end the data: a final line end where the message has none, then the dot."""
-    if not message.spans:
-        return END_OF_DATA
-    last = message.spans[-1]
-    end = last.source.read(max(last.start, last.stop - 2), last.stop)
-    if len(end) < 2:  # noqa: PLR2004 - a line end cut in two
-        size = len(message)
-        end = message.read(max(size - 2, 0), size)
-    return END_OF_DATA if end == b"\r\n" else b"\r\n" + END_OF_DATA
+    size = len(message)
+    return END_OF_DATA if not size or message.read(size - 2, size) == b"\r\n" else b"\r\n" + END_OF_DATA

@@ -60,13 +60,6 @@ class Connection:
         """Return the next reply; raises `WireError`, or `TimeoutError` after `seconds`."""
         return await read_reply(self.wire, seconds)
 
-    async def final_reply(self, seconds: float) -> Reply:
-        """Return the next reply where 3xx would be none: it never means that anything was accepted."""
-        reply = await self.reply(seconds)
-        if 300 <= reply.code < 400:  # noqa: PLR2004 - RFC 5321 4.2.1
-            raise WireError(f"out of step: {reply}")
-        return reply
-
     def abort(self) -> None:
         """Close at once; what was not sent yet never is."""
         self.wire.abort()
@@ -84,6 +77,8 @@ class Greeter:
         self._hop = hop
         self._hostname = hostname
         self._lmtp = hop.protocol is HopProtocol.LMTP
+        self.introduces: Final = hop.forward_client is ForwardClient.XCLIENT
+        """Whether a kept connection must be told for whom it speaks."""
         self._context = client_context(hop)
         self._login = _login(hop.login) if hop.login is not None else None
         if (
@@ -127,11 +122,11 @@ class Greeter:
 
     async def introduce(self, connection: Connection, client: Origin | None) -> None:
         """Let a kept connection speak for this client; raises `WireError` or `TimeoutError`, and it is lost then."""
-        if self._hop.forward_client is ForwardClient.XCLIENT:
+        if self.introduces:
             await self._introduce(connection, client)
 
     async def _introduce(self, connection: Connection, client: Origin | None) -> None:
-        if self._hop.forward_client is ForwardClient.XCLIENT and not _same(connection.client, client):
+        if self.introduces and not _same(connection.client, client):
             await self._xclient(connection, client)
         connection.client = client
 

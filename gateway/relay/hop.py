@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.config.model import HopProtocol
 from gateway.core.address import NULL_PATH
@@ -36,7 +36,10 @@ class SmtpHop:
 
     def __init__(self, name: str, settings: Hop, greeter: Greeter, places: Places, health: Health) -> None:
         """Take what connecting needs; nothing connects before the first use. See `smtp_hop`."""
-        self._name = name
+        self.name: Final = name
+        """Its name, as `Routes` gives it."""
+        self.per_recipient: Final = settings.protocol is HopProtocol.LMTP
+        """True for LMTP."""
         self._settings = settings
         self._breaker = Breaker()
         self._places = places
@@ -51,19 +54,9 @@ class SmtpHop:
         self._asking: asyncio.Task[Offers | None] | None = None
 
     @property
-    def name(self) -> str:
-        """Its name, as `Routes` gives it."""
-        return self._name
-
-    @property
     def usable(self) -> bool:
         """False while the breaker is open."""
         return self._breaker.usable
-
-    @property
-    def per_recipient(self) -> bool:
-        """True for LMTP."""
-        return self._settings.protocol is HopProtocol.LMTP
 
     @property
     def busy(self) -> bool:

@@ -24,6 +24,7 @@ from gateway.ports import HopError, HopTrouble
 from gateway.relay.replies import Offers
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from pathlib import Path
 
     from gateway.core.address import Mailbox
@@ -105,6 +106,8 @@ class MaildirTransaction:
         self._host = host
         self._writers = writers
         self._envelope: Envelope | None = None
+        self._delivery: Future[tuple[Reply, ...]] | None = None
+        self._news = asyncio.Event()
         self._lock = threading.Lock()
         self._given_up = False
         self._dot_sent = False
@@ -127,23 +130,43 @@ class MaildirTransaction:
         self._envelope = envelope
         return (_ACCEPTED,) * len(envelope.recipients)
 
-    async def content(self, message: Message) -> tuple[Reply, ...]:
+    async def content(self, message: Message) -> tuple[Reply, ...] | None:
         """Deliver to each recipient, in a thread; return its reply for each.
 
         Cancelling stops it before the next file appears in a `new`.
         """
-        envelope, self._envelope = self._envelope, None
-        if envelope is None or self._given_up:
-            raise RuntimeError("content goes to recipients that were accepted, once")
+        if self._delivery is None:
+            envelope, self._envelope = self._envelope, None
+            if envelope is None or self._given_up:
+                raise RuntimeError("content goes to recipients that were accepted, once")
+            try:
+                self._delivery = self._writers.submit(self._deliver_all, envelope, message)
+            except RuntimeError as error:
+                raise HopError(HopTrouble.SITE, "the gateway is stopping") from error
+            loop = asyncio.get_running_loop()
+            self._delivery.add_done_callback(lambda _: loop.call_soon_threadsafe(self._news.set))
         try:
-            delivery = self._writers.submit(self._deliver_all, envelope, message)
-        except RuntimeError as error:
-            raise HopError(HopTrouble.SITE, "the gateway is stopping") from error
-        try:
-            return await asyncio.wrap_future(delivery)
+            await self._news.wait()
         except asyncio.CancelledError:
+            self._delivery.cancel()
             self._give_up()
             raise
+        if self._delivery.cancelled():
+            raise HopError(HopTrouble.SITE, "the gateway is stopping")
+        if self._delivery.done():
+            return self._delivery.result()
+        self._news.clear()
+        return None
+
+    def pause(self) -> bool:
+        """Let `content` return without waiting for the thread."""
+        if self._dot_sent:
+            self._news.set()
+        return self._dot_sent
+
+    def give_up(self) -> None:
+        """Let no more files appear."""
+        self._give_up()
 
     async def abandon(self) -> None:
         """Leave without a trace; never raises."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from gateway.ports import HopError, HopTrouble
@@ -51,8 +52,8 @@ class Pool:
         self._most = most
         self._most_served = most_served
         self._idle_seconds = idle_seconds
-        self._slots = asyncio.Semaphore(most)
         self._using = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []
         self._taken: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
@@ -63,7 +64,7 @@ class Pool:
     @property
     def busy(self) -> bool:
         """True while somebody uses a connection, or waits for one."""
-        return self._using > 0 or self._slots.locked()
+        return self._using > 0
 
     @property
     def using(self) -> int:
@@ -80,14 +81,19 @@ class Pool:
 
         Raises `HopError(SITE)`, `BusyError` among them, or `NowhereError`.
         """
-        await self._wait_for_slot()
-        self._using += 1
+        if self._using < self._most:
+            self._using += 1
+        else:
+            await self._wait_for_place()
         try:
             places = self._health.in_order(await self._places.find())
-            connection = await self._kept(places[0], client) or await self._open(places, client)
+            connection = self._pop_idle(places[0].endpoint, client)
+            if connection is not None and self._greeter.introduces:
+                connection = await self._introduced(connection, client)
+            if connection is None:
+                connection = await self._open(places, client)
         except BaseException:
-            self._using -= 1
-            self._slots.release()
+            self._leave_place()
             raise
         self._taken.add(connection)
         return connection
@@ -158,28 +164,37 @@ class Pool:
         for each in leaving:
             each.abort()
 
-    async def _wait_for_slot(self) -> None:
-        if not self._slots.locked():
-            await self._slots.acquire()
-            return
+    async def _wait_for_place(self) -> None:
+        """Wait until another use ends whose place becomes ours, in the order of asking; raises `BusyError`."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise BusyError(HopTrouble.SITE, "all connections are busy") from None
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():  # it came in the same moment: somebody else must have it
+                self._leave_place()
+            if isinstance(error, TimeoutError):
+                raise BusyError(HopTrouble.SITE, "all connections are busy") from None
+            raise
+
+    def _leave_place(self) -> None:
+        """End a use: its place becomes that of who waits longest, if anybody does."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._using -= 1
 
     def _end(self, connection: Connection) -> None:
         if connection not in self._taken:
             raise RuntimeError("a connection is given back once, by who took it")
         self._taken.discard(connection)
-        self._using -= 1
-        self._slots.release()
+        self._leave_place()
 
-    async def _kept(self, place: Place, client: Origin | None) -> Connection | None:
-        """Return a kept connection to this very place, speaking for the client; None if a new one is needed."""
-        connection = self._pop_idle(place.endpoint, client)
-        if connection is None:
-            return None
+    async def _introduced(self, connection: Connection, client: Origin | None) -> Connection | None:
+        """Return a kept connection once it speaks for the client; None if it was lost over that."""
         try:
             await self._greeter.introduce(connection, client)
         except (WireError, TimeoutError):
@@ -191,7 +206,10 @@ class Pool:
         return connection
 
     def _pop_idle(self, endpoint: str, client: Origin | None) -> Connection | None:
-        """Return the fitting connection used last, if it is still good; the others lie longer and go first."""
+        """Return the connection used last that leads to this very place and may speak for the client, if it is good.
+
+        The others lie longer and go first.
+        """
         oldest = time.monotonic() - self._idle_seconds
         for index in range(len(self._idle) - 1, -1, -1):
             connection = self._idle[index]

@@ -21,7 +21,7 @@ from gateway.ports import HopError
 from gateway.relay.hop import SmtpHop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from gateway.config.model import LocalDomain
     from gateway.relay.hop import Hops
@@ -91,8 +91,8 @@ class RecipientChecks:
         if mistakes:
             raise SetupError(*mistakes)
 
-    async def check(self, mailbox: Mailbox) -> Reply | None:
-        """Return the refusal, or None to take it."""
+    def check(self, mailbox: Mailbox) -> Reply | Coroutine[object, object, Reply | None] | None:
+        """Return the refusal, None to take it, or what asks the hop for either."""
         local = self._domains.get(domain_key(mailbox.domain))
         if local is None:
             return _NOT_OURS
@@ -102,7 +102,9 @@ class RecipientChecks:
             case RecipientCheck.TABLE:
                 return None if self._listed(mailbox, local.domain) else _UNKNOWN
             case RecipientCheck.PROBE:
-                return await self._probed(mailbox, local)
+                key = mailbox.key
+                known = self._accepted.get(key, POSITIVE_SECONDS) or self._refused.get(key, NEGATIVE_SECONDS)
+                return known[0] if known is not None else self._probed(key, mailbox, local)
 
     async def takes_everyone(self, domain: str) -> bool | None:
         """Return whether a probed domain's hop takes a mailbox that cannot exist; None if it cannot be asked."""
@@ -118,11 +120,7 @@ class RecipientChecks:
         key = mailbox.key
         return key in table or f"@{domain}" in table or key == f"postmaster@{domain}"
 
-    async def _probed(self, mailbox: Mailbox, local: LocalDomain) -> Reply | None:
-        key = mailbox.key
-        known = self._accepted.get(key, POSITIVE_SECONDS) or self._refused.get(key, NEGATIVE_SECONDS)
-        if known is not None:
-            return known[0]
+    async def _probed(self, key: str, mailbox: Mailbox, local: LocalDomain) -> Reply | None:
         task = self._probing.get(key)
         if task is None:
             task = self._probing[key] = asyncio.create_task(self._settle(key, mailbox, local))

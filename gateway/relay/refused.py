@@ -31,5 +31,12 @@ class RefusedTransaction:
         """Raise: nobody was accepted."""
         raise RuntimeError("nobody was accepted")
 
+    def pause(self) -> bool:
+        """Return that nothing waits."""
+        return False
+
+    def give_up(self) -> None:
+        """Do nothing."""
+
     async def abandon(self) -> None:
         """Do nothing."""

@@ -16,31 +16,35 @@ from gateway.relay.wire import WireError
 if TYPE_CHECKING:
     from gateway.relay.wire import Wire
 
-MOST_LINES: Final = 100
-"""Lines of one reply; a longer one is no reply."""
 MOST_TEXT: Final = 400
 """Octets of one line that are kept: replies travel on to our own clients, with a code and a status before them."""
 
 _LINE: Final = re.compile(rb"[2-5][0-9]{2}(?:[ -]|$)")
 
 
+def reply_here(wire: Wire) -> Reply | None:
+    """Return the next reply if all of it is here; raises `WireError` for what is none."""
+    lines = wire.take_reply()
+    if lines is None:
+        return None
+    return _parsed_line(lines[0]) if len(lines) == 1 else _parsed(lines)
+
+
+async def reply_to_come(wire: Wire, seconds: float) -> Reply:
+    """Return the next reply, of which some is still to come; raises `WireError` when it will not.
+
+    Raises `TimeoutError` when not in time.
+    """
+    wire.limit(seconds)
+    while True:
+        await wire.arrival()
+        if (reply := reply_here(wire)) is not None:
+            return reply
+
+
 async def read_reply(wire: Wire, seconds: float) -> Reply:
     """Return the next reply; raises `WireError` when there will be none, `TimeoutError` when not in time."""
-    line = wire.take_line()  # of several commands in one write the replies come together
-    if line is not None and line[3:4] != b"-":
-        return _parsed_line(line)
-    wire.limit(seconds)
-    if line is None:
-        line = await wire.line()
-        if line[3:4] != b"-":
-            return _parsed_line(line)
-    lines = [line]
-    while line[3:4] == b"-":
-        if len(lines) >= MOST_LINES:
-            raise WireError("a reply with too many lines")
-        line = await wire.line()
-        lines.append(line)
-    return _parsed(lines)
+    return reply_here(wire) or await reply_to_come(wire, seconds)
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from typing import TYPE_CHECKING, Final, cast
 
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
 MOST_LINE: Final = 2048
 """Octets of one reply line; RFC 5321 4.5.3.1.5 asks for 512, real hops exceed it."""
+MOST_LINES: Final = 100
+"""Lines of one reply; a longer one is no reply."""
 MOST_UNREAD: Final = 256 * 1024
-"""Octets kept unread; a peer that sends more is read no further. The replies to one batch of commands fit."""
+"""Octets kept unread; a peer that sends more is read no further. The longest reply fits, and those to one batch of
+commands."""
 LANDING: Final = 4096
 """Octets taken off the socket at once; a plain protocol is given 256 KiB of fresh memory by asyncio for each reply."""
 SHUTDOWN_SECONDS: Final = 2.0
@@ -43,6 +47,7 @@ class Wire(asyncio.BufferedProtocol):
         self._lost: str | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
         self._closed = asyncio.Event()
 
     @classmethod
@@ -69,12 +74,8 @@ class Wire(asyncio.BufferedProtocol):
         return self._landing
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what came; called by the loop."""
-        self.data_received(self._landing[:nbytes])
-
-    def data_received(self, data: bytes | memoryview) -> None:
-        """Keep what came."""
-        self._buffer += data
+        """Keep what came, and wake who waits for it; called by the loop."""
+        self._buffer += self._landing[:nbytes]
         if len(self._buffer) > MOST_UNREAD and not self._read_paused and self._transport is not None:
             self._read_paused = True
             self._transport.pause_reading()
@@ -100,12 +101,13 @@ class Wire(asyncio.BufferedProtocol):
     @property
     def quiet(self) -> bool:
         """True if the connection stands and the peer has said nothing that was not read."""
-        return self.alive and not self._buffer
+        return not self._buffer and self.alive
 
     @property
     def alive(self) -> bool:
         """True if the connection stands, as far as we know."""
-        return self._lost is None and self._transport is not None and not self._transport.is_closing()
+        transport = self._transport
+        return self._lost is None and transport is not None and not transport.is_closing()
 
     @property
     def encrypted(self) -> bool:
@@ -135,73 +137,90 @@ class Wire(asyncio.BufferedProtocol):
         """How many octets wait to be read."""
         return len(self._buffer)
 
-    def take_line(self) -> bytes | None:
-        """Return the next line without its line end, None if it has not come yet; raises `WireError` if too long.
+    def take_reply(self) -> list[bytes] | None:
+        """Return the lines of the next reply without their line ends, None if not all of them have come.
 
-        A bare LF ends a line too: nothing of ours depends on it, and old hops send it.
+        Raises `WireError` for what is too long to be one. A bare LF ends a line too: nothing of ours depends on it,
+        and old hops send it.
         """
-        end = self._buffer.find(b"\n", 0, MOST_LINE)
-        if end < 0:
-            if len(self._buffer) >= MOST_LINE:
-                raise WireError("reply line too long")
-            return None
-        line = bytes(self._buffer[:end]).removesuffix(b"\r")
-        del self._buffer[: end + 1]
-        return line
+        buffer, lines, start = self._buffer, [], 0
+        while (end := buffer.find(b"\n", start, start + MOST_LINE)) >= 0:
+            line = bytes(buffer[start:end]).removesuffix(b"\r")
+            lines.append(line)
+            start = end + 1
+            if line[3:4] != b"-":
+                del buffer[:start]
+                return lines
+            if len(lines) == MOST_LINES:
+                raise WireError("a reply with too many lines")
+        if len(buffer) - start >= MOST_LINE:
+            raise WireError("reply line too long")
+        return None
 
     def limit(self, seconds: float) -> None:
-        """Let `line` and `drain` raise `TimeoutError` when they still wait after so many seconds from now.
+        """Let `arrival` and `drain` raise `TimeoutError` when they still wait after so many seconds from now."""
+        self._deadline = asyncio.get_running_loop().time() + seconds
+
+    def _arm(self) -> None:
+        """See to it that somebody looks when the time is over.
 
         One timer serves a connection for long: it is set anew only when it fires, or when it would fire too late.
         """
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.time() + seconds
-        if self._timer is None or self._timer.when() > self._deadline:
+        if self._deadline < self._looks_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = loop.call_at(self._deadline, self._expire)
+            self._look_at(self._deadline)
+
+    def _look_at(self, moment: float) -> None:
+        self._timer = asyncio.get_running_loop().call_at(moment, self._expire)
+        self._looks_at = moment
 
     def _expire(self) -> None:
         """End the waiting whose time is over; called by the loop."""
-        self._timer = None
+        self._timer, self._looks_at = None, math.inf
         waiting = self._arrival or self._room
         if waiting is None:
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() + _RESOLUTION < self._deadline:
-            self._timer = loop.call_at(self._deadline, self._expire)
+        now = asyncio.get_running_loop().time()
+        if now + _RESOLUTION < self._deadline:
+            self._look_at(self._deadline)
         elif waiting.done():  # something came in this very moment: it may not be enough
-            self._timer = loop.call_later(_RESOLUTION, self._expire)
+            self._look_at(now + _RESOLUTION)
         else:
             waiting.set_exception(TimeoutError())
 
-    async def line(self) -> bytes:
-        """Return the next line without its line end; raises `WireError` when there will be none.
+    async def arrival(self) -> None:
+        """Wait until something more came, or `wake` was called; raises `WireError` when nothing will come.
 
         Raises `TimeoutError` as `limit` says.
         """
-        while (line := self.take_line()) is None:
-            if self._lost is not None or self._transport is None:
-                raise WireError(self._lost or "not connected")
-            if self._read_paused:
-                self._read_paused = False
-                self._transport.resume_reading()
-            self._arrival = asyncio.get_running_loop().create_future()
-            try:
-                await self._arrival
-            finally:
-                self._arrival = None
-        return line
+        if self._lost is not None or self._transport is None:
+            raise WireError(self._lost or "not connected")
+        if self._read_paused:
+            self._read_paused = False
+            self._transport.resume_reading()
+        self._arm()
+        self._arrival = asyncio.get_running_loop().create_future()
+        try:
+            await self._arrival
+        finally:
+            self._arrival = None
+
+    def wake(self) -> None:
+        """End an `arrival` that is being waited for, as if something had come."""
+        _wake(self._arrival)
 
     def write(self, octets: bytes) -> None:
         """Hand octets to the socket; raises `WireError` if the connection is gone."""
-        if not self.alive or self._transport is None:
+        transport = self._transport
+        if self._lost is not None or transport is None or transport.is_closing():
             raise WireError(self._lost or "connection closed")
-        self._transport.write(octets)
+        transport.write(octets)
 
     async def drain(self) -> None:
         """Wait until the socket takes more; raises `WireError` if the connection is gone, or `TimeoutError`."""
         while self._write_paused and self._lost is None:
+            self._arm()
             self._room = asyncio.get_running_loop().create_future()
             try:
                 await self._room
@@ -251,7 +270,7 @@ class Wire(asyncio.BufferedProtocol):
         self._closed.set()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._looks_at = None, math.inf
 
     def abort(self) -> None:
         """Close at once; octets not sent yet are dropped, an end of data among them."""

@@ -148,6 +148,10 @@ class Process:
         )
         self.death = asyncio.Event()
 
+    async def accept(self, consignments: Sequence[Consignment]) -> Reply:
+        """Hand over as the listener does: an acceptance is a task of its own, which its client's end does not end."""
+        return await asyncio.shield(asyncio.create_task(self.handover.hand_over(consignments)))
+
     def _wake(self) -> None:
         self.woken += 1
         self.dispatcher.wake()
@@ -310,6 +314,11 @@ class ScriptedTransaction:
         self._accepted: list[str] = []
         self.given: Envelope | None = None
         self._announced: int | None = None
+        self._abandoned = False
+        self._dot = Dot(())
+        self._news = asyncio.Event()
+        self._here = False
+        self.given_up = False
         self.dot_sent = False
 
     @property
@@ -327,7 +336,20 @@ class ScriptedTransaction:
                 self._accepted.append(str(recipient.mailbox))
         return tuple(answer(code, "rcpt") for code in codes)
 
-    async def content(self, message: Message) -> tuple[Reply, ...]:
+    async def content(self, message: Message) -> tuple[Reply, ...] | None:
+        if not self.dot_sent:
+            await self._carry(message)
+        if not await self._answered():
+            return None
+        codes = self._codes()
+        replies = tuple(answer(code, "dot") for code in codes[: len(self._accepted)])
+        self._process.step("answer")
+        self._dot.answered |= set(self._accepted[: len(replies)])
+        if len(replies) < len(self._accepted):
+            raise HopError(HopTrouble.LOST_AFTER_DOT, "connection lost", replies)
+        return replies
+
+    async def _carry(self, message: Message) -> None:
         self._process.step("content")
         assert self._announced == len(message), "the size announced is not the size sent"
         await asyncio.sleep(0.002)
@@ -335,19 +357,34 @@ class ScriptedTransaction:
             raise HopError(HopTrouble.SITE, "connection lost")
         if self._script.data == "hang":
             await asyncio.sleep(3600)
+        if self._abandoned:
+            raise HopError(HopTrouble.SITE, "abandoned")
         self.dot_sent = True
-        dot = Dot(tuple(self._accepted))
-        codes = self._codes()
+        self._dot = Dot(tuple(self._accepted))
         self._process.step("dot")
-        self._take(dot, codes, message)
+        self._take(self._dot, self._codes(), message)
         if self._script.delay:
-            await asyncio.sleep(self._script.delay)
-        replies = tuple(answer(code, "dot") for code in codes[: len(self._accepted)])
-        self._process.step("answer")
-        dot.answered |= set(self._accepted[: len(replies)])
-        if len(replies) < len(self._accepted):
-            raise HopError(HopTrouble.LOST_AFTER_DOT, "connection lost", replies)
-        return replies
+            LOOP.call_later(self._script.delay, self._answer)
+        else:
+            self._answer()
+
+    def _answer(self) -> None:
+        self._here = True
+        self._news.set()
+
+    async def _answered(self) -> bool:
+        """Wait for the answer, or for whoever pauses us; returns whether it is here."""
+        await self._news.wait()
+        self._news.clear()
+        return self._here
+
+    def pause(self) -> bool:
+        if self.dot_sent:
+            self._news.set()
+        return self.dot_sent
+
+    def give_up(self) -> None:
+        self.given_up = True
 
     def _codes(self) -> tuple[int, ...]:
         if self._accepts_all:
@@ -368,6 +405,7 @@ class ScriptedTransaction:
     async def abandon(self) -> None:
         if self.dot_sent:
             raise AssertionError("abandoned behind the dot")
+        self._abandoned = True
 
 
 def handed(world: World, *consignments: Consignment, wait: float = 0.0) -> tuple[Reply, Process]:

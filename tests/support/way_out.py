@@ -11,6 +11,7 @@ from gateway.core.message import Message
 if TYPE_CHECKING:
     from gateway.core.reply import Reply
     from gateway.ports import NextHop, Transaction
+    from gateway.relay.wire import Wire
 
 OURS: Final = "mail.songlam.example"
 LETTER: Final = Message.of(b"Subject: x\r\n\r\nK\xc3\xadnh g\xe1\xbb\xadi\r\n")
@@ -31,3 +32,9 @@ async def carry(transaction: Transaction, message: Message = LETTER) -> tuple[Re
 async def deliver(hop: NextHop, message: Message = LETTER) -> tuple[Reply, ...]:
     """Take one message to one recipient through a transaction of its own."""
     return await carry(await hop.begin(), message)
+
+
+def arrive(wire: Wire, octets: bytes) -> None:
+    """Let octets come over a connection as if its peer had sent them."""
+    wire.get_buffer(-1)[: len(octets)] = octets
+    wire.buffer_updated(len(octets))

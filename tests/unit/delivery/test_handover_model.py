@@ -206,7 +206,7 @@ async def live(case: Case, at: int | None, world: World, open_at_death: Counter[
     running = asyncio.create_task(process.dispatcher.run())
     dies = at is not None and not case.leaving and not case.sigterm
     world.die_at = at if dies else None
-    waiting = asyncio.create_task(process.handover.hand_over(case.consignments()))
+    waiting = asyncio.create_task(process.accept(case.consignments()))
     happened = asyncio.Event()
     if at is not None and not dies:
         world.at_step = lambda count: happened.set() if count > at else None
@@ -372,13 +372,15 @@ def _tells_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _keeps_what_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows 5 and 6 broken: the message is committed, and the hop's refusal passed on all the same."""
-    real = handover.Handover._conclude
+    real = handover.Handover._through
 
-    async def conclude(self: handover.Handover, entry: Any, attempt: Any) -> Reply:
-        await self._commit((entry,))
-        return await real(self, entry, attempt)
+    async def through(self: handover.Handover, consignment: Any, now: Any, patience: Any) -> Reply:
+        reply = await real(self, consignment, now, patience)
+        if not reply.positive:
+            await self._commit((self._entry(consignment, now),))
+        return reply
 
-    monkeypatch.setattr(handover.Handover, "_conclude", conclude)
+    monkeypatch.setattr(handover.Handover, "_through", through)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ from gateway.core.envelope import Envelope, Notify
 from gateway.core.errors import ServiceError, StorageFullError
 from gateway.core.message import Message
 from gateway.core.queue import Kind, RecipientState
+from gateway.delivery.passage import Passage
+from gateway.delivery.patience import Bell, Patience
 from support.consigning import consignment, recipients
-from support.handing import Limits, Process, Script, World, handed, only_entry, out
+from support.handing import Limits, Process, Script, ScriptedTransaction, World, handed, only_entry, out
 from support.simulated import LOOP
 
 if TYPE_CHECKING:
@@ -25,12 +27,12 @@ SUCCESS = frozenset({Notify.SUCCESS})
 
 @pytest.mark.parametrize("at", ["begin out", "envelope", "content", "dot"])
 def test_row_13_the_clients_leaving_changes_nothing(at: str) -> None:
-    """The hand-over is a task of its own: canceling who waits for it does not stop it, nor spool anything."""
+    """Who waits for the reply may go: the hand-over goes on to its end, and spools nothing."""
     world = out(delay=3.0)
 
     async def work() -> None:
         process = world.process()
-        waiting = asyncio.create_task(process.handover.hand_over([consignment()]))
+        waiting = asyncio.create_task(process.accept([consignment()]))
         world.at_step = lambda _: LOOP.call_soon(waiting.cancel) and None if world.steps[-1] == at else None
         await asyncio.wait({waiting})
         assert waiting.cancelled()
@@ -195,6 +197,35 @@ def test_sigterm_ends_waiting_at_once(script: Script) -> None:
     entry = only_entry(world)
     assert entry.dot_sent is bool(script.delay)
     assert (entry.next_attempt_at - world.now()).total_seconds() < 61
+
+
+@pytest.mark.parametrize("delay", [0.0, 900.0])
+def test_patience_that_ends_between_two_steps(delay: float) -> None:
+    """Before the dot nothing is sent any more, and the connection is closed; behind it what was said is heard."""
+    world = out(delay=delay)
+
+    async def work() -> None:
+        bell = Bell()
+        patience = Patience(bell)
+        passage = Passage(world.process().by_name("out"), consignment(), (0,))
+        await passage.ask(patience)
+        transaction = passage._transaction
+        assert isinstance(transaction, ScriptedTransaction)
+        if delay:
+            asyncio.get_running_loop().call_later(5, bell.ring)
+            assert await passage.send(patience) is None
+            await asyncio.sleep(delay)
+        bell.ring()
+        attempt = await passage.send(patience)
+        assert attempt is not None
+        if delay:
+            assert attempt.replies[0].code == 250
+            return
+        assert (attempt.replies, attempt.trouble, attempt.unanswered) == ({}, "no answer in time", frozenset())
+        assert transaction.given_up
+
+    world.simulate(work)
+    assert world.delivered.total() == bool(delay)
 
 
 def test_after_draining_mail_is_spooled() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from gateway.delivery.patience import Bell, Patience, outlived
+from gateway.delivery.patience import Bell, Patience
 from support.simulated import LOOP
 
 
@@ -25,38 +26,83 @@ def test_time_ends_a_bound_step_and_cancels_it() -> None:
         began = LOOP.time()
         with pytest.raises(TimeoutError):
             await Patience(Bell(), 5).bound(step())
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0, "who is bound by others, too, must not be taken for canceled"
         return round(LOOP.time() - began, 6)
 
     assert LOOP.run_until_complete(work()) == 5
     assert seen == ["canceled"]
 
 
-def test_a_bell_ends_what_is_bound_and_what_waits() -> None:
-    """Both end when it rings, also in the very moment in which their time is over; a task waited for goes on."""
+@pytest.mark.parametrize(("seconds", "rings_after", "taken"), [(None, 3, 3), (9, 3, 3), (3, 3, 3), (3, 9, 3)])
+def test_a_bell_ends_what_is_bound_too(seconds: float | None, rings_after: float, taken: float) -> None:
+    """Whichever comes first, also in the very moment in which the time is over."""
 
-    async def work(seconds: float | None, rings_after: float) -> tuple[float, bool, bool]:
+    async def work() -> float:
         bell = Bell()
-        patience = Patience(bell, seconds)
         LOOP.call_later(rings_after, bell.ring)
         began = LOOP.time()
-        task = LOOP.create_task(asyncio.sleep(100))
-        done, bound = await asyncio.gather(
-            patience.wait(task), patience.bound(asyncio.sleep(100)), return_exceptions=True
-        )
-        taken = LOOP.time() - began
-        assert isinstance(bound, TimeoutError)
-        going_on = not task.done()
-        task.cancel()
-        return round(taken, 6), bool(done), going_on  # the clock of the loop goes on from test to test
+        with pytest.raises(TimeoutError):
+            await Patience(bell, seconds).bound(asyncio.sleep(100))
+        await asyncio.sleep(0)  # nothing of it is left that would cancel this
+        return round(LOOP.time() - began, 6)  # the clock of the loop goes on from test to test
 
-    assert LOOP.run_until_complete(work(None, 3)) == (3, False, True)
-    assert LOOP.run_until_complete(work(9, 3)) == (3, False, True)
-    assert LOOP.run_until_complete(work(3, 3)) == (3, False, True)
-    assert LOOP.run_until_complete(work(3, 9)) == (3, False, True)
+    assert LOOP.run_until_complete(work()) == taken
+
+
+def test_each_has_its_own_end() -> None:
+    """One timer serves many, whoever came first and whoever left meanwhile."""
+
+    async def one(bell: Bell, seconds: float, lasts: float) -> float:
+        began = LOOP.time()
+        with suppress(TimeoutError):
+            await Patience(bell, seconds).bound(asyncio.sleep(lasts))
+        return round(LOOP.time() - began, 6)
+
+    async def work() -> list[float]:
+        bell = Bell()
+        early = asyncio.gather(one(bell, 20, 1), one(bell, 30, 100), one(bell, 5, 100), one(bell, 600, 400))
+        await asyncio.sleep(2)
+        late = asyncio.gather(one(bell, 20, 100), one(bell, 1, 100), one(bell, 40, 39))
+        return [*await early, *await late]
+
+    assert LOOP.run_until_complete(work()) == [1, 30, 5, 400, 20, 1, 39]
+
+
+def test_what_is_paused_is_not_canceled() -> None:
+    """Who can end by itself is asked to, and its result is what it returns; who cannot is canceled."""
+    asked: list[bool] = []
+
+    async def paused(*, can: bool, seconds: float | None) -> str:
+        news, bell = asyncio.Event(), Bell()
+        if seconds is None:
+            bell.ring()
+
+        def pause() -> bool:
+            asked.append(can)
+            if can:
+                news.set()
+            return can
+
+        async def step() -> str:
+            await news.wait()
+            return "paused"
+
+        return await Patience(bell, seconds).bound(step(), pause)
+
+    async def work() -> None:
+        for seconds in (5, None):
+            assert await paused(can=True, seconds=seconds) == "paused"
+            with pytest.raises(TimeoutError):
+                await paused(can=False, seconds=seconds)
+
+    LOOP.run_until_complete(work())
+    assert asked == [True, False, True, False]
 
 
 def test_patience_that_is_over_begins_nothing() -> None:
-    """A step is not even started; a task that is done counts as done all the same."""
+    """A step is not even started."""
 
     async def never() -> None:
         raise AssertionError("it was started")
@@ -69,12 +115,6 @@ def test_patience_that_is_over_begins_nothing() -> None:
         assert patience.over
         with pytest.raises(TimeoutError):
             await patience.bound(never())
-        done = LOOP.create_task(asyncio.sleep(0))
-        await done
-        assert await patience.wait(done)
-        waiting = LOOP.create_task(asyncio.sleep(100))
-        assert not await patience.wait(waiting)
-        waiting.cancel()
 
     LOOP.run_until_complete(work())
 
@@ -105,36 +145,17 @@ def test_a_step_that_ends_in_time_is_not_canceled_later() -> None:
 
 
 def test_canceled_from_outside_it_is_no_timeout() -> None:
-    """Whoever waits is canceled: the bound step with it, the task waited for or outlived without it."""
+    """Whoever waits is canceled: the bound step with it, also if its time is over in the same moment."""
 
-    async def work() -> None:
-        inner = LOOP.create_task(asyncio.sleep(5, "late"))
-        patience = Patience(Bell(), 50)
-        for each in (patience.wait(inner), patience.bound(asyncio.sleep(100)), outlived(inner)):
-            waiting = LOOP.create_task(each)
-            await asyncio.sleep(0)
-            waiting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-        assert not inner.done()
-        assert await outlived(inner) == "late"
-
-    LOOP.run_until_complete(work())
-
-
-def test_what_is_outlived_gives_its_error() -> None:
-    """Errors of the task are raised to whoever waits, its cancellation too."""
-
-    async def fails() -> None:
-        await asyncio.sleep(1)
-        raise LookupError
-
-    async def work() -> None:
-        with pytest.raises(LookupError):
-            await outlived(LOOP.create_task(fails()))
-        task = LOOP.create_task(asyncio.sleep(100))
-        LOOP.call_later(1, task.cancel)
+    async def work(*, late: bool) -> None:
+        bell = Bell()
+        waiting = LOOP.create_task(Patience(bell, 50).bound(asyncio.sleep(100)))
+        await asyncio.sleep(0)
+        if late:
+            bell.ring()
+        waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await outlived(task)
+            await waiting
 
-    LOOP.run_until_complete(work())
+    LOOP.run_until_complete(work(late=False))
+    LOOP.run_until_complete(work(late=True))

@@ -13,7 +13,7 @@ from gateway.core.message import Message
 from gateway.ports import HopError, HopTrouble
 from support.hops import KEYWORDS, Drop, FakeHop, Hang, Raw, Slow, by_address, in_turn
 from support.waiting import until
-from support.way_out import LETTER, carry, deliver, path
+from support.way_out import LETTER, arrive, carry, deliver, path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -301,7 +301,7 @@ async def test_a_reply_that_comes_late_spoils_an_idle_connection(hop_to: HopTo) 
     async with FakeHop(answers={"DOT": in_turn(Raw(b"250 one\r\n"), "554 5.7.1 the true answer")}) as fake:
         hop = hop_to(fake)
         await deliver(hop)
-        hop._pool._idle[0].wire.data_received(b"250 unasked\r\n")
+        arrive(hop._pool._idle[0].wire, b"250 unasked\r\n")
         assert [str(each) for each in await deliver(hop)] == ["554 5.7.1 the true answer"]
         assert (fake.connections, fake.seen("MAIL")) == (2, 2)
 
@@ -410,7 +410,7 @@ async def test_each_wait_has_its_own_limit(hop_to: HopTo) -> None:
         content = asyncio.create_task(carry(transaction))
         await until(lambda: transaction.dot_sent)
         for _ in range(500):
-            transaction._connection.wire.data_received(b"2")
+            arrive(transaction._connection.wire, b"2")
             await asyncio.sleep(0.005)
         assert content.done()
         with pytest.raises(HopError, match="no answer in time"):

@@ -118,6 +118,23 @@ async def test_waiting_for_a_place_can_be_cancelled(hop_to: HopTo) -> None:
         assert hop.usable
 
 
+async def test_who_is_canceled_in_his_turn_passes_it_on(hop_to: HopTo) -> None:
+    """A place that comes in the very moment in which its taker goes is that of the next one."""
+    async with FakeHop() as fake:
+        hop = hop_to(fake, max_connections=1)
+        first = await hop.begin()
+        gone, next_one = asyncio.create_task(hop.begin()), asyncio.create_task(deliver(hop))
+        await asyncio.sleep(0)
+        assert hop.busy
+        first.give_up()
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        async with asyncio.timeout(20):
+            assert [each.code for each in await next_one or ()] == [250]
+        assert not hop.busy
+
+
 async def test_the_breaker_opens_and_one_attempt_closes_it(hop_to: HopTo) -> None:
     """After some troubles in a row nobody tries; later one attempt does, and success ends it."""
     async with FakeHop(answers={"BANNER": "554 5.3.2 no"}) as fake:
