@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.octets import WINDOW, Needle
-from gateway.mime.fields import DEFAULT_LIMITS, Header, Limits, MimeError, read_header
+from gateway.mime.fields import DEFAULT_LIMITS, Field, Header, Limits, MimeError, read_header
 from gateway.mime.parameters import read_parameters
 
 if TYPE_CHECKING:
@@ -125,15 +125,19 @@ def parse_under(message: Message, known: Entity) -> Entity:
 def _moved(entity: Entity, by: int) -> Entity:
     """Return the tree of the same octets at another place."""
     header = entity.header
-    fields = tuple(each._replace(start=each.start + by, stop=each.stop + by) for each in header.fields)
-    return entity._replace(
-        start=entity.start + by,
-        body=entity.body + by,
-        stop=entity.stop + by,
-        header=Header(fields, header.stop + by, header.body + by, header.defects),
-        children=tuple(_moved(each, by) for each in entity.children),
-        preamble=_shifted(entity.preamble, by),
-        epilogue=_shifted(entity.epilogue, by),
+    fields = tuple([Field(name, start + by, stop + by, raw, key) for name, start, stop, raw, key in header.fields])
+    return Entity(
+        entity.start + by,
+        entity.body + by,
+        entity.stop + by,
+        Header(fields, header.stop + by, header.body + by, header.defects),
+        entity.media_type,
+        entity.parameters,
+        entity.encoding,
+        tuple([_moved(each, by) for each in entity.children]),
+        entity.defects,
+        _shifted(entity.preamble, by),
+        _shifted(entity.epilogue, by),
     )
 
 

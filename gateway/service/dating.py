@@ -5,9 +5,8 @@ Up to 50 minutes both stand; beyond, the policy says which one gives way (`core.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from gateway.core.decision import DateGap
 from gateway.core.message import Edit
@@ -30,8 +29,7 @@ _REFUSED: Final = Reply.of(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Dated:
+class Dated(NamedTuple):
     """A message whose Date and signing time do not contradict each other."""
 
     message: Message

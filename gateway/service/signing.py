@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from datetime import datetime
 
-    from gateway.core.decision import Sign
+    from gateway.core.decision import Footer, Sign
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
     from gateway.core.message import Message
@@ -49,8 +49,7 @@ NEEDS_UTF8: Final = Reply.of(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(NamedTuple):
     """A finished message that other eyes found good; `eight_bit` if it needs 8BITMIME all the way."""
 
     message: Message
@@ -168,7 +167,9 @@ class Signer:
         date = dated(message, header, now, decision.date_gap)
         if isinstance(date, Reply):
             return date
-        message, footer = await self._with_footer(date.message, decision)
+        message, footer = date.message, ""
+        if decision.footer is not None:
+            message, footer = await self._with_footer(message, decision.footer)
         known = (opened.entity, opened.form) if message is opened.message else None
         prepared = await self._prepared(message, known, now, decision, hops)
         if isinstance(prepared, Left):
@@ -195,11 +196,8 @@ class Signer:
                 return False
         return True
 
-    async def _with_footer(self, message: Message, decision: Sign) -> tuple[Message, str]:
+    async def _with_footer(self, message: Message, footer: Footer) -> tuple[Message, str]:
         """Return the message with its footer, where its structure takes one, and what came of it."""
-        footer = decision.footer
-        if footer is None:
-            return message, ""
 
         def add() -> Message | NoFooter:
             return add_footer(message, parse(message), footer, new_builder=self._bodies.builder)

@@ -109,11 +109,12 @@ def cut(finished: Message) -> Cut | str:
     octets = finished.octets() if len(finished) <= WINDOW else b""
     blank = octets.find(b"\r\n\r\n") if octets else finished.find(b"\r\n\r\n")
     head = b"\r\n" + (octets[: blank + 2] if octets else finished.read(0, blank + 2))
-    types = _values(head, b"content-type")
-    if blank < 0 or len(types) != 1 or len(_values(head, b"mime-version")) != 1:
+    low = head.lower()
+    types = _values(head, low, b"content-type")
+    if blank < 0 or len(types) != 1 or len(_values(head, low, b"mime-version")) != 1:
         return "header"
     if types[0] == _OPAQUE:
-        if _values(head, b"content-transfer-encoding") != [b"base64"]:
+        if _values(head, low, b"content-transfer-encoding") != [b"base64"]:
             return "header"
         return Cut(None, finished.slice(blank + 4, len(finished)))
     match = _CLEAR.fullmatch(types[0])
@@ -123,11 +124,14 @@ def cut(finished: Message) -> Cut | str:
     return _cut_small(octets, delimiter, digest) if octets else _cut_large(finished, blank + 2, delimiter, digest)
 
 
-def _values(head: bytes, name: bytes) -> list[bytes]:
-    """Return the values of the fields of this name (lower case), unfolded; `head` begins with a line end."""
+def _values(head: bytes, low: bytes, name: bytes) -> list[bytes]:
+    """Return the values of the fields of this name (lower case), unfolded; `head` begins with a line end.
+
+    `low` is the same in lower case.
+    """
     found: list[bytes] = []
-    low = head.lower()
-    place = low.find(b"\r\n" + name)
+    begins = b"\r\n" + name
+    place = low.find(begins)
     while place >= 0:
         begin = place + 2 + len(name)
         stop = low.find(b"\r\n", begin)
@@ -136,7 +140,7 @@ def _values(head: bytes, name: bytes) -> list[bytes]:
         rest = head[begin:stop].lstrip(b" \t")
         if rest[:1] == b":":
             found.append(rest[1:].replace(b"\r\n", b"").strip(b" \t"))
-        place = low.find(b"\r\n" + name, stop)
+        place = low.find(begins, stop)
     return found
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gateway.smime.classify import Form
 
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=?]{1,70}")
+_BESIDE_VERSION: Final = re.compile(rb"\([^()]*\)|\s")
+"""What may stand around the version number (RFC 2045 4)."""
 _BLIND: Final = frozenset({"bcc", "resent-bcc"})
 _PREAMBLE: Final = b"This is an S/MIME signed message\r\n"
 _SIGNATURE_HEADER: Final = (
@@ -110,13 +112,14 @@ def prepare(
     if form in LEFT_ALONE:
         return Left(f"already_{form}")
     outer, authors = _outer(message, entity.header, date=now, new_message_id=new_message_id)
-    fields, charset = _with_charset(message, entity)
+    content = message.slice(entity.body, entity.stop)
+    fields, charset = _with_charset(content, entity)
     found: tuple[Message, Entity] | None = None
     if protect and not _COPIED & entity.parameters.keys():
-        found = _part(message, entity, _with_copies(authors, fields, protect))
+        found = _part(content, entity, _with_copies(authors, fields, protect))
         if not _says_the_same(entity, charset, found[1]):
             found = None
-    signed, tree = found or _part(message, entity, fields)
+    signed, tree = found or _part(content, entity, fields)
     if body is not Body.BINARY:
         foreign = Foreign.KEEP if body is Body.EIGHT_BIT else Foreign.REFUSE
         signed = seven_bit(signed, tree, new_builder=new_builder, foreign=foreign)
@@ -124,12 +127,13 @@ def prepare(
     return Prepared(outer, signed, tuple(sorted(boundaries)), body, found is not None)
 
 
-def _part(message: Message, entity: Entity, fields: list[bytes]) -> tuple[Message, Entity]:
+def _part(content: Message, entity: Entity, fields: list[bytes]) -> tuple[Message, Entity]:
     """Return an entity with these header fields and the message's body, and its part tree."""
     # a message that ends inside its header section, or in a last line without CRLF, is completed before signing: a
     # transport would do it afterwards (RFC 5321 4.1.1.4) and break the signature
-    missing = _missing_end(message, entity)
-    signed = Message.join((b"".join((*fields, b"\r\n")), message.slice(entity.body, entity.stop), *missing))
+    size = len(content)
+    missing = (b"\r\n",) if size and content.read(size - 2, size) != b"\r\n" else ()
+    signed = Message.join((b"".join((*fields, b"\r\n")), content, *missing))
     return signed, parse(signed) if missing else parse_under(signed, entity)
 
 
@@ -164,17 +168,12 @@ def _says_the_same(entity: Entity, charset: str, copied: Entity) -> bool:
     )
 
 
-def _missing_end(message: Message, entity: Entity) -> tuple[bytes, ...]:
-    end = len(message)
-    return (b"\r\n",) if entity.body < end and message.read(end - 2, end) != b"\r\n" else ()
-
-
 def _outer(
     message: Message, header: Header, *, date: datetime, new_message_id: Callable[[], str]
 ) -> tuple[bytes, list[Field]]:
     """Return what stays outside, in its own octets and order, completed with what is missing; and its fields."""
     versions = header.all("mime-version")
-    sound = len(versions) == 1 and re.sub(rb"\([^()]*\)|\s", b"", versions[0].value) == b"1.0"
+    sound = len(versions) == 1 and _BESIDE_VERSION.sub(b"", versions[0].value) == b"1.0"
     gone = {"mime-version", *_BLIND} if not sound else _BLIND
     fields: list[Field] = []
     octets = message.read(0, header.stop)
@@ -204,7 +203,7 @@ def _field(name: str, value: str) -> Field:
     return Field(name, 0, len(raw), raw, name.lower())
 
 
-def _with_charset(message: Message, entity: Entity) -> tuple[list[bytes], str]:
+def _with_charset(content: Message, entity: Entity) -> tuple[list[bytes], str]:
     """Return the Content-* fields' octets, and the charset given to a text that names none: the one it is in.
 
     Without MIME a reader guesses; inside a signed part there must be nothing to guess. Text that is neither ASCII nor
@@ -216,10 +215,10 @@ def _with_charset(message: Message, entity: Entity) -> tuple[list[bytes], str]:
     if len(types) > 1 or entity.media_type != "text/plain" or "charset" in entity.parameters:
         return raw, ""
     if not types:
-        charset = _charset(message, entity)
+        charset = _charset(content)
         return [f"Content-Type: text/plain; charset={charset}\r\n".encode(), *raw], charset
     if entity.encoding in {"7bit", "8bit", "binary"} and not entity.defects:
-        charset = _charset(message, entity)
+        charset = _charset(content)
         if charset != "us-ascii":
             head = raw[types[0]].rstrip(b"; \t\r\n")
             raw[types[0]] = head + f";\r\n charset={charset}\r\n".encode()
@@ -236,8 +235,7 @@ def _without_traps(field: Field) -> bytes:
     return fold(field.name, field.value) if b" \r\n" in raw or b"\t\r\n" in raw else raw
 
 
-def _charset(message: Message, entity: Entity) -> str:
-    content = message.slice(entity.body, entity.stop)
+def _charset(content: Message) -> str:
     if content.seven_bit or all(map(bytes.isascii, content.windows())):
         return "us-ascii"
     decoder = _UTF8()
@@ -264,7 +262,7 @@ def finish(prepared: Prepared, *, cms: bytes, micalg: str, boundary: str) -> Mes
     if _BOUNDARY.fullmatch(boundary) is None:
         raise ValueError("not a boundary")
     delimiter = b"--" + boundary.encode()
-    if any(boundary.startswith(each) for each in prepared.boundaries):
+    if boundary.startswith(prepared.boundaries):
         raise ValueError("boundary begins with an inner one")
     if prepared.entity.read(0, len(delimiter)) == delimiter or prepared.entity.find(b"\r\n" + delimiter) >= 0:
         raise ValueError("boundary occurs inside")
