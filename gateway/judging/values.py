@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin, get
 from gateway.core.verdict import VERDICTS, Judgment, Verdict, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
@@ -58,24 +58,41 @@ def judgment_of(value: object) -> Judgment:
 
 def _read(kind: Any, value: object) -> object:
     """Return what `value` says, which must be of the type `kind`."""
+    reader, inner = _reader(kind)
+    return reader(inner, value)
+
+
+@lru_cache(maxsize=64)
+def _reader(kind: Any) -> tuple[Callable[[Any, object], object], Any]:
+    """Return what reads values of a type, and the type it is to be called with; types are looked into once."""
     if kind == Verdict:
-        return _verdict(value)
+        return _verdict, kind
     if get_origin(kind) is types.UnionType:  # T | None
-        return None if value is None else _read(get_args(kind)[0], value)
+        return _optional, get_args(kind)[0]
     if get_origin(kind) is tuple:
-        return _tuple(get_args(kind)[0], value)
+        return _tuple, get_args(kind)[0]
     if kind is datetime:
-        return _moment(value)
+        return _moment, kind
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind(str(value))
-    if is_dataclass(kind):
-        return _made(kind, value)
+        return _word, kind
+    return (_made if is_dataclass(kind) else _plain_value), kind
+
+
+def _optional(kind: Any, value: object) -> object:
+    return None if value is None else _read(kind, value)
+
+
+def _word(kind: Any, value: object) -> object:
+    return kind(str(value))
+
+
+def _plain_value(kind: Any, value: object) -> object:
     if kind not in {str, int, bool} or type(value) is not kind:
         raise ValueError("not of its type")
     return value
 
 
-def _verdict(value: object) -> object:
+def _verdict(_: Any, value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError("not a verdict")  # noqa: TRY004 - as above
     rest = {name: each for name, each in value.items() if name != "kind"}
@@ -88,7 +105,7 @@ def _tuple(kind: Any, value: object) -> tuple[object, ...]:
     return tuple(_read(kind, each) for each in value)
 
 
-def _moment(value: object) -> datetime:
+def _moment(_: Any, value: object) -> datetime:
     found = datetime.fromisoformat(value) if isinstance(value, str) else None
     if found is None or found.tzinfo is None:
         raise ValueError("not an aware time")

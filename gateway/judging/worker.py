@@ -28,6 +28,8 @@ WALL: Final = 3.0
 """Seconds on the clock for each second of processor time: a process that sleeps is ended as well."""
 MOST_MESSAGES: Final = 1000
 """After which a process is replaced: one that was taken over, and hides it, does not stay for ever."""
+_AT_ONCE: Final = 16
+"""Pieces of a request that are handed to the kernel together."""
 _TIMES_OUT: Final = frozenset({-signal.SIGPROF, -signal.SIGXCPU})
 
 
@@ -116,12 +118,15 @@ class Worker:
         return answer
 
     async def _send(self, words: bytes, octets: Sequence[bytes], files: Sequence[int]) -> None:
+        """Send a request, at once as far as the socket takes it: each piece of its own would wake the process."""
         loop = asyncio.get_running_loop()
-        head = REQUEST.pack(len(words), sum(map(len, octets)))
-        sent = socket.send_fds(self._channel, [head], list(files))  # the socket is empty: nothing is under way
-        await loop.sock_sendall(self._channel, head[sent:] + words)
-        for each in octets:
-            await loop.sock_sendall(self._channel, each)
+        blocks = [REQUEST.pack(len(words), sum(map(len, octets))) + words, *octets]
+        # the socket is empty: nothing is under way
+        sent = socket.send_fds(self._channel, blocks[:_AT_ONCE], list(files))
+        for each in blocks:
+            if sent < len(each):
+                await loop.sock_sendall(self._channel, memoryview(each)[sent:])
+            sent = max(sent - len(each), 0)
 
     async def _receive(self) -> dict[str, Any]:
         (length,) = ANSWER.unpack(await self._exactly(ANSWER.size))
