@@ -149,7 +149,7 @@ class _Bodies:
 class _Anyone:
     """Recipients are not probed."""
 
-    async def check(self, mailbox: Mailbox) -> Reply | None:
+    def check(self, mailbox: Mailbox) -> Reply | None:
         del mailbox
         return None
 

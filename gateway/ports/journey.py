@@ -88,8 +88,8 @@ class Routes(Protocol):
 class RecipientChecks(Protocol):
     """Verification of inbound forward-paths at RCPT (`handover.md` 2)."""
 
-    async def check(self, mailbox: Mailbox) -> Reply | None:
-        """Return the refusal, or None to take it."""
+    def check(self, mailbox: Mailbox) -> Reply | Coroutine[object, object, Reply | None] | None:
+        """Return the refusal, None to take it, or what asks for either."""
         ...
 
 

@@ -163,14 +163,21 @@ class Journey:
         """Return the refusal of a forward-path at RCPT, None to take it, or what takes time and returns either."""
         if self.doors[listener].kind is not ListenerKind.INBOUND:
             return None  # route and ruling need the header (handover.md 2)
-        return self._checked(mailbox)
-
-    async def _checked(self, mailbox: Mailbox) -> Reply | None:
         try:
-            return await self._checks.check(mailbox)
+            answer = self._checks.check(mailbox)
         except Exception:  # noqa: BLE001 - the seam where our own bugs become 451 (house rule: three seams)
-            self._log.exception("recipient check failed", mailbox=str(mailbox))
-            return Reply.of(451, "4.3.0", "cannot verify the recipient now")
+            return self._unchecked(mailbox)
+        return answer if answer is None or isinstance(answer, Reply) else self._asked(mailbox, answer)
+
+    async def _asked(self, mailbox: Mailbox, asking: Coroutine[object, object, Reply | None]) -> Reply | None:
+        try:
+            return await asking
+        except Exception:  # noqa: BLE001 - the same seam
+            return self._unchecked(mailbox)
+
+    def _unchecked(self, mailbox: Mailbox) -> Reply:
+        self._log.exception("recipient check failed", mailbox=str(mailbox))
+        return Reply.of(451, "4.3.0", "cannot verify the recipient now")
 
     async def accept(self, received: Received) -> Reply:
         """Take the message through the whole journey and return the reply to the dot."""
