@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeVar
 
 from gateway.core.decision import SignatureForm
 from gateway.core.errors import ServiceError
-from gateway.core.octets import WINDOW
+from gateway.core.octets import PASSED, WINDOW
 from gateway.core.reply import Reply
 from gateway.mime.entity import parse
 from gateway.mime.fields import read_header
@@ -103,7 +103,7 @@ async def sealed(
     Raises `KeyAwayError` when the key is busy or away, and `NoBoundaryError`.
     """
     template, octets = key.template, len(prepared.entity)
-    digest = await _apart(octets, content_digest, prepared, template.digest)
+    digest = await _apart(octets, PASSED, content_digest, prepared, template.digest)
     to_be_signed = template.to_be_signed(digest, claimed_signing_time, identifier=new_token().encode("ascii"))
     try:
         signature = await key.sign(to_be_signed)
@@ -113,6 +113,7 @@ async def sealed(
     if form is SignatureForm.OPAQUE:
         return await _apart(
             octets,
+            WINDOW,
             finish_opaque,
             prepared,
             template=template,
@@ -121,12 +122,12 @@ async def sealed(
             new_builder=new_builder,
         )
     cms = template.finish(to_be_signed, signature)
-    return await _apart(octets, finish_clear, prepared, cms=cms, micalg=template.micalg, new_token=new_token)
+    return await _apart(octets, PASSED, finish_clear, prepared, cms=cms, micalg=template.micalg, new_token=new_token)
 
 
-async def _apart(octets: int, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-    """Do what takes long in a thread, so that it does not stop other sessions."""
-    return await asyncio.to_thread(work, *args, **named) if octets > WINDOW else work(*args, **named)
+async def _apart(octets: int, most: int, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """Do what takes long, with more than `most` octets, in a thread, so that it does not stop other sessions."""
+    return await asyncio.to_thread(work, *args, **named) if octets > most else work(*args, **named)
 
 
 class Signer:
@@ -202,7 +203,7 @@ class Signer:
         def add() -> Message | NoFooter:
             return add_footer(message, parse(message), footer, new_builder=self._bodies.builder)
 
-        found = await _apart(len(message), add)
+        found = await _apart(len(message), WINDOW, add)
         return (message, found.value) if isinstance(found, NoFooter) else (found, "added")
 
     async def _prepared(
@@ -217,6 +218,7 @@ class Signer:
         def attempt(body: Body) -> Coroutine[None, None, Prepared | Left]:
             return _apart(
                 len(message),
+                WINDOW,
                 prepare,
                 message,
                 now=now,
