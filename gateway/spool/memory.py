@@ -134,8 +134,10 @@ class SqliteMemory:
         self._write()
 
     def _write(self) -> None:
-        while self._waiting:
-            some = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        left = len(self._waiting)  # what comes meanwhile is gathered first, or each commit would have a few rows
+        while left:
+            some = [self._waiting.popleft() for _ in range(min(BATCH, left))]
+            left -= len(some)
             if not self._quietly(partial(self._store, some)):
                 self._dropped += len(some)
                 return
