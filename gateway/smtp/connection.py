@@ -80,6 +80,8 @@ class Connection(Flow):
         if not self.around.implicit_tls:
             self.say(READY_FOR_TLS)
             self._send()
+        if self.blocked:  # asyncio would tell the handshake, not us, that the transport takes more again
+            raise ConnectionAbortedError("replies are not read")
         self._input.discard()
         self._resume()  # the handshake reads from it
         try:

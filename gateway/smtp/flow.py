@@ -162,6 +162,11 @@ class Flow(asyncio.BufferedProtocol):
         """True if the client is no longer there."""
         return bool(self._halts & _GONE)
 
+    @property
+    def blocked(self) -> bool:
+        """True while the client does not read what we say."""
+        return bool(self._halts & _BLOCKED)
+
     def say(self, reply: Reply) -> None:
         """Give a reply; it goes out together with those of other pipelined commands (RFC 2920 3.2)."""
         self._out += reply.wire()
@@ -224,7 +229,7 @@ class Flow(asyncio.BufferedProtocol):
                     self._give_way()
                 elif len(self._out) > PENDING_REPLIES:
                     self._send()
-            if self._out:
+            if not self._halts & _OVER:  # nothing follows a last word
                 self._send()
         except OSError as error:
             _LOG.debug("connection ended", client=self.address, error=type(error).__name__)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.smtp.limits import COMMANDS_PER_TURN, LANDING, READ_AHEAD, READING
+from gateway.config.model import TlsMode
+from gateway.smtp.limits import COMMANDS_PER_TURN, IDLE_COMMANDS, LANDING, READ_AHEAD, READING
 from gateway.smtp.presence import Presence
 from gateway.smtp.rates import Rates
 from gateway.smtp.room import Room
 from gateway.smtp.session import Session
 from gateway.smtp.surroundings import Surroundings
+from gateway.smtp.tls import ServerContext
 from support.smtp_side import LONG, FixedClock, House, call, listener, tls_files
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Wire(asyncio.Transport):
         self.reading = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.closed, "something is said behind the last word"
         self.said += bytes(data)
         self.spoke.set()
 
@@ -68,7 +71,7 @@ class Line:
                 clock=FixedClock(),
                 new_trace_id=house.new_id,
                 presence=Presence(most=1, most_per_client=1),
-                tls=None,
+                tls=ServerContext(settings.tls) if settings.tls.mode is not TlsMode.NONE else None,
                 rates=Rates(settings.rates),
                 room=house.room,
             )
@@ -162,7 +165,42 @@ async def test_a_client_that_does_not_read_is_not_obeyed() -> None:
     line.send(b"NOOP\r\n" * READ_AHEAD)
     assert not line.wire.reading
     line.session.resume_writing()
-    assert set(line.codes()) == {"250"}
+    found = line.codes()
+    for _ in range(READ_AHEAD // COMMANDS_PER_TURN):
+        await asyncio.sleep(0)
+        found += line.codes()
+    assert found == ["250"] * (len(found) - 1) + ["421"]
+    assert len(found) >= IDLE_COMMANDS
+
+
+@pytest.mark.parametrize("command", [b"BDATX", b"BDAT", b"BDAT \xff"])
+async def test_nothing_is_said_behind_the_last_word(command: bytes) -> None:
+    """Whoever does not know where the next command begins is told once, and the connection ends."""
+    line = Line(House())
+    line.codes()
+    line.send(b"EHLO a\r\n" + command + b"\r\nNOOP\r\n")
+    found = line.codes()
+    assert line.wire.closed
+    assert found.count(found[-1]) == 1
+
+
+async def test_no_handshake_begins_while_replies_are_not_read(tmp_path: Path) -> None:
+    """The transport would tell the handshake, not us, when it takes more: the session would wait for ever."""
+    line = Line(House(settings=listener(tls=tls_files(tmp_path, "starttls"))))
+    line.codes()
+    line.send(b"EHLO a\r\n")
+    write = line.wire.write
+
+    def full(data: bytes | bytearray | memoryview) -> None:
+        write(data)
+        line.session.pause_writing()
+
+    line.wire.write = full  # type: ignore[method-assign]
+    line.send(b"STARTTLS\r\n")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert line.wire.closed
+    assert line.codes()[-1] == "220"
 
 
 async def test_sessions_take_turns() -> None:
