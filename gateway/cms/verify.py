@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.cms.algorithms import Algorithm, verify_raw
@@ -18,6 +17,7 @@ from gateway.cms.asn1 import CmsError, Node, children, definite
 from gateway.cms.familiar import layout_of, refilled, same_octets
 from gateway.cms.signer import SignerInfo, dotted, read_signer
 from gateway.core.errors import InputError
+from gateway.core.remembered import Kept
 from gateway.pki.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -43,8 +43,16 @@ _CONTEXT_0: Final = 0xA0
 _CONTEXT_1: Final = 0xA1
 _MAX_KEPT: Final = 8 * 1024
 """Octets of a CMS that is known again: of signatures beside their content, nearly all."""
+_MOST_KEPT: Final = 1024
+"""At most 16 MB, whatever strangers send."""
 _HEAD: Final = 128
 """Octets that tell most signers apart: in them the first certificate begins."""
+_READ_WHOLE: Final = (None, "weak_digest")
+"""Faults of a signer with which all that it says was read."""
+_LAYOUTS: Final[Kept[tuple[int, bytes], Layout]] = Kept(_MOST_KEPT)
+"""By length and head of a CMS."""
+_ALIKE: Final[Kept[tuple[Layout, bytes], SignedData]] = Kept(_MOST_KEPT)
+"""By layout, and the octets that are the same each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,35 +104,20 @@ def open_signed(octets: bytes, *, limits: CmsLimits = DEFAULT_LIMITS) -> SignedD
 
 def _known(octets: bytes) -> SignedData | None:
     """Return the SignedData of a CMS that is the same as one read before but for what differs each time."""
-    for layout in _layouts(len(octets), octets[:_HEAD]):
-        for data in _alike(layout, same_octets(octets, layout)):
-            signer = refilled(data.signers[0], octets, layout)
-            if signer is None:
-                return None
-            return SignedData(
-                None, data.content_type, data.certificates, data.unreadable_certificates, data.crls, (signer,)
-            )
-    return None
+    layout = _LAYOUTS.get((len(octets), octets[:_HEAD]))
+    data = _ALIKE.get((layout, same_octets(octets, layout))) if layout is not None else None
+    signer = refilled(data.signers[0], octets, layout) if data is not None and layout is not None else None
+    if data is None or signer is None:
+        return None
+    return SignedData(None, data.content_type, data.certificates, data.unreadable_certificates, data.crls, (signer,))
 
 
 def _keep(der: bytes, data: SignedData, signer: Node) -> None:
     """Remember a SignedData for those that are the same but for what differs each time."""
     layout = layout_of(der, signer)
     if layout is not None:
-        _layouts(len(der), der[:_HEAD])[:] = [layout]
-        _alike(layout, same_octets(der, layout))[:] = [data]
-
-
-@lru_cache(maxsize=2048)
-def _layouts(_length: int, _head: bytes) -> list[Layout]:
-    """Return where the last layout of such a CMS is kept."""
-    return []
-
-
-@lru_cache(maxsize=2048)
-def _alike(_layout: Layout, _same: bytes) -> list[SignedData]:
-    """Return where the SignedData of this layout and these octets is kept."""
-    return []
+        _LAYOUTS.put((len(der), der[:_HEAD]), layout)
+        _ALIKE.put((layout, same_octets(der, layout)), data)
 
 
 def _read(der: bytes, limits: CmsLimits, *, kept: bool) -> SignedData:
@@ -150,7 +143,7 @@ def _read(der: bytes, limits: CmsLimits, *, kept: bool) -> SignedData:
         crls=_crls(der, crls, limits),
         signers=tuple(read_signer(der, each, content_type=content_type) for each in signers),
     )
-    if kept and content is None and len(signers) == 1:
+    if kept and content is None and len(signers) == 1 and found.signers[0].fault in _READ_WHOLE:
         _keep(der, found, signers[0])
     return found
 

@@ -1,13 +1,15 @@
-"""What a function says of short octets, remembered: writers say the same things again and again."""
+"""What is remembered, in bounds: writers say the same things again and again."""
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+K = TypeVar("K")
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -32,3 +34,26 @@ def remembered(
         return ask
 
     return decorated
+
+
+class Kept(Generic[K, T]):
+    """What was found for a key, `most` of them; the oldest goes first. Asking for what is not there changes nothing."""
+
+    __slots__ = ("_found", "_lock", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._found: dict[K, T] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: K) -> T | None:
+        """Return what is kept."""
+        return self._found.get(key)
+
+    def put(self, key: K, value: T) -> None:
+        """Keep a value, from whatever thread."""
+        with self._lock:
+            self._found.pop(key, None)
+            while len(self._found) >= self._most:
+                del self._found[next(iter(self._found))]
+            self._found[key] = value

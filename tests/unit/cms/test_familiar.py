@@ -139,6 +139,23 @@ def test_what_does_not_stand_there_once_and_plainly_is_not_kept(more: list[bytes
     assert read(cms) == first
 
 
+def test_one_without_content_type_is_not_kept() -> None:
+    """Nothing more is read of its attributes, so that nothing of them may be filled in later."""
+    cms = with_attributes(usual(1, TIME(tlv(0x17, b"261124013000Z")))[1:])
+    first = read(cms)
+    assert not is_known(cms)
+    assert read(cms) == first == read_anew(cms)
+
+
+def test_what_is_no_cms_drives_nobody_out() -> None:
+    """To ask takes no place."""
+    genuine = written(lan(), 6)
+    open_signed(genuine)
+    for number in range(verify._MOST_KEPT + 1):
+        assert read(b"\x30\x84" + number.to_bytes(2) * 100) in {"malformed_cms", "trailing_octets", "cms_too_large"}
+    assert is_known(genuine)
+
+
 def test_several_signers_or_content_inside_are_not_kept() -> None:
     """Only the one form that nearly all mail has is."""
     made = Forger(lan())
