@@ -124,15 +124,16 @@ class Handover:
         await self._wait_for_all(seconds)
         self._giving_up.ring()
         await self._wait_for_all(2 * PAUSE)
-        for each in tuple(self._under_way):
-            each.cancel()  # was answered, and its entry is due as soon as we are gone; or nobody gets an answer
-        await self._wait_for_all(None)
+        if left := tuple(self._under_way):
+            for each in left:
+                each.cancel()  # was answered, and its entry is due as soon as we are gone; or nobody gets an answer
+            await asyncio.wait(left)  # not for what begins meanwhile: nobody would cancel it
 
     async def close(self) -> None:
         """Drain without waiting."""
         await self.drain(0)
 
-    async def _wait_for_all(self, seconds: float | None) -> None:
+    async def _wait_for_all(self, seconds: float) -> None:
         """Wait until nothing is under way, also of what begins meanwhile, for some seconds at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -157,8 +157,8 @@ class Passage:
         transaction = self._transaction
         if transaction is None:
             raise RuntimeError("nothing was sent")
-        transaction.give_up()
-        return self._answered((), "no answer in time", dot=transaction.dot_sent)
+        replies = transaction.give_up()
+        return self._answered(replies, "no answer in time", dot=transaction.dot_sent)
 
     async def abandon(self) -> None:
         """Close, without a dot if there was none yet; never raises."""

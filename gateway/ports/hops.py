@@ -76,8 +76,11 @@ class Transaction(Protocol):
         """Let `content`, under way or called next, wait for nothing more; False, and no change, before the dot."""
         ...
 
-    def give_up(self) -> None:
-        """Close the connection behind the dot, whatever is unanswered; never raises."""
+    def give_up(self) -> tuple[Reply, ...]:
+        """Close the connection behind the dot, whatever is unanswered; never raises.
+
+        Returns the replies that were read: of the first accepted recipients, in order.
+        """
         ...
 
     async def abandon(self) -> None:

@@ -44,8 +44,8 @@ class Intake(Protocol):
     async def accept(self, received: Received) -> Reply:
         """Take the message through the whole journey and return the reply to the dot.
 
-        A 2xx reply means: every recipient accepted by a next hop, or committed. Callers shield this from the
-        client's disconnection: once called it runs to its end.
+        A 2xx reply means: every recipient accepted by a next hop, or committed. Callers never cancel this because the
+        client left: once called it runs to its end.
         """
         ...
 

@@ -123,9 +123,10 @@ class SmtpTransaction:
         self._connection.wire.wake()
         return True
 
-    def give_up(self) -> None:
-        """Close the connection at once, whatever is unanswered."""
+    def give_up(self) -> tuple[Reply, ...]:
+        """Close the connection at once, whatever is unanswered; return the replies to the dot that were read."""
         self._fail()
+        return tuple(self._outcomes)
 
     async def abandon(self) -> None:
         """Leave the transaction: RSET before DATA, close the connection otherwise; never raises.

@@ -111,6 +111,7 @@ class MaildirTransaction:
         self._lock = threading.Lock()
         self._given_up = False
         self._dot_sent = False
+        self._outcomes: list[Reply] = []
 
     @property
     def limits(self) -> Offers:
@@ -164,9 +165,10 @@ class MaildirTransaction:
             self._news.set()
         return self._dot_sent
 
-    def give_up(self) -> None:
-        """Let no more files appear."""
+    def give_up(self) -> tuple[Reply, ...]:
+        """Let no more files appear; return what is known of those that did."""
         self._give_up()
+        return tuple(self._outcomes)
 
     async def abandon(self) -> None:
         """Leave without a trace; never raises."""
@@ -177,10 +179,10 @@ class MaildirTransaction:
             self._given_up = True
 
     def _deliver_all(self, envelope: Envelope, message: Message) -> tuple[Reply, ...]:
-        return tuple(
-            self._deliver(each.mailbox, f"Return-Path: <{envelope.reverse_path}>\r\n", message)
-            for each in envelope.recipients
-        )
+        for each in envelope.recipients:
+            outcome = self._deliver(each.mailbox, f"Return-Path: <{envelope.reverse_path}>\r\n", message)
+            self._outcomes.append(outcome)
+        return tuple(self._outcomes)
 
     def _deliver(self, mailbox: Mailbox, return_path: str, message: Message) -> Reply:
         """Write one file and let it appear; what goes wrong is this recipient's reply."""

@@ -35,8 +35,9 @@ class RefusedTransaction:
         """Return that nothing waits."""
         return False
 
-    def give_up(self) -> None:
-        """Do nothing."""
+    def give_up(self) -> tuple[Reply, ...]:
+        """Return that nobody has answered."""
+        return ()
 
     async def abandon(self) -> None:
         """Do nothing."""

@@ -40,6 +40,8 @@ class Wire(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._landing = memoryview(bytearray(LANDING))  # what TLS fills piece by piece
         self._buffer = bytearray()
+        self._lines: list[bytes] = []  # of the next reply, as far as they were looked at: none is looked at twice
+        self._looked = 0
         self._arrival: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._write_paused = False
@@ -101,7 +103,7 @@ class Wire(asyncio.BufferedProtocol):
     @property
     def quiet(self) -> bool:
         """True if the connection stands and the peer has said nothing that was not read."""
-        return not self._buffer and self.alive
+        return not self._buffer and not self._read_paused and self.alive
 
     @property
     def alive(self) -> bool:
@@ -143,18 +145,20 @@ class Wire(asyncio.BufferedProtocol):
         Raises `WireError` for what is too long to be one. A bare LF ends a line too: nothing of ours depends on it,
         and old hops send it.
         """
-        buffer, lines, start = self._buffer, [], 0
+        buffer, lines, start = self._buffer, self._lines, self._looked
         while (end := buffer.find(b"\n", start, start + MOST_LINE)) >= 0:
             line = bytes(buffer[start:end]).removesuffix(b"\r")
             lines.append(line)
             start = end + 1
             if line[3:4] != b"-":
                 del buffer[:start]
+                self._lines, self._looked = [], 0
                 return lines
             if len(lines) == MOST_LINES:
                 raise WireError("a reply with too many lines")
         if len(buffer) - start >= MOST_LINE:
             raise WireError("reply line too long")
+        self._looked = start
         return None
 
     def limit(self, seconds: float) -> None:

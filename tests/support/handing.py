@@ -383,8 +383,9 @@ class ScriptedTransaction:
             self._news.set()
         return self.dot_sent
 
-    def give_up(self) -> None:
+    def give_up(self) -> tuple[Reply, ...]:
         self.given_up = True
+        return ()
 
     def _codes(self) -> tuple[int, ...]:
         if self._accepts_all:
