@@ -13,7 +13,7 @@ import re2
 WINDOW: Final = 256 * 1024
 """Octets moved at a time when a large body is scanned, hashed or sent."""
 PASSED: Final = 5 * WINDOW
-"""Octets that may be hashed or searched once where all sessions wait: a millisecond, and a thread costs as much."""
+"""Octets that may be hashed or searched once where all sessions wait: a millisecond or two; a thread costs as much."""
 _LATIN1: Final[Any] = re2.Options()
 _LATIN1.encoding = re2.Options.Encoding.LATIN1
 """An octet is a character."""
