@@ -22,10 +22,10 @@ from gateway.app.journey import Rooms, join
 from gateway.app.judging import Judging
 from gateway.app.keeping import Keeping
 from gateway.app.presence import Presence, State
+from gateway.app.tokens import new_token
 from gateway.app.world import Parts
 from gateway.config.model import ListenerKind
 from gateway.core.errors import SetupError
-from gateway.core.tokens import new_token
 from gateway.delivery.ages import Ages
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.handover import Handover

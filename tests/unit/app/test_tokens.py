@@ -6,7 +6,7 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-from gateway.core.tokens import new_token
+from gateway.app.tokens import new_token
 
 
 def test_a_token_is_given_once() -> None:
