@@ -76,15 +76,24 @@ def arrived(house: House, port: int, expected: AbstractSet[int], *, seconds: flo
 
 
 def test_the_power_fails() -> None:
-    """Every message that was answered 250 is there when the power comes back."""
+    """Every message that was answered 250 is there when the power comes back.
+
+    What is answered while it is cut does not count: no machine answers without power, and an ext4 that is shut down
+    lets an fdatasync that is under way return 0 for octets that are never written. Without the gateway, of four threads
+    that append and sync 15 lost what was called safe in 60 such cuts, always their last octets (Linux 6.18).
+    """
     port = free_port()
     with house_on_a_disk(port) as (house, small):
         load = Load([house.port("internal")], TO)
         with running_in(house), load.running():
             more(load)
+            safe = frozenset(load.acknowledged)
             small.cut_power()
+            before, begun = len(load.acknowledged), load.begun
+            wait_for(lambda: load.begun >= begun + 5 * load.senders, "more attempts", seconds=180)
+            assert len(load.acknowledged) - before <= load.senders, "what was on its way, and nothing else"
         small.mount_again()
-        assert load.acknowledged <= arrived(house, port, load.acknowledged)
+        assert safe <= arrived(house, port, safe)
 
 
 def test_without_syncing_the_power_takes_mail_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
