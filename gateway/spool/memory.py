@@ -20,6 +20,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, delete, func, ins
 from gateway.core.envelope import Direction
 from gateway.core.errors import GatewayError, ServiceError, SetupError
 from gateway.core.past import PastMessage, PastRuling
+from gateway.spool.batches import batches
 from gateway.spool.database import Database, Schema
 from gateway.spool.place import prepare_place, room
 from gateway.spool.schema import moment, stamp
@@ -134,10 +135,7 @@ class SqliteMemory:
         self._write()
 
     def _write(self) -> None:
-        left = len(self._waiting)  # what comes meanwhile is gathered first, or each commit would have a few rows
-        while left:
-            some = [self._waiting.popleft() for _ in range(min(BATCH, left))]
-            left -= len(some)
+        for some in batches(self._waiting, BATCH):
             if not self._quietly(partial(self._store, some)):
                 self._dropped += len(some)
                 return

@@ -22,6 +22,7 @@ import structlog
 
 from gateway.core.errors import GatewayError, ServiceError
 from gateway.core.sighting import Contact, Recollection, Repeat
+from gateway.spool.batches import batches
 from gateway.spool.marks import Mark, digest, gravest
 from gateway.spool.place import prepare_place, room
 from gateway.spool.schema import stamp
@@ -281,11 +282,7 @@ class SqliteSightings:
         self._write_all(database)
 
     def _write_all(self, database: Database) -> None:
-        """Write all that waits now: what comes meanwhile is gathered first, or each commit would have a few rows."""
-        left = len(self._waiting)
-        while left:
-            some = [self._waiting.popleft() for _ in range(min(BATCH, left))]
-            left -= len(some)
+        for some in batches(self._waiting, BATCH):
             self._failing = not self._quietly(partial(self._store, database, some))
             if self._failing:
                 self._waiting.extendleft(reversed(some))
