@@ -50,12 +50,6 @@ def _attribute(oid: bytes, value: bytes) -> bytes:
     return tlv(_SEQUENCE, oid, tlv(_SET, value))
 
 
-def _short_attribute(oid: bytes, tag: int, value: bytes) -> bytes:
-    """Return an attribute with a primitive value of at most 64 octets: all its lengths are of one octet."""
-    size = len(value)
-    return bytes((_SEQUENCE, len(oid) + 4 + size)) + oid + bytes((_SET, 2 + size, tag, size)) + value
-
-
 @dataclass(frozen=True, slots=True)
 class SigningTemplate:
     """All octets of a SignedData that do not depend on the message."""
@@ -124,13 +118,13 @@ class SigningTemplate:
         """
         if len(content_digest) != _SIZES[self.digest]:
             raise ValueError(f"not a {self.digest} digest")
-        attributes = [*self._fixed_attributes, _short_attribute(_MESSAGE_DIGEST, 0x04, content_digest)]
+        attributes = [*self._fixed_attributes, _attribute(_MESSAGE_DIGEST, tlv(0x04, content_digest))]
         if claimed_signing_time is not None:
-            attributes.append(_short_attribute(_SIGNING_TIME, *_time(claimed_signing_time)))
+            attributes.append(_attribute(_SIGNING_TIME, _time(claimed_signing_time)))
         if len(identifier) > _MOST_IDENTIFIER:
             raise ValueError("an identifier has at most 64 octets")
         if identifier:
-            attributes.append(_short_attribute(_CONTENT_IDENTIFIER, 0x04, identifier))
+            attributes.append(_attribute(_CONTENT_IDENTIFIER, tlv(0x04, identifier)))
         attributes.sort()
         return tlv(_SET, *attributes)
 
@@ -166,14 +160,14 @@ class SigningTemplate:
         return b"".join((whole, _SIGNED_DATA, explicit, before)), after
 
 
-def _time(moment: datetime) -> tuple[int, bytes]:
-    """Return tag and value: UTCTime from 1950 to 2049, GeneralizedTime else, true UTC, no fraction (RFC 5652 11.3)."""
+def _time(moment: datetime) -> bytes:
+    """Return UTCTime from 1950 to 2049, GeneralizedTime else, true UTC, no fraction (RFC 5652 11.3)."""
     if moment.tzinfo is None:
         raise ValueError("a signing time needs its time zone")
     utc = moment.astimezone(UTC)
     if _FIRST_UTC_TIME_YEAR <= utc.year <= _LAST_UTC_TIME_YEAR:
-        return 0x17, utc.strftime("%y%m%d%H%M%SZ").encode("ascii")
-    return 0x18, utc.strftime("%Y%m%d%H%M%SZ").encode("ascii")
+        return tlv(0x17, utc.strftime("%y%m%d%H%M%SZ").encode("ascii"))
+    return tlv(0x18, utc.strftime("%Y%m%d%H%M%SZ").encode("ascii"))
 
 
 def _signing_certificate(parsed: x509.Certificate, der: bytes, digest: str) -> bytes:
