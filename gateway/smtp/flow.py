@@ -168,17 +168,21 @@ class Flow(asyncio.BufferedProtocol):
         return bool(self._halts & _BLOCKED)
 
     def say(self, reply: Reply) -> None:
-        """Give a reply; it goes out together with those of other pipelined commands (RFC 2920 3.2)."""
-        self._out += reply.wire()
+        """Give a reply; it goes out together with those of other pipelined commands (RFC 2920 3.2).
+
+        Nothing is said behind a last word.
+        """
+        if not self._halts & _CLOSING:
+            self._out += reply.wire()
 
     def hang_up(self, reply: Reply | None = None) -> None:
         """Say a last word and close; a client that does not listen is cut off."""
         if self._halts & _CLOSING:
             return
-        self._halts |= _CLOSING
-        self._content = self._then = None
         if reply is not None:
             self.say(reply)
+        self._halts |= _CLOSING
+        self._content = self._then = None
         self._send()
         self._wire.close()
         if not self._halts & _GONE:
@@ -229,8 +233,7 @@ class Flow(asyncio.BufferedProtocol):
                     self._give_way()
                 elif len(self._out) > PENDING_REPLIES:
                     self._send()
-            if not self._halts & _OVER:  # nothing follows a last word
-                self._send()
+            self._send()
         except OSError as error:
             _LOG.debug("connection ended", client=self.address, error=type(error).__name__)
             self.hang_up()
