@@ -25,7 +25,6 @@ _MOST_KNOWN: Final = 8192
 _SAME: Final = {"l": "i", "1": "i", "0": "o", "5": "s"}
 """What fonts draw alike; applied to names and to texts, so nothing is lost but the difference."""
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Mc"})
-_PAIRS: Final = (("rn", "m"), ("vv", "w"))
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+|[^\W_a-zA-Z0-9]+")
 """A run of letters, cut where a capital begins: "SởYtế" is two words."""
 
@@ -134,10 +133,8 @@ def _words(plain: str) -> Iterator[Word]:
 
 
 def _paired(letters: str) -> str:
-    for pair, single in _PAIRS:
-        if pair in letters:
-            letters = letters.replace(pair, single)
-    return letters
+    """Return letters with pairs that pass for one taken for that."""
+    return letters.replace("rn", "m").replace("vv", "w")
 
 
 def skeleton(text: str) -> str:

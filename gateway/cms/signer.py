@@ -104,7 +104,7 @@ class SignerInfo:
     salt_length: int | None
     certificate_hashes: tuple[tuple[str, bytes], ...] = field(repr=False)
     """signingCertificate(V2): digest name and hash of the first certificate each attribute names."""
-    timestamps: tuple[bytes, ...] = field(default=(), repr=False)
+    timestamps: tuple[bytes, ...] = field(repr=False)
     """Timestamp tokens (DER) among the unsigned attributes: anybody may have put them there."""
 
     def certificate(self, candidates: Sequence[Certificate]) -> Certificate | None:

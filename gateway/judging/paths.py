@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.verdict import ChainState
 from gateway.pki.family import ANY_FAMILY, Family
@@ -27,8 +27,7 @@ MOST: Final = 50_000
 """Answers remembered, about 1 kB each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A question about a path: equal questions have equal answers, under the same terms."""
 
     leaf: str

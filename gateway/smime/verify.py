@@ -83,7 +83,7 @@ def open_message(message: Message, entity: Entity | None = None) -> Opened:
     if entity is None:
         entity = parse(message)
     structure = examine(message, entity)
-    digests = tuple(_digests(found.data, found.content) for found in structure.signatures)
+    digests = tuple([_digests(found.data, found.content) for found in structure.signatures])
     attached = attached_files(message, entity, structure)
     return Opened(author_of(entity.header), entity.header, structure, digests, attached)
 
@@ -99,7 +99,7 @@ def _digests(data: SignedData | None, content: Message) -> tuple[bytes, ...]:
                 known[signer.digest] = content.digest(signer.digest)
             except ValueError:  # an algorithm hashlib does not know: check_signer names it
                 known[signer.digest] = b""
-    return tuple(known[signer.digest] for signer in data.signers)
+    return tuple([known[signer.digest] for signer in data.signers])
 
 
 def judge(opened: Opened, trust: Trust) -> Judgment:
@@ -108,10 +108,15 @@ def judge(opened: Opened, trust: Trust) -> Judgment:
     findings = list(opened.structure.findings)  # conditions 1 to 8
     results: list[Judged] = []
     for found, digests in zip(signatures, opened.digests, strict=True):
-        if found.data is not None and not found.data.signers:
+        data = found.data
+        if data is None:
+            continue
+        if not data.signers:
             findings.append(Finding(9, Invalid, "no_signers"))
-        results += _judge_signers(found.data, found.content, digests, trust)  # conditions 10 to 12, and 17
-    findings += [finding for each in results for finding in each.findings]
+        for signer, digest in zip(data.signers, digests, strict=True):
+            results.append(judge_signer(signer, data, found.content, digest, trust))  # conditions 10 to 12, and 17
+    for each in results:
+        findings += each.findings
     findings += author_findings(opened.author, signatures, results)  # conditions 13, 14, 15, 17
     changed: tuple[str, ...] = ()
     if _is_intact(opened, results):
@@ -172,15 +177,6 @@ def _fitting(opened: Opened, trust: Trust) -> Iterator[tuple[SignerInfo, Certifi
 
 _FIT: Final = frozenset({None, "weak_digest"})
 """Of `fault_of`: a weak digest may be excused by a setting, so what else there is to know counts."""
-
-
-def _judge_signers(
-    data: SignedData | None, content: Message, digests: Sequence[bytes], trust: Trust
-) -> Iterator[Judged]:
-    if data is None:
-        return
-    for signer, digest in zip(data.signers, digests, strict=True):
-        yield judge_signer(signer, data, content, digest, trust)
 
 
 def _is_intact(opened: Opened, results: Sequence[Judged]) -> bool:

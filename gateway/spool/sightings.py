@@ -41,6 +41,7 @@ from gateway.spool.sieve import GATHERING, Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from gateway.config.inbound import VerifySettings
     from gateway.config.model import SpoolSettings
@@ -73,14 +74,12 @@ _UNKNOWN: Final = Recollection(Repeat.UNKNOWN, Contact.UNKNOWN)
 
 @dataclass(slots=True, eq=False)
 class _Signature:
-    """The first message of a signature."""
+    """The first message of a signature: the earliest in the tables, else the first that came here."""
 
     first: Mark
     asked: _Asked | None = None
     known: bool = False
     """True once it is clear what the tables hold: before that, an earlier message may be in them."""
-    earlier: bool = False
-    """True where they had an earlier one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -149,22 +148,20 @@ class SqliteSightings:
         """Note an arrival and return what was known before it."""
         if self._database is None:
             return _NOTHING
-        signatures = tuple({digest(each) for each in sighting.signatures if each})
+        signatures = {digest(each) for each in sighting.signatures if each}
         full = len(self._waiting) >= WAITING or self._asked.qsize() >= WAITING
         if full or not signatures or self._closed.is_set():
             return self._told(_UNKNOWN)
         mark = Mark.of(sighting)
         author = digest(sighting.author) if sighting.author is not None else None
-        new = self._hold(signatures, author, mark)
-        held = [self._signatures[each] for each in signatures]
-        person = self._authors[author] if author is not None else None
-        for each in (*held, person):
+        held, person = self._hold(signatures, author, mark)
+        for each in (*held.values(), person):
             if each is not None and each.asked is not None and not each.asked.answered.done():
                 await asyncio.shield(each.asked.answered)  # others may wait for the same
-        repeats = [_repeat(one, mark, new=each in new) for each, one in zip(signatures, held, strict=True)]
+        repeats = [_repeat(one, mark) for one in held.values()]
         at = stamp(sighting.at)
         contact, unwritten = _contact(person, {digest(each) for each in sighting.certificates}, at)
-        fresh = tuple(each for each, repeat in zip(signatures, repeats, strict=True) if repeat in _TO_WRITE)
+        fresh = tuple([each for each, repeat in zip(held, repeats, strict=True) if repeat in _TO_WRITE])
         if fresh or unwritten:
             self._waiting.append(News(fresh, mark, author, unwritten, at))
             if not self._awake.is_set():  # else it has not begun to look
@@ -191,8 +188,10 @@ class SqliteSightings:
         self._unknown += found.repeat is Repeat.UNKNOWN
         return found
 
-    def _hold(self, signatures: Sequence[bytes], author: bytes | None, mark: Mark) -> frozenset[bytes]:
-        """Hold everything in memory, at once, for whoever comes next; return the signatures that nobody held before.
+    def _hold(
+        self, signatures: AbstractSet[bytes], author: bytes | None, mark: Mark
+    ) -> tuple[dict[bytes, _Signature], _Author | None]:
+        """Return what is held of signatures and author: everything, at once, for whoever comes next.
 
         What the tables have not told yet is asked for, in one question; after trouble, once more.
         """
@@ -200,27 +199,27 @@ class SqliteSightings:
             self._signatures.popitem(last=False)
         while len(self._authors) > RECENT:
             self._authors.popitem(last=False)
-        new = frozenset(each for each in signatures if each not in self._signatures)
         sieve = self._sieve if time.monotonic() - self._sieve_at < STALE else None
-        for each in new:
-            self._signatures[each] = _Signature(mark, known=sieve is not None and each not in sieve)
-        wanted = tuple(each for each in signatures if _is_open(self._signatures[each]))
+        held: dict[bytes, _Signature] = {}
+        for each in signatures:
+            one = self._signatures.pop(each, None)
+            if one is None:
+                one = _Signature(mark, known=sieve is not None and each not in sieve)
+            self._signatures[each] = held[each] = one
+        wanted = tuple([each for each, one in held.items() if _is_open(one)])
         person = self._authors.get(author) if author is not None else None
         stranger = author if person is None or _is_open(person) else None
         if wanted or stranger is not None:
             asked = self._ask(Question(wanted, stranger))
             for each in wanted:
-                held = self._signatures[each]
-                held.asked = asked
-                asked.signatures.append(held)
+                held[each].asked = asked
+                asked.signatures.append(held[each])
             if stranger is not None:
-                asked.author = self._authors.setdefault(stranger, _Author(asked))
-                asked.author.asked = asked
-        for each in signatures:
-            self._signatures.move_to_end(each)
+                person = asked.author = self._authors.setdefault(stranger, _Author(asked))
+                person.asked = asked
         if author is not None:
             self._authors.move_to_end(author)
-        return new
+        return held, person
 
     def _ask(self, question: Question) -> _Asked:
         loop = asyncio.get_running_loop()
@@ -236,7 +235,7 @@ class SqliteSightings:
             return
         if answer is not None:
             for held, first in zip(asked.signatures, answer.firsts, strict=True):
-                held.known, held.earlier = True, first is not None
+                held.known = True
                 held.first = first or held.first
             if asked.author is not None:
                 asked.author.known = True
@@ -324,10 +323,11 @@ def _is_open(held: _Signature | _Author) -> bool:
     return not held.known and (held.asked is None or held.asked.answered.done())
 
 
-def _repeat(held: _Signature, mark: Mark, *, new: bool) -> Repeat:
+def _repeat(held: _Signature, mark: Mark) -> Repeat:
+    """Return what a message is to the first one of its signature; its mark is that one's own where it is the first."""
     if not held.known:
         return Repeat.UNKNOWN
-    return Repeat.NEW if new and not held.earlier else mark.after(held.first)
+    return Repeat.NEW if held.first is mark else mark.after(held.first)
 
 
 def _contact(person: _Author | None, certificates: set[bytes], at: int) -> tuple[Contact, tuple[bytes, ...]]:
