@@ -177,11 +177,10 @@ class Again:
         raw = entry.consignment.message
         try:
             clean = strip(raw, authserv_id=world.tags.authserv_id)
+            opened = open_arrival(clean, kept.trace)
             if entry.consignment.direction is Direction.INBOUND:
-                opened = open_arrival(clean, kept.trace)
                 judged = clean if kept.has_trace else raw  # what has our trace has our marks as well
                 return await self._journey.inbound.consign(world, kept.relayed(), judged, opened)
-            opened = open_arrival(kept.traced(clean))
             submission = kept.submission(self._journey.doors, world.accounts)
             return await self._journey.outbound.consign(world, submission, opened)
         except ListenerGoneError as error:

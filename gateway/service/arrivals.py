@@ -18,7 +18,6 @@ from gateway.core.octets import WINDOW
 from gateway.core.received import Submission
 from gateway.mime.entity import Entity, parse
 from gateway.mime.fields import decode_text, read_header
-from gateway.mime.trace import trace_field
 from gateway.mime.transfer import downgrade_header
 from gateway.policy.model import Facts
 from gateway.service.wishes import read_wish
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from gateway.core.decision import Share
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
-    from gateway.core.received import Arrival, Received
+    from gateway.core.received import Received
     from gateway.core.verdict import Judgment
     from gateway.mime.fields import Header
     from gateway.policy.model import Policy
@@ -60,8 +59,8 @@ class Opened:
 
     @property
     def kept(self) -> Message:
-        """What is kept when it has to wait: its next journey reads the wish again."""
-        return self.asked if self.asked is not None else self.message
+        """What is kept when it has to wait, below our trace field: its next journey reads the wish again."""
+        return Message.join((self.trace, self.asked if self.asked is not None else self.message))
 
     @property
     def header(self) -> Header:
@@ -83,7 +82,7 @@ def without_wish(opened: Opened, words: WishSettings | None) -> tuple[Wish | Non
     wish, edits = read_wish(opened.header, words) if words is not None else (None, ())
     if not edits:
         return wish, opened
-    return wish, replace(open_arrival(opened.message.splice(edits)), asked=opened.message)
+    return wish, replace(open_arrival(opened.message.splice(edits), opened.trace), asked=opened.message)
 
 
 def loops(header: Header, hostname: str) -> bool:
@@ -94,11 +93,6 @@ def loops(header: Header, hostname: str) -> bool:
     ours = f"by {hostname} ".encode()
     own = sum(1 for each in traces if ours in b" ".join(each.value.split()).lower() + b" ")
     return len(traces) > MAX_RECEIVED or own > MAX_OWN_TRACES
-
-
-def with_trace(message: Message, arrival: Arrival, hostname: str) -> Message:
-    """Return the message with our trace field above everything else (RFC 5321 4.4)."""
-    return Message.join((trace_field(arrival, hostname), message))
 
 
 def has_eight_bit(header: Header) -> bool:

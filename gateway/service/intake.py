@@ -20,7 +20,7 @@ from gateway.core.received import Relayed, Standing, Submission, Submitter, pars
 from gateway.core.reply import Reply
 from gateway.mime.fields import MimeError, read_header
 from gateway.mime.trace import trace_field
-from gateway.service.arrivals import loops, open_arrival, with_trace
+from gateway.service.arrivals import loops, open_arrival
 from gateway.service.authorship import rights_unknown, unlisted_host
 from gateway.service.boundary import not_passed, source_of
 from gateway.service.pace import Pace
@@ -212,13 +212,17 @@ class Journey:
         if loops(header, self._hostname):
             return _LOOP
         clean = self._stripped(world, arrival, header)
+        try:
+            read = header if clean is arrival.message else None
+            opened = open_arrival(clean, trace_field(arrival, self._hostname), header=read)
+        except MimeError as error:
+            return Reply.of(554, "5.6.0", f"Cấu trúc thư vượt giới hạn / message structure: {error.reason}")
         consignments: Sequence[Consignment] | Reply
         match received:
             case Submission():
-                opened = open_arrival(with_trace(clean, arrival, self._hostname))
                 consignments = await self.outbound.consign(world, received, opened)
             case Relayed():
-                consignments = await self._consign_relayed(world, received, clean, header)
+                consignments = await self.inbound.consign(world, received, arrival.message, opened)
         if isinstance(consignments, Reply):
             return consignments
         return await self._hand_over.hand_over(consignments)
@@ -231,18 +235,6 @@ class Journey:
             facts = {"octets": len(arrival.message) - len(found.message), **found.removed}
             self._recorder.record(Event(Stage.STRIPPED, arrival.trace_id, facts))
         return found.message
-
-    async def _consign_relayed(
-        self, world: World, relayed: Relayed, clean: Message, header: Header
-    ) -> tuple[Consignment, ...] | Reply:
-        """Inbound mail is judged as it came; one too deep or too wide to be parsed is refused before anything else."""
-        arrival = relayed.arrival
-        read = header if clean is arrival.message else None
-        try:
-            opened = open_arrival(clean, trace_field(arrival, self._hostname), header=read)
-        except MimeError as error:
-            return Reply.of(554, "5.6.0", f"Cấu trúc thư vượt giới hạn / message structure: {error.reason}")
-        return await self.inbound.consign(world, relayed, arrival.message, opened)
 
     def _record_arrival(self, received: Received) -> None:
         arrival: Arrival = received.arrival

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from gateway.config.model import ListenerKind
 from gateway.core.address import Mailbox
 from gateway.core.errors import ServiceError
-from gateway.core.message import Message
 from gateway.core.queue import Kind, Origin
 from gateway.core.received import Arrival, Client, Relayed, Standing, Submission, Submitter
 from gateway.mime.fields import author_of, read_header
@@ -69,13 +68,9 @@ class Kept:
         consignment = self.entry.consignment
         return Relayed(self._arrival(), consignment.kind, consignment.recollection)
 
-    def traced(self, message: Message) -> Message:
-        """Return a message of this entry with our trace field above everything, which says when it came."""
-        return Message.join((self.trace, message))
-
     @property
     def trace(self) -> bytes:
-        """Our trace field; nothing where the message has it."""
+        """Our trace field, which says when it came; nothing where the message has it."""
         if self.has_trace:
             return b""
         arrival = replace(self._arrival(), at=self.entry.received_at)

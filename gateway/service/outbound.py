@@ -14,6 +14,7 @@ from gateway.core.address import NullPath
 from gateway.core.decision import Hold, IfUnable, PassUnchanged, Refuse, Share, Sign
 from gateway.core.envelope import Direction
 from gateway.core.events import Event, Stage
+from gateway.core.message import Message
 from gateway.core.queue import Consignment, Kind
 from gateway.core.reply import Reply
 from gateway.policy.engine import rule_outbound
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from gateway.core.decision import Carriage, OutboundDecision
     from gateway.core.envelope import Envelope
     from gateway.core.events import Fact
-    from gateway.core.message import Message
     from gateway.core.received import Submission
     from gateway.mime.fields import Header
     from gateway.ports import Bodies, Clock, Memory, NextHops, Recorder, Routes, SecondOpinion
@@ -84,7 +84,7 @@ class Outbound:
         if isinstance(authorship, Objection):
             if authorship.reaction is Reaction.REFUSE:
                 return authorship.reply
-            return (self._held(submission, opened.message, envelope, authorship.reason),)
+            return (self._held(submission, opened.kept, envelope, authorship.reason),)
         wish, opened = without_wish(opened, world.wishes)
         facts = await facts_of(world.policy, submission, opened, authorship.author, wish=wish)
         record_facts(self._recorder, submission.arrival.trace_id, facts)
@@ -199,8 +199,8 @@ class Outbound:
     async def _pass(
         self, submission: Submission, opened: Opened, carriage: Carriage, ways: Ways
     ) -> tuple[Consignment, ...] | Reply:
-        """Send on without a signature of ours: not one octet is changed, but that blind copies are not given away."""
-        message = without_blind_copies(opened.message, opened.header)
+        """Send on without a signature of ours: no octet below our trace field changes, but blind copies stay here."""
+        message = Message.join((opened.trace, without_blind_copies(opened.message, opened.header)))
         return await self._deliver(submission, message, carriage, ways, eight_bit=None)
 
     async def _deliver(

@@ -172,7 +172,7 @@ class Signer:
         if decision.footer is not None:
             message, footer = await self._with_footer(message, decision.footer)
         known = (opened.entity, opened.form) if message is opened.message else None
-        prepared = await self._prepared(message, known, now, decision, hops)
+        prepared = await self._prepared(message, known, opened.trace, now, decision, hops)
         if isinstance(prepared, Left):
             return prepared
         facts: dict[str, Fact] = {
@@ -207,7 +207,13 @@ class Signer:
         return (message, found.value) if isinstance(found, NoFooter) else (found, "added")
 
     async def _prepared(
-        self, message: Message, known: tuple[Entity, Form] | None, now: datetime, decision: Sign, hops: Sequence[str]
+        self,
+        message: Message,
+        known: tuple[Entity, Form] | None,
+        trace: bytes,
+        now: datetime,
+        decision: Sign,
+        hops: Sequence[str],
     ) -> _Formed | Left:
         """Return the message taken apart, in the form the decision asks for if its octets survive in that.
 
@@ -227,6 +233,7 @@ class Signer:
                 body=body,
                 protect=PROTECTED if decision.protect_headers else (),
                 known=known,
+                above=trace,
             )
 
         try:

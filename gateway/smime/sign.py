@@ -87,7 +87,7 @@ class Prepared(NamedTuple):
     """Copies of header fields stand inside."""
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - one argument for each thing that is known elsewhere
     message: Message,
     *,
     now: datetime,
@@ -96,12 +96,14 @@ def prepare(
     body: Body = Body.SEVEN_BIT,
     protect: Collection[str] = (),
     known: tuple[Entity, Form] | None = None,
+    above: bytes = b"",
 ) -> Prepared | Left:
     """Take a message apart; `now` (aware) and `new_message_id` (with brackets) fill in for missing Date and Message-ID.
 
     The message must be canonical (every line ends in CRLF). Fields named in `protect` (lower case) are copied inside
     with hp="clear", where the Content-Type is one that another parameter can be added to. `known` is the message's part
-    tree with what `form_of` says of it, where somebody has asked. Raises `MimeError` over a limit, and `CannotEncode`
+    tree with what `form_of` says of it, where somebody has asked; `above` are fields, each ending in CRLF, that come to
+    stand above all of the message's. Raises `MimeError` over a limit, and `CannotEncode`
     where octets that `body` does not allow stand inside something that somebody else signed.
     """
     if known is None:
@@ -111,7 +113,7 @@ def prepare(
         entity, form = known
     if form in LEFT_ALONE:
         return Left(f"already_{form}")
-    outer, authors = _outer(message, entity.header, date=now, new_message_id=new_message_id)
+    outer, authors = _outer(message, entity.header, above=above, date=now, new_message_id=new_message_id)
     content = message.slice(entity.body, entity.stop)
     fields, charset = _with_charset(content, entity)
     found: tuple[Message, Entity] | None = None
@@ -169,7 +171,7 @@ def _says_the_same(entity: Entity, charset: str, copied: Entity) -> bool:
 
 
 def _outer(
-    message: Message, header: Header, *, date: datetime, new_message_id: Callable[[], str]
+    message: Message, header: Header, *, above: bytes, date: datetime, new_message_id: Callable[[], str]
 ) -> tuple[bytes, list[Field]]:
     """Return what stays outside, in its own octets and order, completed with what is missing; and its fields."""
     versions = header.all("mime-version")
@@ -177,7 +179,7 @@ def _outer(
     gone = {"mime-version", *_BLIND} if not sound else _BLIND
     fields: list[Field] = []
     octets = message.read(0, header.stop)
-    pieces: list[bytes] = []  # what is no field stays where it is
+    pieces = [above]  # what is no field stays where it is
     position = 0
     for each in header.fields:
         if each.key.startswith("content-") or each.key in gone:
