@@ -142,7 +142,8 @@ class FixedClock:
 class _Bodies:
     """Octets in memory or unlinked temporary files: the spool's own disk is left alone."""
 
-    def builder(self) -> Builder:
+    def builder(self, announced: int = 0) -> Builder:
+        del announced
         return FileBuilder()
 
 

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 class Bodies(Protocol):
     """Makes places for octets: memory while small, then an unlinked file on the spool's file system."""
 
-    def builder(self) -> Builder:
-        """Return an empty place; writing raises `StorageFullError` when the disk or the budget is spent."""
+    def builder(self, announced: int = 0) -> Builder:
+        """Return an empty place; writing raises `StorageFullError` when the disk or the budget is spent.
+
+        `announced` are the octets that somebody said will come: a word, not a bound.
+        """
         ...
 
 

@@ -83,7 +83,7 @@ class Transfers(Connection):
 
     def _take_data(self, share: Share | None) -> None:
         transaction = self._ready()
-        sink = transaction.sink = self._sink(share)
+        sink = transaction.sink = self._sink(transaction, share)
         self.say(replies.GO_AHEAD)
         self.receive(DottedContent(sink), partial(self._finish, transaction, sink))
 
@@ -106,7 +106,7 @@ class Transfers(Connection):
 
     def _begin_chunks(self, transaction: Transaction, size: int, share: Share | None, *, last: bool) -> None:
         try:
-            sink = transaction.sink = self._sink(share)
+            sink = transaction.sink = self._sink(transaction, share)
         except InputError as error:
             self._skip_chunk(size, error)
         except Exception as error:  # noqa: BLE001 - as for a command, but the octets that follow are none
@@ -168,12 +168,13 @@ class Transfers(Connection):
         if not self.over:
             begin(share)
 
-    def _sink(self, share: Share | None) -> DataSink:
+    def _sink(self, transaction: Transaction, share: Share | None) -> DataSink:
         """Return where the message goes; raises `InputError`."""
         if share is None:
             raise InputError("no_room", replies.STORAGE_FULL)
         try:
-            return DataSink(self.around.bodies.builder(), limit=self.around.max_message_size(), share=share)
+            builder = self.around.bodies.builder(transaction.command.size or 0)
+            return DataSink(builder, limit=self.around.max_message_size(), share=share)
         except (OSError, StorageFullError) as error:
             raise InputError("storage_full", replies.STORAGE_FULL) from error
 

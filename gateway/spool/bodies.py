@@ -36,9 +36,9 @@ class SpoolBodies:
         self._threshold = settings.memory_threshold
         self._budget = Budget(settings.memory_budget)
 
-    def builder(self) -> SpoolBuilder:
-        """Return an empty place."""
-        return SpoolBuilder(self._directory, self._threshold, self._budget)
+    def builder(self, announced: int = 0) -> SpoolBuilder:
+        """Return an empty place; what is announced as large takes no memory until that turns out true."""
+        return SpoolBuilder(self._directory, self._threshold if announced <= self._threshold else 0, self._budget)
 
 
 class Budget:

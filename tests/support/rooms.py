@@ -107,7 +107,8 @@ class Opinion:
 class MemoryBodies:
     """Bodies in memory."""
 
-    def builder(self) -> Builder:
+    def builder(self, announced: int = 0) -> Builder:
+        del announced
         return MemoryBuilder()
 
 

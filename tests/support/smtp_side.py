@@ -112,9 +112,11 @@ class Bodies:
     """Makes places in memory, as large as told."""
 
     make: Callable[[], Builder] = MemoryBuilder
+    announced: list[int] = field(default_factory=list)
 
-    def builder(self) -> Builder:
+    def builder(self, announced: int = 0) -> Builder:
         """Return a place."""
+        self.announced.append(announced)
         return self.make()
 
 

@@ -28,8 +28,8 @@ _COUNTER: Final = itertools.count()
 
 
 def settings(directory: Path, **changes: Any) -> SpoolSettings:
-    """Return settings for a spool in a directory, with nothing kept free."""
-    return SpoolSettings(**{"directory": directory, "min_free": 0, **changes})
+    """Return settings for a spool in a directory, with nothing kept free; what is large for a row is in a file."""
+    return SpoolSettings(**{"directory": directory, "min_free": 0, "memory_threshold": 256 * 1024, **changes})
 
 
 def octets(length: int, seed: int = 1) -> bytes:

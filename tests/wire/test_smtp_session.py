@@ -176,6 +176,19 @@ async def test_a_message_too_large_is_read_to_its_end_and_refused() -> None:
     assert len(house.intake.taken) == 1
 
 
+async def test_the_place_of_a_message_is_told_its_announced_size() -> None:
+    """The size of each message (RFC 1870), in DATA and in chunks; nothing of one before it."""
+    house = House()
+    async with house.serving() as server, call(server) as talker:
+        for command, size in (("DATA", " SIZE=70000"), ("DATA", ""), ("BDAT 2 LAST", " SIZE=300000")):
+            await talker.say(f"MAIL FROM:<a@b.example>{size}", "RCPT TO:<mai@hop.example>", command)
+            await talker.raw(b"\r\n.\r\n" if command == "DATA" else b"\r\n")
+            assert [(await talker.hear())[-1][:3] for _ in range(3)][1] == "250"
+            if command == "DATA":
+                assert (await talker.hear())[-1][:3] == "250"
+    assert house.bodies.announced == [70000, 0, 300000]
+
+
 async def test_a_full_disk_answers_452() -> None:
     """A disk that fills up during DATA, or is too full before MAIL, gives 452 4.3.1, and nothing is kept."""
     house = House(bodies=Bodies(make=lambda: SmallDisk(100_000)))

@@ -67,7 +67,7 @@ async def judged(judges: Judges, message: Message = LETTER, *, at: dt.datetime =
 @pytest.fixture(scope="module")
 def costly(tmp_path_factory: pytest.TempPathFactory) -> Message:
     """Return a signed message of 300 MB over a file of 1 MB: reading it takes longer than a process gets here."""
-    builder = SpoolBodies(SpoolSettings(directory=tmp_path_factory.mktemp("spool"), min_free=0)).builder()
+    builder = SpoolBodies(SpoolSettings(directory=tmp_path_factory.mktemp("spool"), min_free=0)).builder(2**30)
     builder.write(signed(PLAIN + (b"0123456789" * 7 + b"\r\n") * 14_000, lan()))
     whole = Message.from_source(builder.finish())
     middle = whole.slice(100_000, 1_000_000)

@@ -15,7 +15,7 @@ from gateway.spool.bodies import SpoolBodies
 
 
 def large(tmp_path: object) -> Message:
-    builder = SpoolBodies(SpoolSettings(directory=tmp_path, min_free=0)).builder()  # type: ignore[arg-type]
+    builder = SpoolBodies(SpoolSettings(directory=tmp_path, min_free=0)).builder(2**30)  # type: ignore[arg-type]
     for number in range(40_000):
         builder.write(b"line %09d\r\n" % number)
     return Message.from_source(builder.finish())

@@ -474,7 +474,8 @@ async def test_a_full_disk_is_told_to_the_client() -> None:
     """No room while signing is 452 at the seam of the journey, not a message that waits for a key."""
 
     class Full(MemoryBodies):
-        def builder(self) -> object:  # type: ignore[override]
+        def builder(self, announced: int = 0) -> object:  # type: ignore[override]
+            del announced
             raise StorageFullError("full")
 
     signer = Signer(

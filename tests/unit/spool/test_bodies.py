@@ -49,6 +49,17 @@ def test_any_blocks_make_the_same_octets(tmp_path: Path, length: int, block: int
         assert source.read(max(start, 0), stop) == content[max(start, 0) : stop]
 
 
+@pytest.mark.parametrize("announced", [0, 1, THRESHOLD, THRESHOLD + 1, 50_000_000])
+def test_what_is_announced_as_large_takes_no_memory(tmp_path: Path, announced: int) -> None:
+    """It is in a file from its first octet on, however little comes; a small figure promises nothing."""
+    place = SpoolBodies(settings(tmp_path, memory_threshold=THRESHOLD))
+    for length in (10, THRESHOLD + 1):
+        source = fill(place.builder(announced), octets(length)).spans[0].source
+        assert isinstance(source, FileBody if max(announced, length) > THRESHOLD else MemorySource)
+        assert source.read(0, length) == octets(length)
+    assert len(place.builder(announced).finish()) == 0
+
+
 def test_a_file_under_way_has_no_name_and_goes_with_its_source(tmp_path: Path) -> None:
     """After a crash nothing of a message that was not accepted is left; the descriptor is closed with the source."""
     before = open_files()
