@@ -145,18 +145,14 @@ class SignerInfo:
                 value = b"%x" % r
         return hashlib.sha256(value).hexdigest()
 
-    def attributes_signed_over(self) -> Iterator[bytes]:
-        """Yield the encodings the signature may have been made over: as they came, then as DER where that differs.
+    def canonical_attributes(self) -> bytes | None:
+        """Return the signed attributes as DER where they came in another encoding: the signature may be over either.
 
         RFC 5652 5.4 wants DER; senders that sign what they send, unsorted, are read by everybody else, too. Both hold
         the same attributes, so nothing can be hidden in the difference.
         """
-        if self.signed_attributes is None:
-            return
-        yield self.signed_attributes
-        canonical = sorted_set(self.signed_attributes)
-        if canonical != self.signed_attributes:
-            yield canonical
+        canonical = sorted_set(self.signed_attributes) if self.signed_attributes is not None else None
+        return canonical if canonical != self.signed_attributes else None
 
 
 def read_signer(octets: bytes, node: Node, *, content_type: str) -> SignerInfo:

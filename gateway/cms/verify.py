@@ -242,9 +242,10 @@ def _fits(signer: SignerInfo, content_digest: bytes, public_key: PublicKeyTypes)
     algorithm = Algorithm(signer.family, signer.signature_digest, signer.salt_length)
     if signer.signed_attributes is None:
         return verify_raw(public_key, signer.signature, content_digest, algorithm=algorithm, prehashed=True)
-    return any(
-        verify_raw(public_key, signer.signature, each, algorithm=algorithm) for each in signer.attributes_signed_over()
-    )
+    if verify_raw(public_key, signer.signature, signer.signed_attributes, algorithm=algorithm):
+        return True
+    canonical = signer.canonical_attributes()
+    return canonical is not None and verify_raw(public_key, signer.signature, canonical, algorithm=algorithm)
 
 
 def _names(certificate: Certificate, digest: str, value: bytes) -> bool:

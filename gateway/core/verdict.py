@@ -151,14 +151,9 @@ class Verified(_Verdict):
     author: Mailbox | None = None
 
     def __post_init__(self) -> None:
-        if self.author is None or not any(
-            _names(address, self.author) for signer in self.signers for address in signer.addresses
-        ):
+        named = {Mailbox.key_in(address) for signer in self.signers for address in signer.addresses}
+        if self.author is None or self.author.key not in named:
             raise ValueError("Verified needs a signer whose certificate names the author")
-
-
-def _names(address: str, author: Mailbox) -> bool:
-    return Mailbox.key_in(address) == author.key
 
 
 @dataclass(frozen=True, slots=True)

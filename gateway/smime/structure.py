@@ -249,7 +249,7 @@ def _is_mail(entity: Entity) -> bool:
     and CMS, and could show both as a letter, under a Subject of his own.
     """
     header = entity.header
-    return any(each.key.startswith("content-") for each in header.fields) or not (header.fields or header.defects)
+    return "content-" in {each.key[:8] for each in header.fields} or not (header.fields or header.defects)
 
 
 def _named_as_cms(entity: Entity) -> bool:

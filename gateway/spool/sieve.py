@@ -6,12 +6,9 @@ It must never take a member for a stranger; that it takes a stranger for a membe
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from gateway.spool.seen import after, count
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GATHERING: Final = 0.25
 """Seconds after which what was seen is written, and after which one looks for what other processes wrote."""
@@ -42,19 +39,25 @@ class Sieve:
 
     def add(self, digest: bytes) -> None:
         """Take a digest in; there is no way out."""
-        for each in self._places(digest):
-            self._bits[each >> 3] |= 1 << (each & 7)
+        place, step = self._places(digest)
+        for _ in range(_PROBES):
+            self._bits[place >> 3] |= 1 << (place & 7)
+            place = (place + step) % self._size
         self._left -= 1
 
     def __contains__(self, digest: bytes) -> bool:
         """Return False for what was never added."""
-        bits = self._bits
-        return all(bits[each >> 3] & (1 << (each & 7)) for each in self._places(digest))
+        bits, size = self._bits, self._size
+        place, step = self._places(digest)
+        for _ in range(_PROBES):
+            if not bits[place >> 3] & (1 << (place & 7)):
+                return False
+            place = (place + step) % size
+        return True
 
-    def _places(self, digest: bytes) -> Iterator[int]:
-        """Yield places by two halves of the digest (Kirsch and Mitzenmacher, 2006)."""
-        first, step = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big") | 1
-        return ((first + each * step) % self._size for each in range(_PROBES))
+    def _places(self, digest: bytes) -> tuple[int, int]:
+        """Return the first place and the step to the next, by two halves (Kirsch and Mitzenmacher, 2006)."""
+        return int.from_bytes(digest[:8], "big") % self._size, int.from_bytes(digest[8:16], "big") | 1
 
 
 class Keeper:

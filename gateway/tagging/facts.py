@@ -72,8 +72,8 @@ def sender_field(
 ) -> bytes:
     """Return the field that only a verified message has: whom, by which certificate, who says so, and when."""
     author = verdict.author.key if verdict.author is not None else ""
-    naming = (each for each in verdict.signers if author in (address.lower() for address in each.addresses))
-    signer = next(naming, verdict.signers[0])
+    naming = [each for each in verdict.signers if author in map(str.lower, each.addresses)]
+    signer = naming[0] if naming else verdict.signers[0]
     parts = (
         f"{VERIFIED}: {verified_name(verdict, agency).replace(';', ',')}",
         *_person(signer, families),
@@ -155,7 +155,13 @@ def _headers_unsigned(judgment: Judgment) -> bool:
 
 def moment(at: dt.datetime) -> str:
     """Return an aware time as people here read it, and programs too (ISO 8601)."""
-    return at.astimezone(VIETNAM).isoformat(timespec="seconds")
+    return _second(at.replace(microsecond=0))
+
+
+@lru_cache(maxsize=64)
+def _second(at: dt.datetime) -> str:
+    """Write a second once: all that comes within it has the same."""
+    return at.astimezone(VIETNAM).isoformat()
 
 
 def _field(name: str, programs: Sequence[str], times: Sequence[str], people: str) -> bytes:

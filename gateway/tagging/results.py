@@ -240,7 +240,7 @@ def _signature_part(header: Header) -> str | None:
 def _properties(signer: Signer, part: str | None) -> list[str]:
     """Return the properties of RFC 7281 3.2; serial and issuer stand together or not at all (3.2.3)."""
     found = [f"body.smime-part={part}"] if part is not None else []
-    identifier = next((each for each in map(_identifier, signer.addresses) if each is not None), None)
+    identifier = next(filter(None, map(_identifier, signer.addresses)), None)
     if identifier is not None:
         found.append(f"body.smime-identifier={identifier}")
     issuer = _issuer(signer.issuer[:_MAX_ISSUER])
