@@ -5,7 +5,6 @@ A message must never look verified unless the judgment says so; a fault while ju
 
 from __future__ import annotations
 
-from functools import cache, partial
 from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.core.decision import AS_ROUTED, Deliver, Hold, Quarantine, Refuse
@@ -74,7 +73,13 @@ class Inbound:
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
         if refusals and len(refusals) == len(shares) and relayed.again is None:
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
-        tagged = cache(partial(self._tagged, world, relayed, opened, judgment, boundary))
+        known: dict[SubjectTag | None, Message] = {}
+
+        def tagged(subject: SubjectTag | None) -> Message:
+            if subject not in known:
+                known[subject] = self._tagged(world, relayed, opened, judgment, boundary, subject)
+            return known[subject]
+
         consignments: list[Consignment] = []
         for share in shares:
             result = await self._consign_share(world, relayed, received, share, tagged)
