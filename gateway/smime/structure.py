@@ -163,19 +163,20 @@ def _ambiguities(message: Message, top: Entity) -> Iterator[Finding]:
     """Condition 1 for what stands outside the signed octets."""
     if set(top.defects) - {_NEAR} or any(child.defects for child in top.children[1:]):
         yield Finding(1, Unreadable, "ambiguous_structure")
-    outside = [message.read(0, top.body)]
-    if _BLANK_LINE.search(outside[0]):
+    clear = len(top.children) > 1
+    before = message.read(0, top.children[0].start if clear else top.body)
+    if _BLANK_LINE.search(before, 0, top.body):
         yield Finding(1, Unreadable, "ambiguous_structure")
-    if len(top.children) > 1:
-        before = message.read(top.body, top.children[0].start)
+    after = b""
+    if clear:
         after = message.read(top.children[0].stop, top.children[0].stop + 2 * _SIGNATURE_OCTETS)
-        outside += [before, after]
         # a line that only begins like the delimiter is a third part to careless readers; inside the signed part
         # it is signed, and harmless
-        delimiter = b"--" + top.parameters.get("boundary", "").encode()
-        if _NEAR in top.defects and before.count(delimiter) + after.count(delimiter) != len(top.children) + 1:
-            yield Finding(1, Unreadable, "ambiguous_structure")
-    if any(_has_bare_line_end(octets) for octets in outside):
+        if _NEAR in top.defects:
+            delimiter = b"--" + top.parameters.get("boundary", "").encode()
+            if before.count(delimiter, top.body) + after.count(delimiter) != len(top.children) + 1:
+                yield Finding(1, Unreadable, "ambiguous_structure")
+    if _has_bare_line_end(before) or _has_bare_line_end(after):
         yield Finding(1, Unreadable, "bare_line_end")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.sevenbit import MAX_LINE, SevenBitWatch
+from gateway.core.sevenbit import MAX_LINE, SevenBitWatch, has_lone_line_end
 from support.examples import examples
 
 if TYPE_CHECKING:
@@ -83,3 +83,11 @@ def test_nothing_becomes_good_again() -> None:
     for bad in (b"a\rb", b"a\nb", b"\0", b"\x80", b"x" * (MAX_LINE + 1)):
         watch = watched([bad, *[b"good\r\n" * 1000] * 3])
         assert not watch.seven_bit
+
+
+@given(PIECES)
+@settings(max_examples=examples(300), deadline=None)
+def test_line_ends_that_stand_alone(pieces: list[bytes]) -> None:
+    """A CR or LF beside a CRLF is seen as one that stands anywhere else."""
+    octets = b"".join(pieces).replace(b"\0", b"")
+    assert has_lone_line_end(octets) == slowly(octets)[0]
