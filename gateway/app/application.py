@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from gateway.app.copies import Filing, copies_of
+from gateway.app.copies import copies_of, filing
 from gateway.app.digests import digests_of
 from gateway.app.findings import findings_of
 from gateway.app.following import Following, begun
@@ -127,7 +127,7 @@ class Application:
                 routes=self._routes,
                 bodies=self._bodies,
                 checks=self._checks,
-                hand_over=Filing(self._handover, self._copies),
+                hand_over=filing(self._handover, self._copies),
                 clock=clock,
                 recorder=recorder,
                 memory=self._memory,

@@ -49,6 +49,11 @@ class NoCopies:
         """Do nothing."""
 
 
+def filing(hand_over: HandOver, copies: Copies) -> HandOver:
+    """Return a hand-over behind which copies are filed, if anybody asked for any."""
+    return hand_over if isinstance(copies, NoCopies) else Filing(hand_over, copies)
+
+
 def copies_of(settings: Settings) -> SentCopies | NoCopies:
     """Return what files copies; raises `SetupError`."""
     if settings.mailbox is None or settings.mailbox.sent is None:

@@ -189,7 +189,8 @@ class Dispatcher:
         """Wait for a turn at the hop and try; None if we stop before anything of it was sent."""
         lane = self._lanes[entry.consignment.hop]
         try:
-            await Patience(self._stopping).bound(lane.take_turn(entry.consignment.turn_of))
+            with Patience(self._stopping):
+                await lane.take_turn(entry.consignment.turn_of)
         except TimeoutError:
             return None
         try:
@@ -204,7 +205,8 @@ class Dispatcher:
             return Attempt({}, "no such next hop")
         while not hop.usable:  # whoever was let through to try it tells the others whether it is back
             try:
-                news = await Patience(self._stopping).bound(lane.news())
+                with Patience(self._stopping):
+                    news = await lane.news()
             except TimeoutError:
                 return None
             if not news:

@@ -100,16 +100,13 @@ class Handover:
             raise RuntimeError("only tasks hand over")
         self._under_way.add(task)
         try:
-            return await self._hand_over(consignments)
+            patience = Patience(self._closing, self._settings.answer_within)
+            now = self._clock.now()
+            if len(consignments) == 1 and consignments[0].kind is Kind.DELIVER:
+                return await self._through(consignments[0], now, patience)
+            return await self._spool_first(tuple([self._entry(each, now) for each in consignments]), patience)
         finally:
             self._ended(task)
-
-    async def _hand_over(self, consignments: Sequence[Consignment]) -> Reply:
-        patience = Patience(self._closing, self._settings.answer_within)
-        now = self._clock.now()
-        if len(consignments) == 1 and consignments[0].kind is Kind.DELIVER:
-            return await self._through(consignments[0], now, patience)
-        return await self._spool_first(tuple([self._entry(each, now) for each in consignments]), patience)
 
     def _entry(self, consignment: Consignment, now: datetime) -> Entry:
         """Return a consignment as an entry with an id of its own; most never need one."""
@@ -168,7 +165,8 @@ class Handover:
             if not hop.usable:
                 continue
             try:
-                limits = await patience.bound(hop.known_limits())
+                with patience:
+                    limits = await hop.known_limits()
             except TimeoutError:
                 continue
             fitting = fit(consignment.envelope, consignment.message, limits) if limits is not None else None

@@ -93,7 +93,16 @@ class Passage:
     async def ask(self, patience: Patience) -> None:
         """Offer the envelope; raises `HopError(SITE)`. Nothing is open afterwards if nobody was accepted."""
         try:
-            await patience.bound(self._ask())
+            with patience:
+                transaction = self._transaction = await self._hop.begin(self._client)
+                limits = transaction.limits
+                self.reports_success = limits.dsn
+                fitting = fit(self._envelope, self._message, limits)
+                if isinstance(fitting, Reply):
+                    self.replies = dict.fromkeys(self._indexes, fitting)
+                    self._remote = ""
+                else:
+                    self._answered_rcpt(await transaction.envelope(fitting, size=len(self._message)))
         except TimeoutError:
             await self.abandon()
             raise HopError(HopTrouble.SITE, "no answer in time") from None
@@ -103,16 +112,8 @@ class Passage:
         if not self.accepted:
             await self.abandon()
 
-    async def _ask(self) -> None:
-        self._transaction = await self._hop.begin(self._client)
-        limits = self._transaction.limits
-        self.reports_success = limits.dsn
-        fitting = fit(self._envelope, self._message, limits)
-        if isinstance(fitting, Reply):
-            self.replies = dict.fromkeys(self._indexes, fitting)
-            self._remote = ""
-            return
-        replies = await self._transaction.envelope(fitting, size=len(self._message))
+    def _answered_rcpt(self, replies: tuple[Reply, ...]) -> None:
+        """Note who was accepted; raises `HopError(SITE)`."""
         site = of_the_site(replies)
         if site is not None or len(replies) != len(self._indexes):
             raise HopError(HopTrouble.SITE, f"not a usable next hop: {site or 'wrong number of replies'}")
@@ -131,7 +132,8 @@ class Passage:
         trouble: str | None = None
         replies: tuple[Reply, ...] | None = ()
         try:
-            replies = await patience.bound(transaction.content(self._message), transaction.pause)
+            with patience.or_pause(transaction.pause):
+                replies = await transaction.content(self._message)
         except TimeoutError:
             if transaction.dot_sent:  # it went out in this very moment
                 return None

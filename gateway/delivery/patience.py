@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-T = TypeVar("T")
+    from collections.abc import Callable
+    from types import TracebackType
 
 _RESOLUTION: Final = 0.001
 """Seconds by which a timer may fire early."""
@@ -72,15 +71,23 @@ class Bell:
 
 
 class Patience:
-    """Waits until a moment of the loop's clock at most, and no longer once the bell rings. Used by one task."""
+    """Waits until a moment of the loop's clock, and no longer once the bell rings; for the task that made it.
 
-    __slots__ = ("_bell", "_pause", "_struck", "_task", "_until")
+    `with patience:` bounds a step: what is awaited in it is canceled when patience ends, and `TimeoutError` is raised
+    then; where patience is over before, the step is not begun.
+    """
+
+    __slots__ = ("_before", "_bell", "_pause", "_struck", "_task", "_until")
 
     def __init__(self, bell: Bell, seconds: float | None = None) -> None:
         """Count from now; without `seconds` only the bell ends it."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("only tasks have patience")
         self._bell = bell
         self._until = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        self._task: asyncio.Task[object] | None = None
+        self._task = task
+        self._before = 0
         self._pause: Callable[[], bool] | None = None
         self._struck = False
 
@@ -89,36 +96,31 @@ class Patience:
         """True if nothing more is waited for."""
         return self._bell.rung or (self._until is not None and self._until <= asyncio.get_running_loop().time())
 
-    async def bound(self, step: Coroutine[object, object, T], pause: Callable[[], bool] | None = None) -> T:
-        """Return what the step returns; cancels it when patience ends, and raises `TimeoutError` then.
+    def or_pause(self, pause: Callable[[], bool]) -> Patience:
+        """Ask `pause` first when patience ends in the step that follows: if it returns True the step ends by itself."""
+        self._pause = pause
+        return self
 
-        `pause` is asked first: if it returns True the step ends by itself. Where patience is over before, the step
-        is begun only then.
-        """
-        if self.over and (pause is None or not pause()):
-            step.close()
+    def __enter__(self) -> None:
+        if self.over and (self._pause is None or not self._pause()):
+            self._pause = None
             raise TimeoutError
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("only tasks have patience")
-        before = task.cancelling()
-        self._task, self._pause, self._struck = task, pause, False
+        self._before = self._task.cancelling()
         self._bell.listen(self, self._until)
-        try:
-            return await step
-        except asyncio.CancelledError as error:
-            if self._struck and task.cancelling() <= before + 1:  # nobody else has canceled it
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bell.leave(self)
+        self._pause = None
+        if self._struck:
+            self._struck = False
+            nobody_else = self._task.uncancel() <= self._before
+            if kind is asyncio.CancelledError and nobody_else:
                 raise TimeoutError from error
-            raise
-        finally:
-            self._bell.leave(self)
-            if self._struck:
-                task.uncancel()
 
     def end(self) -> None:
         """End the waiting; called by the bell."""
-        if self._task is None or self._struck:
-            return
-        if self._pause is None or not self._pause():
+        if not self._struck and (self._pause is None or not self._pause()):
             self._struck = True
             self._task.cancel()

@@ -33,7 +33,7 @@ async def store(spool: Spool, settled: Settled, patience: Patience) -> None:
             structlog.get_logger("gateway.spool").warning(
                 "settlement not stored yet", entry=settled.entry.entry_id, error=str(error)
             )
-            with suppress(TimeoutError):
-                await patience.bound(asyncio.sleep(PAUSE))
+            with suppress(TimeoutError), patience:
+                await asyncio.sleep(PAUSE)
         else:
             return

@@ -7,7 +7,7 @@ its reply. Whatever ends a step early - trouble, silence, cancellation - closes 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.reply import Reply
 from gateway.ports import HopError, HopTrouble
@@ -17,7 +17,7 @@ from gateway.relay.replies import reply_here, reply_to_come
 from gateway.relay.wire import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from gateway.core.envelope import Envelope
     from gateway.core.message import Message
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from gateway.relay.greeting import Connection
     from gateway.relay.pool import Pool
     from gateway.relay.replies import Offers
-
-T = TypeVar("T")
 
 COMMAND_SECONDS: Final = 300.0
 """For MAIL, RCPT, DATA and each window of octets (RFC 5321 4.5.3.2)."""
@@ -106,14 +104,27 @@ class SmtpTransaction:
         """
         if self._begun or self._ended:
             raise RuntimeError("a transaction has one envelope")
-        self._begun = True
-        return await self._step(self._offer(envelope, size))
+        self._begun = self._stepping = True
+        try:
+            replies = await self._offer(envelope, size)
+        except BaseException as error:
+            self._broken_off(error)
+            raise
+        self._stepped()
+        return replies
 
     async def content(self, message: Message) -> tuple[Reply, ...] | None:
         """Send DATA, if it is not out yet, the message and the dot (see `ports.Transaction`)."""
         if self._ended or not self._accepted:
             raise RuntimeError("content goes to recipients that were accepted, once")
-        return await self._step(self._answers() if self._dot_sent else self._carry(message))
+        self._stepping = True
+        try:
+            replies = await (self._answers() if self._dot_sent else self._carry(message))
+        except BaseException as error:
+            self._broken_off(error)
+            raise
+        self._stepped()
+        return replies
 
     def pause(self) -> bool:
         """End the waiting of `content` for the replies to the dot; False where there is none."""
@@ -312,31 +323,26 @@ class SmtpTransaction:
         else:
             self._pool.drop(self._connection)
 
-    async def _step(self, step: Coroutine[object, object, T]) -> T:
-        """Take a step; close the connection if it does not come to its end. Trouble becomes `HopError`."""
-        self._stepping = True
-        try:
-            done = await step
-        except (WireError, TimeoutError) as error:
-            self._fail()
-            words = f"{self._connection.endpoint}: {error if str(error) else 'no answer in time'}"
-            if self._dot_sent:
-                raise HopError(HopTrouble.LOST_AFTER_DOT, words, tuple(self._outcomes)) from error
-            if not self._abandoned and (not isinstance(error, _UnfitError) or error.whole_site):
-                self._breaker.trouble(words)
-                self._pool.suspect(self._connection)
-            raise HopError(HopTrouble.SITE, words) from error
-        except HopError as error:
-            self._fail()
-            self._breaker.trouble(error.detail)
-            raise
-        except BaseException:
-            self._fail()
-            raise
-        if self._abandoned:  # its end came in the same moment
+    def _stepped(self) -> None:
+        """End a step; where it was abandoned in the same moment, the connection is closed."""
+        if self._abandoned:
             self._fail()
         self._stepping = False
-        return done
+
+    def _broken_off(self, error: BaseException) -> None:
+        """Close the connection after a step that did not come to its end; raises `HopError` for trouble of the wire."""
+        self._fail()
+        if isinstance(error, HopError):
+            self._breaker.trouble(error.detail)
+        if not isinstance(error, (WireError, TimeoutError)):
+            return
+        words = f"{self._connection.endpoint}: {error if str(error) else 'no answer in time'}"
+        if self._dot_sent:
+            raise HopError(HopTrouble.LOST_AFTER_DOT, words, tuple(self._outcomes)) from error
+        if not self._abandoned and (not isinstance(error, _UnfitError) or error.whole_site):
+            self._breaker.trouble(words)
+            self._pool.suspect(self._connection)
+        raise HopError(HopTrouble.SITE, words) from error
 
     def _fail(self) -> None:
         if not self._ended:

@@ -42,8 +42,7 @@ class Wire(asyncio.BufferedProtocol):
         self._buffer = bytearray()
         self._lines: list[bytes] = []  # of the next reply, as far as they were looked at: none is looked at twice
         self._looked = 0
-        self._arrival: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
+        self._waiting: asyncio.Future[None] | None = None  # done as soon as nobody waits any more
         self._write_paused = False
         self._read_paused = False
         self._lost: str | None = None
@@ -81,15 +80,14 @@ class Wire(asyncio.BufferedProtocol):
         if len(self._buffer) > MOST_UNREAD and not self._read_paused and self._transport is not None:
             self._read_paused = True
             self._transport.pause_reading()
-        _wake(self._arrival)
+        self.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end; called by the loop."""
         if self._lost is None:
             self._lost = "connection closed" if exc is None else f"connection lost: {_words(exc)}"
         self._ended()
-        _wake(self._arrival)
-        _wake(self._room)
+        self.wake()
 
     def pause_writing(self) -> None:
         """Let `drain` wait; called by the loop."""
@@ -98,7 +96,7 @@ class Wire(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Let `drain` go on; called by the loop."""
         self._write_paused = False
-        _wake(self._room)
+        self.wake()
 
     @property
     def quiet(self) -> bool:
@@ -165,8 +163,8 @@ class Wire(asyncio.BufferedProtocol):
         """Let `arrival` and `drain` raise `TimeoutError` when they still wait after so many seconds from now."""
         self._deadline = asyncio.get_running_loop().time() + seconds
 
-    def _arm(self) -> None:
-        """See to it that somebody looks when the time is over.
+    def _wait(self) -> asyncio.Future[None]:
+        """Return what `wake` ends, and see to it that somebody looks when the time is over.
 
         One timer serves a connection for long: it is set anew only when it fires, or when it would fire too late.
         """
@@ -174,6 +172,8 @@ class Wire(asyncio.BufferedProtocol):
             if self._timer is not None:
                 self._timer.cancel()
             self._look_at(self._deadline)
+        self._waiting = asyncio.get_running_loop().create_future()
+        return self._waiting
 
     def _look_at(self, moment: float) -> None:
         self._timer = asyncio.get_running_loop().call_at(moment, self._expire)
@@ -182,37 +182,30 @@ class Wire(asyncio.BufferedProtocol):
     def _expire(self) -> None:
         """End the waiting whose time is over; called by the loop."""
         self._timer, self._looks_at = None, math.inf
-        waiting = self._arrival or self._room
-        if waiting is None:
-            return
-        now = asyncio.get_running_loop().time()
-        if now + _RESOLUTION < self._deadline:
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return  # if what came in this very moment is not enough, whoever waits again sets the timer again
+        if asyncio.get_running_loop().time() + _RESOLUTION < self._deadline:
             self._look_at(self._deadline)
-        elif waiting.done():  # something came in this very moment: it may not be enough
-            self._look_at(now + _RESOLUTION)
         else:
             waiting.set_exception(TimeoutError())
 
-    async def arrival(self) -> None:
-        """Wait until something more came, or `wake` was called; raises `WireError` when nothing will come.
+    def arrival(self) -> asyncio.Future[None]:
+        """Return what is done when something more came, or `wake` was called; raises `WireError` if nothing will come.
 
-        Raises `TimeoutError` as `limit` says.
+        Its result is a `TimeoutError` as `limit` says.
         """
         if self._lost is not None or self._transport is None:
             raise WireError(self._lost or "not connected")
         if self._read_paused:
             self._read_paused = False
             self._transport.resume_reading()
-        self._arm()
-        self._arrival = asyncio.get_running_loop().create_future()
-        try:
-            await self._arrival
-        finally:
-            self._arrival = None
+        return self._wait()
 
     def wake(self) -> None:
-        """End an `arrival` that is being waited for, as if something had come."""
-        _wake(self._arrival)
+        """End the waiting of `arrival` or `drain`, as if something had happened: both look again."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def write(self, octets: bytes) -> None:
         """Hand octets to the socket; raises `WireError` if the connection is gone."""
@@ -224,12 +217,7 @@ class Wire(asyncio.BufferedProtocol):
     async def drain(self) -> None:
         """Wait until the socket takes more; raises `WireError` if the connection is gone, or `TimeoutError`."""
         while self._write_paused and self._lost is None:
-            self._arm()
-            self._room = asyncio.get_running_loop().create_future()
-            try:
-                await self._room
-            finally:
-                self._room = None
+            await self._wait()
         if self._lost is not None:
             raise WireError(self._lost)
 
@@ -298,11 +286,6 @@ class Wire(asyncio.BufferedProtocol):
 def host_of(endpoint: str) -> str:
     """Return the host of `HOST:PORT` or `[IPV6]:PORT`."""
     return endpoint.rpartition(":")[0].removeprefix("[").removesuffix("]")
-
-
-def _wake(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
 
 
 def _words(error: BaseException) -> str:

@@ -24,8 +24,8 @@ def test_time_ends_a_bound_step_and_cancels_it() -> None:
 
     async def work() -> float:
         began = LOOP.time()
-        with pytest.raises(TimeoutError):
-            await Patience(Bell(), 5).bound(step())
+        with pytest.raises(TimeoutError), Patience(Bell(), 5):
+            await step()
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0, "who is bound by others, too, must not be taken for canceled"
@@ -43,8 +43,8 @@ def test_a_bell_ends_what_is_bound_too(seconds: float | None, rings_after: float
         bell = Bell()
         LOOP.call_later(rings_after, bell.ring)
         began = LOOP.time()
-        with pytest.raises(TimeoutError):
-            await Patience(bell, seconds).bound(asyncio.sleep(100))
+        with pytest.raises(TimeoutError), Patience(bell, seconds):
+            await asyncio.sleep(100)
         await asyncio.sleep(0)  # nothing of it is left that would cancel this
         return round(LOOP.time() - began, 6)  # the clock of the loop goes on from test to test
 
@@ -56,8 +56,8 @@ def test_each_has_its_own_end() -> None:
 
     async def one(bell: Bell, seconds: float, lasts: float) -> float:
         began = LOOP.time()
-        with suppress(TimeoutError):
-            await Patience(bell, seconds).bound(asyncio.sleep(lasts))
+        with suppress(TimeoutError), Patience(bell, seconds):
+            await asyncio.sleep(lasts)
         return round(LOOP.time() - began, 6)
 
     async def work() -> list[float]:
@@ -89,7 +89,8 @@ def test_what_is_paused_is_not_canceled() -> None:
             await news.wait()
             return "paused"
 
-        return await Patience(bell, seconds).bound(step(), pause)
+        with Patience(bell, seconds).or_pause(pause):
+            return await step()
 
     async def work() -> None:
         for seconds in (5, None):
@@ -113,8 +114,8 @@ def test_patience_that_is_over_begins_nothing() -> None:
         bell.ring()
         patience = Patience(bell)
         assert patience.over
-        with pytest.raises(TimeoutError):
-            await patience.bound(never())
+        with pytest.raises(TimeoutError), patience:
+            await never()
 
     LOOP.run_until_complete(work())
 
@@ -131,9 +132,10 @@ def test_a_step_that_ends_in_time_is_not_canceled_later() -> None:
     async def work() -> str:
         bell = Bell()
         patience = Patience(bell, 2)
-        found = await patience.bound(step(None))
-        with pytest.raises(LookupError):
-            await Patience(bell, 2).bound(step(LookupError()))
+        with patience:
+            found = await step(None)
+        with pytest.raises(LookupError), Patience(bell, 2):
+            await step(LookupError())
         bell.ring()
         await asyncio.sleep(50)
         task = asyncio.current_task()
@@ -147,9 +149,13 @@ def test_a_step_that_ends_in_time_is_not_canceled_later() -> None:
 def test_canceled_from_outside_it_is_no_timeout() -> None:
     """Whoever waits is canceled: the bound step with it, also if its time is over in the same moment."""
 
+    async def wait(bell: Bell) -> None:
+        with Patience(bell, 50):
+            await asyncio.sleep(100)
+
     async def work(*, late: bool) -> None:
         bell = Bell()
-        waiting = LOOP.create_task(Patience(bell, 50).bound(asyncio.sleep(100)))
+        waiting = LOOP.create_task(wait(bell))
         await asyncio.sleep(0)
         if late:
             bell.ring()
