@@ -18,7 +18,7 @@ from gateway.core.address import Mailbox, domain_key
 from gateway.core.verdict import Note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gateway.agencies.registry import Registry
     from gateway.agencies.skeleton import Word
@@ -98,11 +98,11 @@ class Shown:
     """Display names and subjects of messages inside."""
 
 
-def claims(shown: Shown, registry: Registry, *, vouched: frozenset[str]) -> tuple[Note, ...]:
+def claims(shown: Shown, registry: Registry, *, vouched: Callable[[], frozenset[str]]) -> tuple[Note, ...]:
     """Return a note for each kind of imitation, in the order of `NOTES`.
 
-    `vouched` holds the ids of agencies for which the message is verified, in full or as a lesser state: they may bear
-    their own names wherever they write from.
+    `vouched` says the ids of agencies for which the message is verified, in full or as a lesser state: they may bear
+    their own names wherever they write from. It is asked where somebody is named, as in few messages.
     """
     found: list[Note] = []
     reader = _Reader(shown, registry, vouched)
@@ -121,7 +121,7 @@ def claims(shown: Shown, registry: Registry, *, vouched: frozenset[str]) -> tupl
 class _Reader:
     """Reads one message as its recipient would."""
 
-    def __init__(self, shown: Shown, registry: Registry, vouched: frozenset[str]) -> None:
+    def __init__(self, shown: Shown, registry: Registry, vouched: Callable[[], frozenset[str]]) -> None:
         self._shown = shown
         self._registry = registry
         self._watch = registry.watch
@@ -150,7 +150,7 @@ class _Reader:
             return bool(self._domain) and bearer.at_home(self._domain)
         agency = self._registry.by_id[bearer.agency]
         by_id = self._registry.by_id
-        if any(self._registry.kin(agency, by_id[each]) for each in self._vouched if each in by_id):
+        if any(self._registry.kin(agency, by_id[each]) for each in self._vouched() if each in by_id):
             return True
         if author is None:
             return False
@@ -257,7 +257,7 @@ class _Reader:
             if agency is None:
                 continue
             theirs = self._registry.agency_of_mailbox(author) if author is not None else None
-            if agency.id not in self._vouched and (theirs is None or theirs.id != agency.id):
+            if agency.id not in self._vouched() and (theirs is None or theirs.id != agency.id):
                 return agency.name
         return None
 

@@ -6,6 +6,7 @@ Only adds notes to a judgment: a verdict never changes here.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -49,7 +50,7 @@ def suspected(judgment: Judgment, header: Header, entity: Entity, registry: Regi
 
     `header` is the one that came: a forged mark that was taken off is still worth a note.
     """
-    vouched = _vouched(judgment, registry)
+    vouched = partial(_vouched, judgment, registry)
     found = claims(shown(judgment.author, header, entity), registry, vouched=vouched)
     sender = _sender(header)
     if sender is not None:

@@ -169,9 +169,9 @@ def _mailboxes(signer: Signer) -> Iterator[Mailbox]:
 
 def _reply_notes(judgment: Judgment, header: Header, registry: Registry) -> Iterator[Note]:
     """Yield a note where an answer would go to a mailbox of neither the author's domain nor the signer's agency."""
-    if judgment.author is None or not judgment.verdict.signers:
-        return
     fields = header.all("reply-to")
+    if judgment.author is None or not judgment.verdict.signers or not fields:
+        return
     if sum(len(each.value) for each in fields) > _MOST_REPLY_OCTETS:
         yield Note("reply_to_elsewhere")
         return

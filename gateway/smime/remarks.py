@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.mime.fields import Header
     from gateway.smime.signers import Judged
 
+_WEAK: Final = Finding(11, NotTrusted, "weak_digest")
 _HOUR: Final = dt.timedelta(hours=1)
 _LOCAL: Final = dt.timedelta(hours=7)
 """Some signing tools here write local time and call it UTC."""
@@ -35,7 +36,7 @@ def remarks(header: Header, author: Mailbox | None, results: Sequence[Judged], a
     """Yield the notes about signers and header; `at` is the time (aware) that they are judged at."""
     if len(results) > 1:
         yield Note("several_signers", str(len(results)))
-    weak = [each.sha1 for each in results if Finding(11, NotTrusted, "weak_digest") in each.findings]
+    weak = [each.sha1 for each in results if _WEAK in each.findings]
     if weak and all(weak):  # of digests that are older still, there is nothing to say
         yield Note("sha1")
     for code in dict.fromkeys(code for each in results if each.answer is not None for code in each.answer.notes):

@@ -121,8 +121,10 @@ def verified_name(verdict: Verified, agency: str | None) -> str:
 
 
 def _agency(verdict: Verdict, agency: str | None) -> str | None:
+    if agency:
+        return agency
     agencies = {each.agency for each in verdict.signers if each.agency is not None}
-    return agency or (agencies.pop() if len(agencies) == 1 else None)
+    return agencies.pop() if len(agencies) == 1 else None
 
 
 def subject_words(judgment: Judgment, agency: str | None) -> str | None:
