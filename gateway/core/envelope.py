@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Ret(StrEnum):
     HDRS = "HDRS"
 
 
-class Direction(Enum):
+class Direction(StrEnum):
     """Which half of the gateway a message goes through."""
 
     OUTBOUND = "outbound"

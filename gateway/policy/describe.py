@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from gateway.core.address import NULL_PATH, Mailbox, NullPath
 from gateway.core.contents import NOTHING, Attachment, Contents, Marking, Wish
@@ -69,15 +69,17 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-_NAMED: Final = ("login", "listener", "form", "subject", "size", "verdict")
-
-
 def remembered(facts: Facts) -> dict[str, Plain]:
     """Return facts as plain values; `recalled` gives them back. Contents that nobody read are None, not empty."""
     path = facts.reverse_path
     contents = facts.contents
     return {
-        **{name: getattr(facts, name) for name in _NAMED},
+        "login": facts.login,
+        "listener": facts.listener,
+        "form": facts.form,
+        "subject": facts.subject,
+        "size": facts.size,
+        "verdict": facts.verdict,
         "author": str(facts.author) if facts.author is not None else None,
         "reverse_path": None if isinstance(path, NullPath) else str(path),
         "traits": list[Any](sorted(facts.traits)),
@@ -117,6 +119,12 @@ def recalled(plain: Mapping[str, Any]) -> Facts:
         author = Mailbox.parse(plain["author"]) if plain["author"] is not None else None
         path = Mailbox.parse(plain["reverse_path"]) if plain["reverse_path"] is not None else NULL_PATH
         return Facts(
+            login=plain["login"],
+            listener=plain["listener"],
+            form=plain["form"],
+            subject=plain["subject"],
+            size=plain["size"],
+            verdict=plain["verdict"],
             author=author,
             author_keys=authors_keys(author),
             reverse_path=path,
@@ -127,7 +135,6 @@ def recalled(plain: Mapping[str, Any]) -> Facts:
             fields={name: tuple(texts) for name, texts in plain["fields"].items()},
             contents=_recalled_contents(plain["contents"]),
             findings=_recalled_findings(plain.get("findings")),
-            **{name: plain[name] for name in _NAMED},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError("not the facts of a message") from error

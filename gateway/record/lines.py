@@ -54,9 +54,9 @@ def line_of(facts: Mapping[str, object], *, before: tuple[str, ...] = (), after:
     try:
         pairs = [
             pair(name, value)
-            if value is None
+            if (type(value) is str and len(value) <= _MAX_REMEMBERED)  # most are
+            or value is None
             or type(value) is bool
-            or (type(value) is str and len(value) <= _MAX_REMEMBERED)
             or (type(value) is tuple and (not value or (len(value) == 1 and _is_short(value[0]))))
             else _pair(name, value)
             for name, value in (facts.items() if len(facts) <= _MAX_ITEMS else islice(facts.items(), _MAX_ITEMS))

@@ -97,7 +97,7 @@ def loops(header: Header, hostname: str) -> bool:
 
 def has_eight_bit(header: Header) -> bool:
     """True if a header field holds octets above 127."""
-    return not all(field.raw.isascii() for field in header.fields)
+    return False in [field.raw.isascii() for field in header.fields]
 
 
 async def fitted(hops: NextHops, name: str, message: Message, envelope: Envelope) -> tuple[Message, Envelope] | None:
@@ -203,4 +203,4 @@ def by_hop(envelope: Envelope, route: Callable[[Mailbox], str | None]) -> tuple[
         if hop is None:
             return None
         groups.setdefault(hop, []).append(index)
-    return tuple((hop, envelope.only(indexes)) for hop, indexes in groups.items())
+    return tuple([(hop, envelope.only(indexes)) for hop, indexes in groups.items()])

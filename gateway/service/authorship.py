@@ -97,7 +97,7 @@ class Authorship:
         return {
             "allowed": True,
             "author": str(self.author),
-            "by": self.by,
+            "by": str(self.by),
             "sender": str(self.sender) if self.sender is not None else None,
             "personal_key": self.personal_key,
             "replies_elsewhere": self.replies_elsewhere,

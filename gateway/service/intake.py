@@ -240,14 +240,14 @@ class Journey:
         arrival: Arrival = received.arrival
         direction = Direction.OUTBOUND if isinstance(received, Submission) else Direction.INBOUND
         facts = {
-            "direction": direction.value,
+            "direction": str(direction),
             "listener": arrival.client.listener,
             "client": arrival.client.address,
             "protocol": arrival.client.protocol,
             "certificate": arrival.client.certificate.fingerprint if arrival.client.certificate is not None else None,
             "login": received.submitter.name if isinstance(received, Submission) else None,
             "reverse_path": str(arrival.envelope.reverse_path),
-            "recipients": tuple(str(each.mailbox) for each in arrival.envelope.recipients),
+            "recipients": tuple([str(each.mailbox) for each in arrival.envelope.recipients]),
             "octets": len(arrival.message),
         }
         self._recorder.record(Event(Stage.RECEIVED, arrival.trace_id, facts))

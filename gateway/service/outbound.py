@@ -89,7 +89,7 @@ class Outbound:
         facts = await facts_of(world.policy, submission, opened, authorship.author, wish=wish)
         record_facts(self._recorder, submission.arrival.trace_id, facts)
         holds = Holds.SKIP if submission.again is Kind.RELEASED else Holds.APPLY
-        shares = rule_outbound(world.policy, facts, tuple(each.mailbox for each in envelope.recipients), holds=holds)
+        shares = rule_outbound(world.policy, facts, [each.mailbox for each in envelope.recipients], holds=holds)
         record_rulings(self._recorder, submission.arrival.trace_id, shares)
         remember(self._memory, submission, facts, shares)
         for share in shares:
@@ -154,7 +154,7 @@ class Outbound:
         if isinstance(key, Unable):
             return await self._unsigned(submission, opened, decision, key, ways)
         envelope = whole(ways)
-        outcome = await self._signer.sign(opened, decision, key, envelope, tuple(hop for hop, _ in ways))
+        outcome = await self._signer.sign(opened, decision, key, envelope, [hop for hop, _ in ways])
         match outcome:
             case Signed():
                 made: dict[str, Fact] = {"key": key.label, "algorithm": str(key.template.scheme), **outcome.facts}

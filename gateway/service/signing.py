@@ -176,8 +176,8 @@ class Signer:
         if isinstance(prepared, Left):
             return prepared
         facts: dict[str, Fact] = {
-            "form": prepared.form.value,
-            "encoding": prepared.prepared.body.value,
+            "form": str(prepared.form),
+            "encoding": str(prepared.prepared.body),
             "because": prepared.because,
             "signing_time": date.claimed_signing_time is not None,
             "date": date.gap,

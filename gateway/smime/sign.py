@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.message import Message
@@ -52,7 +52,7 @@ PROTECTED: Final = frozenset(
 _COPIED: Final = frozenset({"hp", "protected-headers"})
 
 
-class Body(Enum):
+class Body(StrEnum):
     """What octets may stand in what is signed; named as RFC 6152 and RFC 3030 name them."""
 
     SEVEN_BIT = "7bit"
