@@ -175,22 +175,46 @@ class Message:
             for start in range(span.start, span.stop, size):
                 yield span.source.read(start, min(start + size, span.stop))
 
+    def views(self) -> Iterator[bytes | memoryview]:
+        """Yield the octets in order: in windows where they must be read, without a copy where they are in memory."""
+        if self._piece is not None:
+            yield self._piece
+            return
+        for span in self.spans:
+            if isinstance(span.source, MemorySource):
+                yield span.source.view(span.start, span.stop)
+            else:
+                yield from Message((span,)).windows()
+
     def find(self, needle: bytes, start: int = 0, stop: int | None = None) -> int:
         """Return the position of the first `needle` inside [start, stop), or -1; matches may cross spans."""
-        end = self._size if stop is None else min(stop, self._size)
         if self._piece is not None:
-            return self._piece.find(needle, start, end)
-        carry = b""
-        position = start
-        sought = Needle(needle)
-        for window in self.slice(start, end).windows():
-            block = carry + window
-            found = sought.find(block)
-            if found >= 0:
-                return position - len(carry) + found
-            position += len(window)
-            carry = block[-(len(needle) - 1) :] if len(needle) > 1 else b""
-        return -1
+            return self._piece.find(needle, start, self._size if stop is None else min(stop, self._size))
+        return next(self.places(needle, start, stop), -1)
+
+    def places(self, needle: bytes, start: int = 0, stop: int | None = None) -> Iterator[int]:
+        """Yield where `needle` begins inside [start, stop), in one pass; matches may cross spans, and overlap."""
+        end = self._size if stop is None else min(stop, self._size)
+        if end - start <= SMALL:  # to compile the needle costs more
+            octets = self.read(start, end)
+            found = octets.find(needle)
+            while found >= 0:
+                yield start + found
+                found = octets.find(needle, found + 1)
+            return
+        find = Needle(needle).find
+        across = len(needle) - 1
+        before = b""  # too little for a match in it
+        for block in self.slice(start, end).views():
+            seam = before + bytes(block[:across])
+            for piece, base in ((seam, start - len(before)), (block, start)):
+                found = find(piece)
+                while found >= 0:
+                    yield base + found
+                    found = find(piece, found + 1)
+            start += len(block)
+            before += bytes(block[max(len(block) - across, 0) :])
+            before = before[max(len(before) - across, 0) :]
 
     def splice(self, edits: Iterable[Edit]) -> Message:
         """Return the message with the edits applied; raises `ValueError` if two overlap or one is out of range.
@@ -213,8 +237,8 @@ class Message:
         if self._piece is not None:
             return hashlib.new(algorithm, self._piece).digest()
         state = hashlib.new(algorithm)
-        for window in self.windows():
-            state.update(window)
+        for block in self.views():
+            state.update(block)
         return state.digest()
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gateway.core.octets import WINDOW, Needle
 from gateway.mime.fields import DEFAULT_LIMITS, Field, Header, Limits, MimeError, read_header
 from gateway.mime.parameters import read_parameters
 
@@ -263,19 +262,8 @@ def _delimiters(
 
 
 def _line_starts(message: Message, start: int, stop: int, needle: bytes) -> Iterator[int]:
-    """Yield where lines begin with the needle, in one pass over windows with carry-over."""
+    """Yield where lines begin with the needle, in one pass."""
     if message.read(start, min(stop, start + len(needle))) == needle:
         yield start
-    mark = b"\r\n" + needle
-    find = Needle(mark).find if stop - start > WINDOW else lambda block, begin: block.find(mark, begin)
-    carry = b""
-    offset = start
-    for window in message.slice(start, stop).windows():
-        block = carry + window
-        base = offset - len(carry)
-        found = find(block, 0)
-        while found >= 0:
-            yield base + found + 2
-            found = find(block, found + 2)
-        offset += len(window)
-        carry = block[-(len(mark) - 1) :]
+    for place in message.places(b"\r\n" + needle, start, stop):
+        yield place + 2

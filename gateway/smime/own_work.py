@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.cms.algorithms import Algorithm, verify_raw
@@ -163,10 +164,7 @@ def _cut_small(octets: bytes, delimiter: bytes, digest: str) -> Cut | str:
 
 def _cut_large(finished: Message, position: int, delimiter: bytes, digest: str) -> Cut | str:
     """The same without reading all of it at once."""
-    found: list[int] = []
-    while (place := finished.find(delimiter, position)) >= 0 and len(found) <= 3:  # noqa: PLR2004 - one more than may be
-        position = place + len(delimiter)
-        found.append(place)
+    found = list(islice(finished.places(delimiter, position), 4))  # one more than may be
     if len(found) != 3 or len(finished) - found[1] > _MAX_TAIL:  # noqa: PLR2004 - two parts, and the end
         return "structure"
     start = found[0] + len(delimiter)

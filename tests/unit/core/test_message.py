@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.message import EMPTY, Edit, Message
-from gateway.core.octets import MemoryBuilder
+from gateway.core import message as message_module
+from gateway.core.message import EMPTY, SMALL, Edit, Message, Span
+from gateway.core.octets import MemoryBuilder, MemorySource
 from support.pieces import apart, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from gateway.core.octets import Source
 
     Hold = Callable[[Iterable[bytes]], Message]
 
@@ -51,6 +54,39 @@ def test_find_crosses_spans_and_windows(pieces: list[bytes], needle: bytes, star
     """A search sees through the borders of spans."""
     message = hold(pieces)
     assert message.find(needle, start) == b"".join(pieces).find(needle, start)
+
+
+class Read:
+    """Octets that must be read: no window of them is in memory."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+
+    def __len__(self) -> int:
+        return len(self._octets)
+
+    def read(self, start: int, stop: int) -> bytes:
+        return self._octets[start:stop]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([b"a", b"b", b"ab"]), max_size=9).map(b"".join), max_size=9),
+    st.lists(st.sampled_from([b"a", b"b"]), min_size=1, max_size=5).map(b"".join),
+    st.integers(0, 60),
+    st.integers(0, 60),
+    st.sampled_from([Read, MemorySource]),
+)
+def test_places_of_large_ones_are_those_of_the_octets(
+    pieces: list[bytes], needle: bytes, start: int, stop: int, held: Callable[[bytes], Source]
+) -> None:
+    """Every place once and in order: within a block, across two or many, overlapping, in memory or read."""
+    octets = b"".join(pieces)
+    expected = [place for place in range(start, stop - len(needle) + 1) if octets.startswith(needle, place)]
+    spans = [Span(held(each), 0, len(each)) for each in pieces if each]
+    for small in (SMALL, -1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(message_module, "SMALL", small)  # with -1 all are large
+            assert list(Message(tuple(spans)).places(needle, start, stop)) == expected
 
 
 @given(PIECES, st.integers(0, 200), st.integers(0, 200), HELD)
