@@ -6,9 +6,8 @@ Decoding is for reading only: what it returns must never be written back into a 
 from __future__ import annotations
 
 import binascii
-import contextlib
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from typing import Final
 
 _WORD: Final = re.compile(rb"=\?([!-)+->@-~]{1,64}?)(?:\*[A-Za-z0-9-]*)?\?([BbQq])\?([!->@-~]*)\?=")
@@ -49,15 +48,16 @@ def decode_text(value: bytes) -> str:
         else:
             segments.append((charset, [octets]))
         position, after_word = match.end(), True
-    segments.append(("utf-8", [joined[position:]]))
-    return "".join(text_in(charset, b"".join(blocks)) for charset, blocks in segments)
+    if position < len(joined):
+        segments.append(("utf-8", [joined[position:]]))
+    return "".join([text_in(charset, b"".join(blocks)) for charset, blocks in segments])
 
 
 def _word_octets(encoding: bytes, text: bytes) -> bytes | None:
     """Return the octets of one encoded word, None where it is not one."""
     try:
         if encoding in b"Bb":
-            return b64decode(text + b"=" * (-len(text) % 4), validate=True)
+            return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
         return binascii.a2b_qp(text, header=True)
     except (binascii.Error, ValueError):
         return None
@@ -70,10 +70,11 @@ def reads(charset: str) -> bool:
 
 def text_in(charset: str, octets: bytes) -> str:
     """Return octets as text in a charset somebody named, as UTF-8 where we do not read it; never raises."""
-    if reads(charset):
-        with contextlib.suppress(LookupError, ValueError):
-            return octets.decode(charset.lower().removeprefix("x-"), "replace")
-    return octets.decode("utf-8", "replace")
+    codec = charset.lower().removeprefix("x-") if reads(charset) else "utf-8"
+    try:
+        return octets.decode(codec, "replace")
+    except (LookupError, ValueError):
+        return octets.decode("utf-8", "replace")
 
 
 def encode_text(text: str) -> bytes:

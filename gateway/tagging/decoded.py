@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.mime.words import decode_text, reads, text_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _MOST_LAYERS: Final = 4
 """Encoded words inside encoded words are read so deep."""
@@ -41,11 +41,14 @@ def readings(value: bytes) -> Iterator[str]:
             text = decode_text(text.encode("utf-8", "replace"))
 
 
-def is_undecidable(value: bytes) -> bool:
-    """Return True where a word, or a word in a word, is in a charset that may show anything to who knows it."""
+def is_undecidable(value: bytes, shown: Iterable[str]) -> bool:
+    """Return True where a word, or a word in a word, is in a charset that may show anything to who knows it.
+
+    `shown` are the readings of the value.
+    """
     if b"=?" not in value:
         return False
-    deeper = (each.encode("utf-8", "replace") for each in readings(value) if "=?" in each)
+    deeper = [each.encode("utf-8", "replace") for each in shown if "=?" in each]
     names = {_charset(match) for octets in (value, *deeper) for match in _LOOSE.finditer(octets)}
     return any(not reads(each) and _ON_ASCII.fullmatch(each) is None for each in names)
 

@@ -59,19 +59,21 @@ def cleaned(value: bytes) -> str | None:
     if len(value) > _LONGEST:
         return _letters(decode_text(value[:_CAREFUL]))
     if len(value) > _CAREFUL:
-        doubtful = is_undecidable(value) or any(map(_suspicious, readings(value)))
+        shown = [*readings(value)]
+        doubtful = is_undecidable(value, shown) or any(map(_suspicious, shown))
         return _letters(decode_text(value)) if doubtful else None
-    if is_undecidable(value):
+    shown = [*readings(value)]
+    if is_undecidable(value, shown):
         text = _plain(decode_text(value))
         if "=?" in text:
             return _letters(text)
-        value = encode_text(text)
+        shown = [*readings(encode_text(text))]
     for _ in range(_MOST_PASSES):
-        marked, spans = next(((each, found) for each in readings(value) if (found := _marks(each))), ("", []))
+        marked, spans = next(((each, found) for each in shown if (found := _marks(each))), ("", []))
         if not spans:
             return text
         text = _plain(_without(marked, spans))
-        value = encode_text(text)
+        shown = [*readings(encode_text(text))]
     return _letters(text or "")
 
 
