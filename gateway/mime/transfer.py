@@ -51,6 +51,7 @@ _PGP_INLINE: Final = (b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP ME
 _EIGHT_BIT: Final = bytes(range(128, 256))
 _BLOCK: Final = 64 * 1024
 _BASE64_LINE: Final = 57
+_BASE64_BLOCK: Final = _BASE64_LINE * 4096
 _LINES_AT_ONCE: Final = 128
 """Few enough for formats of that many to be compiled once, and kept."""
 _MAX_LINE: Final = 76
@@ -152,8 +153,10 @@ def _carried(content: Message, *, eight_bit: bool, trapped: bool) -> bool:
         held = b"\r" if block.endswith(b"\r") else b""
         block = block[: len(block) - len(held)]
         if watch is not None:
+            if not (eight_bit or block.isascii()):
+                return False  # said before anything else is looked for: most text is so
             watch.see(block)
-            if not (watch.eight_bit if eight_bit else watch.seven_bit):
+            if not watch.eight_bit:
                 return False
         if trapped:
             before += block
@@ -241,7 +244,7 @@ def _collect_parts(
     for child in entity.children:
         _collect(message, child, new_builder, replacements, foreign=foreign, top=False)
     for between in (entity.preamble, entity.epilogue):
-        if between is not None and not message.read(*between).isascii():
+        if between is not None and between[0] < between[1] and not message.read(*between).isascii():
             raise CannotEncode("text_beside_parts_not_seven_bit")
 
 
@@ -268,20 +271,20 @@ def _encoding_edits(entity: Entity, encoding: bytes) -> Iterable[tuple[int, int,
 def _encoded(message: Message, entity: Entity, builder: Builder) -> tuple[bytes, Message]:
     """Encode a leaf's content: text as quoted-printable while at most a quarter is 8-bit, anything else as base64."""
     content = message.slice(entity.body, entity.stop)
+    encoding, blocks = b"base64", _base64(content)
     if entity.media_type.startswith(("text/", "message/")):
-        strange = sum(len(window) - len(window.translate(None, _EIGHT_BIT)) for window in content.windows())
+        strange = sum([len(window) - len(window.translate(None, _EIGHT_BIT)) for window in content.windows()])
         if 4 * strange <= len(content):
-            for block in _quoted_printable(content):
-                builder.write(block)
-            return b"quoted-printable", Message.from_source(builder.finish())
-    carry = b""
-    for window in content.windows():
-        octets = carry + window
-        whole = len(octets) - len(octets) % (_BASE64_LINE * 100)
-        builder.write(base64_lines(octets[:whole]))
-        carry = octets[whole:]
-    builder.write(base64_lines(carry))
-    return b"base64", Message.from_source(builder.finish())
+            encoding, blocks = b"quoted-printable", _quoted_printable(content)
+    for block in blocks:
+        builder.write(block)
+    return encoding, Message.from_source(builder.finish())
+
+
+def _base64(content: Message) -> Iterator[bytes]:
+    """Yield the content as base64 in lines, a whole number of them from each block."""
+    for start in range(0, len(content), _BASE64_BLOCK):
+        yield base64_lines(content.read(start, start + _BASE64_BLOCK))
 
 
 def base64_lines(octets: bytes) -> bytes:
