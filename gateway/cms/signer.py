@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from asn1crypto import algos, cms, core, tsp
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -82,8 +81,7 @@ _MAX_TOKENS: Final = 2
 _WEAK: Final = "weak_digest"
 
 
-@dataclass(frozen=True, slots=True)
-class SignerInfo:
+class SignerInfo(NamedTuple):
     """One signer: what it says, and in `fault` the stable code of what is wrong with it before any key is tried."""
 
     digest: str
@@ -91,20 +89,20 @@ class SignerInfo:
     family: str
     """As in `algorithms.Algorithm`; "" where unknown."""
     claimed_signing_time: datetime | None
-    signature: bytes = field(repr=False)
+    signature: bytes
     fault: str | None
-    issuer: str | bytes | None = field(repr=False)
+    issuer: str | bytes | None
     """In the form in which names are compared."""
     serial_number: int | None
     key_id: bytes | None
-    message_digest: bytes | None = field(repr=False)
-    signed_attributes: bytes | None = field(repr=False)
+    message_digest: bytes | None
+    signed_attributes: bytes | None
     """The SET OF as it came, with its universal tag; None without attributes."""
     signature_digest: str
     salt_length: int | None
-    certificate_hashes: tuple[tuple[str, bytes], ...] = field(repr=False)
+    certificate_hashes: tuple[tuple[str, bytes], ...]
     """signingCertificate(V2): digest name and hash of the first certificate each attribute names."""
-    timestamps: tuple[bytes, ...] = field(repr=False)
+    timestamps: tuple[bytes, ...]
     """Timestamp tokens (DER) among the unsigned attributes: anybody may have put them there."""
 
     def certificate(self, candidates: Sequence[Certificate]) -> Certificate | None:

@@ -6,7 +6,7 @@ No stranger's key is ever tried here and no path is searched: that is for proces
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.octets import WINDOW
@@ -81,7 +81,7 @@ def judged_here(asked: Opening, *, terms: Terms, paths: PathCache, at: dt.dateti
         found = known.get(key) if key is not None else None
         return found if found is not None else PathAnswer(ChainState.INDETERMINATE, "path_fault", (leaf,))
 
-    opened = replace(asked.opened, attached=()) if asked.opened.attached else asked.opened
+    opened = asked.opened._replace(attached=()) if asked.opened.attached else asked.opened
     return judge(opened, terms.at(at, NOTHING_FOUND, path_of))
 
 

@@ -5,8 +5,7 @@ What signers are judged against is all here: no clock, nothing fetched, and no s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.cms.asn1 import CmsError, head
 from gateway.cms.verify import check_signer
@@ -38,8 +37,7 @@ _FAMILY: Final = frozenset(
 _SET: Final = 0x31
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """What is known about one SignerInfo."""
 
     signer: Signer | None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.cms.verify import CmsError, open_signed
 from gateway.core.message import Message
@@ -102,8 +102,7 @@ class Nested:
     content: Message
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSignature:
+class FoundSignature(NamedTuple):
     """One signature: its CMS (None if it could not be opened) and the octets it is about."""
 
     data: SignedData | None

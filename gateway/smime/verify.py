@@ -6,9 +6,8 @@ raises and nothing fetches: what is missing or unexpected has its own verdict, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.address import Mailbox
 from gateway.core.errors import InputError
@@ -62,8 +61,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A message taken apart and hashed, ready to be judged as often as revocation data change."""
 
     author: Mailbox | AuthorDefect
