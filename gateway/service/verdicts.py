@@ -76,12 +76,12 @@ class Verdicts:
             "chain": str(judgment.chain),
             "signature": str(judgment.signature),
             "author": str(judgment.author) if judgment.author is not None else None,
-            "signers": tuple(each.fingerprint for each in verdict.signers),
-            "agencies": tuple(each.agency for each in verdict.signers if each.agency is not None),
-            "families": tuple(each.family for each in verdict.signers if each.family is not None),
-            "signatures": tuple(each.signature_digest for each in verdict.signers),
+            "signers": tuple([each.fingerprint for each in verdict.signers]),
+            "agencies": tuple([each.agency for each in verdict.signers if each.agency is not None]),
+            "families": tuple([each.family for each in verdict.signers if each.family is not None]),
+            "signatures": tuple([each.signature_digest for each in verdict.signers]),
             "headers_signed": judgment.headers_signed,
-            "broken": tuple(f"{each.condition} {each.reason}" for each in judgment.broken),
-            "notes": tuple(each.code for each in judgment.notes),
+            "broken": tuple([f"{each.condition} {each.reason}" for each in judgment.broken]),
+            "notes": tuple([each.code for each in judgment.notes]),
         }
         self._recorder.record(Event(Stage.VERIFIED, trace_id, facts))

@@ -110,7 +110,8 @@ def disputed_fields(header: Header) -> tuple[str, ...]:
 
     Readers show the first, the last or both: nobody can say what is on the screen beside a signature.
     """
-    several = [name for name in _SHOWN if len(header.all(name)) > 1]
+    names = [each.key for each in header.fields]
+    several = [name for name in _SHOWN if names.count(name) > 1]
     return tuple(name for name in several if len(header.all(name)) > _MOST_TWINS or len(set(_texts(header, name))) > 1)
 
 

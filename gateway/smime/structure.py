@@ -145,7 +145,7 @@ def examine(message: Message, entity: Entity) -> Structure:
         return _below(message, entity)
     found, findings = _open(message, entity, form)
     findings = [*_ambiguities(message, entity), *findings]  # condition 1
-    if any(entity.header.first(each) for each in _BASES):  # condition 5
+    if any(map(entity.header.first, _BASES)):  # condition 5
         findings.append(Finding(5, Partial, "content_elsewhere"))
     return Structure((found,), tuple(findings))
 

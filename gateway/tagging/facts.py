@@ -118,8 +118,8 @@ def _signer_field(signer: Signer, families: Sequence[Family], *, trusted: str) -
 
 def _person(signer: Signer, families: Sequence[Family]) -> tuple[str, ...]:
     """Return who the certificate says it is for and from, in words; what cannot be shown is left out."""
-    family = next((each for each in families if each.name and each.name == signer.family), None)
-    kind = f"{family.vietnamese} / {family.english}" if family is not None else ""
+    kinds = [f"{each.vietnamese} / {each.english}" for each in families if each.name and each.name == signer.family]
+    kind = kinds[0] if kinds else ""
     return _told(signer.subject[:LONGEST_NAME], signer.issuer[:LONGEST_NAME], signer.serial[:_LONGEST_SERIAL], kind)
 
 
