@@ -6,7 +6,7 @@ A reply must never carry CR, LF or NUL in a line of its text, nor pair 250 with 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 _STATUS: Final = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
@@ -24,6 +24,8 @@ class Reply:
     code: int
     status: str | None
     lines: tuple[str, ...]
+    wire: bytes = field(init=False, repr=False, compare=False)
+    """The octets for the wire, UTF-8, CRLF at each line."""
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:  # noqa: PLR2004 - RFC 5321 4.2.1
@@ -34,6 +36,10 @@ class Reply:
                 raise ValueError(f"status {self.status} does not go with code {self.code}")
         if not self.lines or _CONTROL.search("".join(self.lines)):
             raise ValueError("a reply needs text without control characters")
+        status = f"{self.status} " if self.status else ""
+        *before, last = self.lines
+        first = "".join([f"{self.code}-{status}{line}\r\n" for line in before]) if before else ""
+        object.__setattr__(self, "wire", f"{first}{self.code} {status}{last}\r\n".encode())
 
     @classmethod
     def of(cls, code: int, status: str | None, text: str) -> Reply:
@@ -82,13 +88,6 @@ class Reply:
     def text(self) -> str:
         """The text lines joined by blanks."""
         return " ".join(self.lines)
-
-    def wire(self) -> bytes:
-        """Return the octets for the wire, UTF-8, CRLF at each line."""
-        status = f"{self.status} " if self.status else ""
-        *before, last = self.lines
-        first = "".join([f"{self.code}-{status}{line}\r\n" for line in before]) if before else ""
-        return f"{first}{self.code} {status}{last}\r\n".encode()
 
     def __str__(self) -> str:
         status = f"{self.status} " if self.status else ""

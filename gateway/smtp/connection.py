@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
-from gateway.core.reply import Reply
 from gateway.smtp.flow import Flow
 from gateway.smtp.limits import HANDSHAKE_SECONDS, LINGER_SECONDS
 from gateway.smtp.presence import is_in, plain_address
@@ -106,7 +105,7 @@ class Connection(Flow):
         self.certificate = client_certificate(shaken)
 
     def _welcome(self) -> None:
-        self.say(Reply(220, None, (f"{self.around.hostname} ESMTP",)))
+        self.say(self.around.welcome)
 
     def _turn_away(self) -> None:
         _LOG.warning("too many connections", listener=self.around.listener.name, client=self.address)

@@ -74,10 +74,7 @@ class LineReader:
                 if self._dropped > OVERLONG_LINE:
                     raise ConnectionAbortedError("endless command line")
             return None
-        if end == len(octets):
-            self.discard()
-        else:
-            self._at = end
+        self.octets, self._at = (b"", 0) if end == len(octets) else (octets, end)
         if self._dropped or end - at - 1 > self._limit:
             self._dropped = 0
             raise OverlongLineError("overlong_line", LINE_TOO_LONG)

@@ -173,10 +173,10 @@ class Flow(asyncio.BufferedProtocol):
         Nothing is said behind a last word.
         """
         if not self._halts & _CLOSING:
-            self._out += reply.wire()
+            self._out += reply.wire
 
     def hang_up(self, reply: Reply | None = None) -> None:
-        """Say a last word and close; a client that does not listen is cut off."""
+        """Say a last word and close; where something is left to be sent, a client that does not listen is cut off."""
         if self._halts & _CLOSING:
             return
         if reply is not None:
@@ -185,7 +185,7 @@ class Flow(asyncio.BufferedProtocol):
         self._content = self._then = None
         self._send()
         self._wire.close()
-        if not self._halts & _GONE:
+        if not self._halts & _GONE and (self.tls or self._wire.get_write_buffer_size()):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self.loop.call_later(LINGER_SECONDS, self._wire.abort)

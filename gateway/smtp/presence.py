@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Protocol
 
@@ -122,7 +123,12 @@ def plain_address(peername: object) -> str:
     """Return the IP address of a socket's peer, an IPv4 one as such whatever the listener; raises `ValueError`."""
     if not isinstance(peername, tuple) or not peername:
         raise ValueError("no peer address")
-    parsed = ip_address(str(peername[0]).partition("%")[0])
+    return _plain(str(peername[0]))
+
+
+@lru_cache(maxsize=4096)
+def _plain(address: str) -> str:
+    parsed = ip_address(address.partition("%")[0])
     return str((parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed)
 
 

@@ -193,7 +193,7 @@ class Session(Transfers):
     def smtp_HELO(self, hostname: str) -> None:
         """Greet a client that knows no extensions."""
         self._greet(hostname, extended=False)
-        self.say(Reply(250, None, (self.around.hostname,)))
+        self.say(self.around.hello)
 
     def _greet(self, hostname: str, *, extended: bool) -> None:
         name = hostname.partition(" ")[0]
@@ -320,7 +320,7 @@ class Session(Transfers):
         self.address = address or self.address
         self.certificate = None  # it is the host's, and proves nothing of its client
         self.start_over()
-        self.say(Reply(220, None, (f"{self.around.hostname} ESMTP",)))
+        self.say(self.around.welcome)
 
     def smtp_RSET(self, arg: str) -> None:
         """Forget the transaction."""

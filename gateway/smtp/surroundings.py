@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.config.model import TlsMode
+from gateway.core.reply import Reply
 from gateway.smtp.limits import BLOCK, LANDING
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ class Surroundings:
     """Where the octets of every connection land; used from one event loop."""
     short_landing: memoryview = field(init=False, repr=False)
     """As much of it as a session is given that waits for no message."""
+    welcome: Reply = field(init=False, repr=False)
+    """The first thing that is said."""
+    hello: Reply = field(init=False, repr=False)
+    """The answer to HELO."""
     starttls: bool = field(init=False)
     """True if STARTTLS is offered (RFC 3207)."""
     tls_first: bool = field(init=False)
@@ -50,6 +55,8 @@ class Surroundings:
         """Learn once what every command asks."""
         offered = self.listener.tls.mode is TlsMode.STARTTLS
         object.__setattr__(self, "short_landing", self.landing[:BLOCK])
+        object.__setattr__(self, "welcome", Reply(220, None, (f"{self.hostname} ESMTP",)))
+        object.__setattr__(self, "hello", Reply(250, None, (self.hostname,)))
         object.__setattr__(self, "starttls", offered)
         object.__setattr__(self, "tls_first", offered and self.listener.tls.required)
 

@@ -24,13 +24,13 @@ def test_reply_from_a_peer_is_cleaned() -> None:
     """A next hop's text is shown to our client without control characters, its status once."""
     reply = Reply.parse(550, ("5.1.1 no\x00such", "5.1.1 user\x1b[31m"))
     assert reply.status == "5.1.1"
-    assert reply.wire() == b"550-5.1.1 no such\r\n550 5.1.1 user [31m\r\n"
+    assert reply.wire == b"550-5.1.1 no such\r\n550 5.1.1 user [31m\r\n"
     assert Reply.parse(250, ("4.0.0 odd",)).status is None
 
 
 def test_long_text_is_broken_into_lines() -> None:
     """No line of a reply is over 512 octets (RFC 5321 4.5.3.1.5)."""
-    wire = Reply.of(550, "5.7.1", "đ" * 2000).wire()
+    wire = Reply.of(550, "5.7.1", "đ" * 2000).wire
     assert all(len(line) <= 512 for line in wire.split(b"\r\n"))
     assert wire.decode().count("đ") == 2000
 

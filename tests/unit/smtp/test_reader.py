@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.model import TlsMode
-from gateway.smtp.limits import COMMANDS_PER_TURN, IDLE_COMMANDS, LANDING, READ_AHEAD, READING
+from gateway.smtp.limits import COMMANDS_PER_TURN, IDLE_COMMANDS, LANDING, LINGER_SECONDS, READ_AHEAD, READING
 from gateway.smtp.presence import Presence
 from gateway.smtp.rates import Rates
 from gateway.smtp.room import Room
 from gateway.smtp.session import Session
 from gateway.smtp.surroundings import Surroundings
 from gateway.smtp.tls import ServerContext
+from support.simulated import LOOP
 from support.smtp_side import LONG, FixedClock, House, call, listener, tls_files
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"peername": ("192.0.2.1", 25)})
         self.reading = True
-        self.closed = False
+        self.closed = self.cut = False
+        self.left = 0
         self.said = b""
         self.spoke = asyncio.Event()
 
@@ -45,11 +47,14 @@ class Wire(asyncio.Transport):
         self.said += bytes(data)
         self.spoke.set()
 
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
     def close(self) -> None:
         self.closed = True
 
     def abort(self) -> None:
-        self.closed = True
+        self.closed = self.cut = True
 
 
 class Line:
@@ -115,6 +120,23 @@ async def test_a_command_is_answered_where_it_lands() -> None:
     assert line.codes() == []  # a message that was not taken yet has no answer, and what follows it has none before
     assert await until_said(line) == ["250", "250"]
     assert house.intake.octets == [b"x\r\n"]
+
+
+@pytest.mark.parametrize("left", [0, 7])
+def test_who_does_not_take_the_last_word_is_cut_off(left: int) -> None:
+    """What is left to be sent is waited for, but not for ever; where nothing is, closing is all."""
+
+    async def work() -> None:
+        line = Line(House())
+        line.wire.left = left
+        line.send(b"QUIT\r\n")
+        assert (line.codes(), line.wire.closed, line.wire.cut) == (["220", "221"], True, False)
+        await asyncio.sleep(LINGER_SECONDS - 1)
+        assert not line.wire.cut
+        await asyncio.sleep(2)
+        assert line.wire.cut is bool(left)
+
+    LOOP.run_until_complete(work())
 
 
 async def test_nobody_reads_ahead_without_end() -> None:
