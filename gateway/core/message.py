@@ -15,8 +15,9 @@ from gateway.core.octets import WINDOW, MemorySource, Needle, Source
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-SMALL: Final = 32 * 1024
-"""Octets of a message that is kept in one piece: few enough for the copies of all sessions to be no burden."""
+SMALL: Final = 128 * 1024
+"""Octets of a message that is kept in one piece: above, copies cost more than spans. What is in a file never is, so all
+copies together are in proportion to what may be in memory."""
 
 
 @dataclass(frozen=True, slots=True)
