@@ -5,9 +5,8 @@ We read more algorithms than we write. What is too weak to be believed is said i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -102,8 +101,7 @@ def raw_sign(private_key: SigningPrivateKey, data: bytes, *, scheme: Scheme, dig
     raise UnfitKeyError("key and scheme do not go together")
 
 
-@dataclass(frozen=True, slots=True)
-class Algorithm:
+class Algorithm(NamedTuple):
     """What a SignerInfo says about its signature value."""
 
     family: str
