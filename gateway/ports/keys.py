@@ -5,7 +5,7 @@ Nothing here does anything; a promise that cannot be said in a type is said in t
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.pki.certificate import Certificate
 
 
-class KeyKind(Enum):
+class KeyKind(StrEnum):
     """Whose key it is."""
 
     PERSONAL = "personal"

@@ -16,7 +16,6 @@ from gateway.ports import KeyKind
 from gateway.service.authorship import key_covers, key_refusal, signed_as
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from gateway.core.decision import Sign
@@ -70,16 +69,11 @@ def choose_key(world: World, decision: Sign, authorship: Authorship, now: dateti
     return key
 
 
-def _candidates(catalog: KeyCatalog, decision: Sign, authorship: Authorship) -> Iterator[SigningKey]:
-    """Yield the keys that the decision speaks of, in its order."""
+def _candidates(catalog: KeyCatalog, decision: Sign, authorship: Authorship) -> list[SigningKey]:
+    """Return the keys that the decision speaks of, in its order."""
     if decision.label is not None:
-        labeled = catalog.by_label(decision.label)
-        if labeled is not None:
-            yield labeled
-        return
-    mailboxes = signed_as(authorship, decision)
-    for kind in _KINDS[decision.key]:
-        for mailbox in mailboxes:
-            found = catalog.for_author(mailbox, kind)
-            if found is not None:
-                yield found
+        found = [catalog.by_label(decision.label)]
+    else:
+        mailboxes = signed_as(authorship, decision)
+        found = [catalog.for_author(mailbox, kind) for kind in _KINDS[decision.key] for mailbox in mailboxes]
+    return [each for each in found if each is not None]
