@@ -30,7 +30,7 @@ _SECRET_NAMES: Final = re.compile(
     r"(?i)passw|passphrase|secret|token|authorization|cookie|credential|private_key|^pin$|^body$|^content$|^octets_of"
 )
 """Names of values that never belong into a log, should anybody pass one."""
-_IDENTIFIERS: Final = frozenset({"timestamp", "trace_id", "entry", "entry_id", "serial", "fingerprint"})
+_IDENTIFIERS: Final = frozenset({"timestamp", "trace_id", "entry", "entry_id", "serial", "fingerprint", "signatures"})
 """Names of values that are ours, or hexadecimal: digits in them are no person's."""
 _PERSONAL: Final = re.compile(
     r"(?:(?<![^\W_])|(?<=MST)|(?<=CCCD)|(?<=CMND)|(?<=CMT))"
