@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.sighting import Repeat
@@ -59,6 +60,12 @@ def digest(*texts: str) -> bytes:
         octets = each.encode("utf-8", "surrogatepass")
         pieces += (b"%d:" % len(octets), octets)
     return hashlib.sha256(b"".join(pieces)).digest()[:_OCTETS]
+
+
+@lru_cache(maxsize=1024)
+def digest_of_known(text: str) -> bytes:
+    """Return `digest` of what comes again with each message of a sender: a mailbox, a certificate's fingerprint."""
+    return digest(text)
 
 
 def gravest(repeats: Iterable[Repeat]) -> Repeat:

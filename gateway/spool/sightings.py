@@ -23,7 +23,7 @@ import structlog
 from gateway.core.errors import GatewayError, ServiceError
 from gateway.core.sighting import Contact, Recollection, Repeat
 from gateway.spool.batches import batches
-from gateway.spool.marks import Mark, digest, gravest
+from gateway.spool.marks import Mark, digest, digest_of_known, gravest
 from gateway.spool.place import prepare_place, room
 from gateway.spool.schema import stamp
 from gateway.spool.seen import (
@@ -153,14 +153,14 @@ class SqliteSightings:
         if full or not signatures or self._closed.is_set():
             return self._told(_UNKNOWN)
         mark = Mark.of(sighting)
-        author = digest(sighting.author) if sighting.author is not None else None
+        author = digest_of_known(sighting.author) if sighting.author is not None else None
         held, person = self._hold(signatures, author, mark)
         for each in (*held.values(), person):
             if each is not None and each.asked is not None and not each.asked.answered.done():
                 await asyncio.shield(each.asked.answered)  # others may wait for the same
         repeats = [_repeat(one, mark) for one in held.values()]
         at = stamp(sighting.at)
-        contact, unwritten = _contact(person, {digest(each) for each in sighting.certificates}, at)
+        contact, unwritten = _contact(person, set(map(digest_of_known, sighting.certificates)), at)
         fresh = tuple([each for each, repeat in zip(held, repeats, strict=True) if repeat in _TO_WRITE])
         if fresh or unwritten:
             self._waiting.append(News(fresh, mark, author, unwritten, at))
