@@ -81,7 +81,7 @@ class Message:
 
     @classmethod
     def join(cls, pieces: Iterable[Message | bytes]) -> Message:
-        """Return the concatenation; of a large one neighboring pieces keep their own sources.
+        """Return the concatenation; of a large one small neighbors become one piece, and others keep their own sources.
 
         Of a small one what is known of the last piece is kept: that is the body, or its end.
         """
@@ -94,9 +94,18 @@ class Message:
             behind = None if known is None else size - len(last) + known
             return cls.of(b"".join(octets), seven_bit_from=behind)
         spans: list[Span] = []
-        for piece in given:
-            spans.extend((cls.of(piece) if isinstance(piece, bytes) else piece).spans)
-        return cls(tuple(spans))
+        run: list[Message | bytes] = []
+        size = 0  # of the run
+        for piece, its_octets in zip(given, small, strict=True):
+            if its_octets is None or size + len(its_octets) > SMALL:
+                spans.extend(cls.join(run).spans)
+                run, size = [], 0
+            if its_octets is None or len(its_octets) > SMALL:
+                spans.extend((cls.of(piece) if isinstance(piece, bytes) else piece).spans)
+            else:
+                run.append(piece)
+                size += len(its_octets)
+        return cls((*spans, *cls.join(run).spans))
 
     @property
     def spans(self) -> tuple[Span, ...]:
