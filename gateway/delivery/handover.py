@@ -382,7 +382,7 @@ def taken(consignments: Sequence[Consignment]) -> Reply:
     trace_id = consignments[0].trace_id
     held = len([each for each in consignments if each.kind is Kind.HELD and each.direction is Direction.OUTBOUND])
     if not held:
-        return Reply.of(250, "2.0.0", f"{trace_id} accepted")
+        return Reply(250, "2.0.0", (f"{trace_id} accepted",))
     if held == len(consignments):
         return Reply.of(250, "2.0.0", f"{trace_id} thư được giữ lại chờ duyệt / held for approval")
     return Reply.of(250, "2.0.0", f"{trace_id} một phần được giữ lại chờ duyệt / held for approval in part")

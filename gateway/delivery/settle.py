@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Direction, Envelope, Notify, Recipient
@@ -35,8 +35,7 @@ _CONTENT: Final = re.compile(r"5\.6\.|5\.3\.4\Z|5\.2\.3\Z")
 """Statuses of refusals that are about the content of a message, or its size (RFC 3463)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """What one attempt came to. Indexes are those of the entry's envelope."""
 
     replies: Mapping[int, Reply]

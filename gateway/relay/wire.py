@@ -144,6 +144,8 @@ class Wire(asyncio.BufferedProtocol):
         and old hops send it.
         """
         buffer, lines, start = self._buffer, self._lines, self._looked
+        if not buffer:  # as mostly just behind a command
+            return None
         while (end := buffer.find(b"\n", start, start + MOST_LINE)) >= 0:
             line = bytes(buffer[start:end]).removesuffix(b"\r")
             lines.append(line)

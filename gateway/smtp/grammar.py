@@ -6,9 +6,8 @@ Values are kept as they were given, case included: nothing here may upper-case o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.core.address import NULL_PATH, Mailbox
 from gateway.core.envelope import Notify, Recipient, Ret
@@ -29,8 +28,7 @@ _MAX_ORCPT: Final = 500  # RFC 3461 4.2
 _SIZE: Final = re.compile(r"[0-9]{1,20}")  # RFC 1870 5
 
 
-@dataclass(frozen=True, slots=True)
-class MailCommand:
+class MailCommand(NamedTuple):
     """A MAIL line. AUTH= is accepted and dropped: nobody here is trusted to speak for another (RFC 4954 5)."""
 
     reverse_path: ReversePath
