@@ -116,6 +116,11 @@ class Message:
         return self._spans
 
     @property
+    def in_one_piece(self) -> bool:
+        """True if it is small, and in memory."""
+        return self._piece is not None
+
+    @property
     def seven_bit(self) -> bool:
         """True if everything is known to be 7bit data, but for a line cut at an end; False says nothing."""
         if self._piece is not None:

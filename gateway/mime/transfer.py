@@ -224,7 +224,7 @@ def _collect(
     elif _fragile(message, entity):
         if entity.encoding not in _UNENCODED:
             raise CannotEncode("encoded_part_not_seven_bit")
-        encoding, content = _encoded(message, entity, new_builder())
+        encoding, content = _encoded(message, entity, new_builder)
         replacements += _encoding_edits(entity, encoding)
         replacements.append((entity.body, entity.stop, content))
     elif entity.encoding in {"8bit", "binary"}:
@@ -268,7 +268,7 @@ def _encoding_edits(entity: Entity, encoding: bytes) -> Iterable[tuple[int, int,
         yield each.start, each.stop, Message.of(field if index == 0 else b"")
 
 
-def _encoded(message: Message, entity: Entity, builder: Builder) -> tuple[bytes, Message]:
+def _encoded(message: Message, entity: Entity, new_builder: Callable[[], Builder]) -> tuple[bytes, Message]:
     """Encode a leaf's content: text as quoted-printable while at most a quarter is 8-bit, anything else as base64."""
     content = message.slice(entity.body, entity.stop)
     encoding, blocks = b"base64", _base64(content)
@@ -276,6 +276,9 @@ def _encoded(message: Message, entity: Entity, builder: Builder) -> tuple[bytes,
         strange = sum([len(window) - len(window.translate(None, _EIGHT_BIT)) for window in content.windows()])
         if 4 * strange <= len(content):
             encoding, blocks = b"quoted-printable", _quoted_printable(content)
+    if message.in_one_piece:  # all that is made of it is in proportion to it, as its copies are
+        return encoding, Message.of(b"".join(blocks))
+    builder = new_builder()
     for block in blocks:
         builder.write(block)
     return encoding, Message.from_source(builder.finish())

@@ -486,9 +486,10 @@ async def test_a_full_disk_is_told_to_the_client() -> None:
         check=SelfCheck(Opinion()),
         new_token=lambda: "token",
     )
-    envelope = submission(PLAIN, CITIZEN, sender=LAN).arrival.envelope
+    large = PLAIN + "Kính gửi quý cơ quan\r\n".encode() * 8000  # what is made of a small one stays in memory
+    envelope = submission(large, CITIZEN, sender=LAN).arrival.envelope
     with pytest.raises(StorageFullError):
-        await signer.sign(opened(PLAIN), BY_KEY, CredentialKey(lan()), envelope, ("out",))
+        await signer.sign(opened(large), BY_KEY, CredentialKey(lan()), envelope, ("out",))
 
 
 async def test_every_held_message_says_where_it_came_from() -> None:
