@@ -10,6 +10,9 @@ MAX_LINE: Final = 998
 _REACH: Final = MAX_LINE + 2
 """Octets of the longest line with its CRLF."""
 _CRLF_ONLY: Final = (None, "\r\n")
+_CR: Final = 0x0D
+_LF: Final = 0x0A
+"""As numbers: whether octets are in octets is asked by way of an exception (Python 3.11), a number is looked for."""
 
 
 class SevenBitWatch:
@@ -70,7 +73,7 @@ def has_lone_line_end(octets: bytes) -> bool:
     Octets without their pairs are made three times as fast as CR and LF are counted.
     """
     rest = octets.replace(b"\r\n", b"")
-    return b"\r" in rest or b"\n" in rest
+    return _CR in rest or _LF in rest
 
 
 def _after_eight_bit(block: bytes) -> int:

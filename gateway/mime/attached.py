@@ -34,7 +34,7 @@ def names_of(entity: Entity) -> tuple[str, ...]:
     for key, parameter in _FIELDS:
         for each in entity.header.all(key):
             value = each.value
-            read += _names(value, parameter) if b"name" in value.lower() else ("",)
+            read += _names(value, parameter) if value.lower().find(b"name") >= 0 else ("",)
     return tuple(dict.fromkeys([name for name in read[:_MOST_READ] if name]))[:MOST_NAMES]
 
 

@@ -30,7 +30,7 @@ _MAX_WORD_OCTETS: Final = 42
 
 def decode_text(value: bytes) -> str:
     """Return header text for reading: encoded words decoded, raw UTF-8 accepted; never raises."""
-    if b"=?" not in value:
+    if value.find(b"=?") < 0:  # not `in`: with octets Python 3.11 asks by way of an exception
         return value.decode("utf-8", "replace")
     joined = _BETWEEN.sub(b"", value)
     segments: list[tuple[str, list[bytes]]] = []  # neighboring words of one charset may split a character

@@ -68,6 +68,7 @@ _HTML_END: Final[Any] = _in_html(b"-----END PGP MESSAGE-----")
 _TEXT_OCTETS: Final = 256 * 1024
 """Of a text, decoded, in which ciphertexts are looked for."""
 _NAMED_AS_CMS: Final = re.compile(rb"pkcs7-mime|\.p7m", re.IGNORECASE)
+_EQUALS: Final = ord("=")
 _NEAR_TOP: Final = 48
 """Octets of a CMS in which its content type stands."""
 
@@ -213,7 +214,7 @@ def seems_sealed(message: Message, entity: Entity) -> bool:
     raw = message.read(entity.body, min(entity.stop, entity.body + _PREFIX))
     if _SEALED.search(raw, 0, _NEAR_TOP) or _SEALED.search(_from_letters(raw, _NEAR_TOP), 0, _NEAR_TOP):
         return True
-    if b"=" in raw and _SEALED.search(binascii.a2b_qp(raw), 0, _NEAR_TOP):
+    if _EQUALS in raw and _SEALED.search(binascii.a2b_qp(raw), 0, _NEAR_TOP):
         return True
     fields = (*entity.header.all("content-type"), *entity.header.all("content-disposition"))
     named = any(_NAMED_AS_CMS.search(field.value) for field in fields)
@@ -232,7 +233,7 @@ def holds_sealed_text(message: Message, entity: Entity) -> bool:
         begin = _HTML_BEGIN.search(octets)
         if begin is not None and _HTML_END.search(octets, begin.end()) is not None:
             return True  # no line of HTML tells where one begins on the screen
-    if _ARMOR not in octets and b"begin " not in octets:
+    if octets.find(_ARMOR) < 0 and octets.find(b"begin ") < 0:
         return False
     return _SEALED_TEXT.search(octets) is not None
 
@@ -280,7 +281,7 @@ def _begins_with_pgp(message: Message, entity: Entity) -> bool:
 
 def _armored(octets: bytes, *armor: bytes) -> bool:
     """Return True if one of the first lines is one of these."""
-    if b"-----BEGIN PGP " not in octets:
+    if octets.find(b"-----BEGIN PGP ") < 0:
         return False
     return any(line.rstrip() in armor for line in octets.split(b"\n", _FIRST_LINES)[:_FIRST_LINES])
 

@@ -181,7 +181,7 @@ def _ambiguities(message: Message, top: Entity) -> Iterator[Finding]:
 
 def _has_bare_line_end(octets: bytes) -> bool:
     """A bare CR or LF ends a line for some readers, and NUL a text: they would see fields and parts that we do not."""
-    return has_lone_line_end(octets) or b"\0" in octets
+    return has_lone_line_end(octets) or 0 in octets
 
 
 def _open(message: Message, entity: Entity, form: Form) -> tuple[FoundSignature, list[Finding]]:

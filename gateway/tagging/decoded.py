@@ -46,7 +46,7 @@ def is_undecidable(value: bytes, shown: Iterable[str]) -> bool:
 
     `shown` are the readings of the value.
     """
-    if b"=?" not in value:
+    if value.find(b"=?") < 0:
         return False
     deeper = [each.encode("utf-8", "replace") for each in shown if "=?" in each]
     names = {_charset(match) for octets in (value, *deeper) for match in _LOOSE.finditer(octets)}
