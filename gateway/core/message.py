@@ -95,16 +95,15 @@ class Message:
             return cls.of(b"".join(octets), seven_bit_from=behind)
         spans: list[Span] = []
         run: list[Message | bytes] = []
-        size = 0  # of the run
+        copied = 0  # bounded for the whole: copies are not counted where sources in memory are
         for piece, its_octets in zip(given, small, strict=True):
-            if its_octets is None or size + len(its_octets) > SMALL:
+            if its_octets is None or copied + len(its_octets) > SMALL:
                 spans.extend(cls.join(run).spans)
-                run, size = [], 0
-            if its_octets is None or len(its_octets) > SMALL:
                 spans.extend((cls.of(piece) if isinstance(piece, bytes) else piece).spans)
+                run = []
             else:
                 run.append(piece)
-                size += len(its_octets)
+                copied += len(its_octets)
         return cls((*spans, *cls.join(run).spans))
 
     @property

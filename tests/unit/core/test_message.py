@@ -105,6 +105,24 @@ def test_digest_and_windows(pieces: list[bytes], hold: Hold) -> None:
     assert b"".join(message.windows(3)) == b"".join(pieces)
 
 
+def test_small_neighbors_of_a_large_message_become_one() -> None:
+    """What stands between large pieces is passed over at once."""
+    large = Message.of(b"x" * (SMALL + 1))
+    made = Message.join((b"a", Message.of(b"b"), large, b"c", b"", Message.of(b"d")))
+    assert [len(each) for each in made.spans] == [2, SMALL + 1, 2]
+    assert made.spans[1] == large.spans[0]
+    assert made.octets() == b"ab" + large.octets() + b"cd"
+
+
+def test_a_join_copies_no_more_than_a_small_message() -> None:
+    """Copies are counted nowhere: what is more keeps its source, which is."""
+    half = Message.of(b"x" * (SMALL // 2))
+    made = Message.join([half] * 6)
+    assert [len(each) for each in made.spans] == [SMALL, *[SMALL // 2] * 4]
+    assert all(each.source is half.spans[0].source for each in made.spans[1:])
+    assert made.octets() == half.octets() * 6
+
+
 def test_overlapping_edits_are_refused() -> None:
     """Two edits of one octet have no meaning."""
     with pytest.raises(ValueError, match="overlaps"):
