@@ -94,7 +94,8 @@ class Field(NamedTuple):
     def value(self) -> bytes:
         """What follows the colon: unfolded, without outer white space."""
         found = self.raw.partition(b":")[2].strip(b" \t\r\n")
-        return _FOLD.sub(b"", found) if b"\n" in found else found
+        # `in` takes octets for a number first, and then raises and drops an exception (Python 3.11); `find` does not
+        return _FOLD.sub(b"", found) if found.find(b"\n") >= 0 else found
 
 
 @dataclass(frozen=True, slots=True)

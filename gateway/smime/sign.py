@@ -234,7 +234,7 @@ def _without_traps(field: Field) -> bytes:
     Outside they do no harm; inside some transports eat them, and with them the signature.
     """
     raw = field.raw if field.raw.endswith(b"\r\n") else field.raw + b"\r\n"
-    return fold(field.name, field.value) if b" \r\n" in raw or b"\t\r\n" in raw else raw
+    return fold(field.name, field.value) if raw.find(b" \r\n") >= 0 or raw.find(b"\t\r\n") >= 0 else raw
 
 
 def _charset(content: Message) -> str:

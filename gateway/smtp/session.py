@@ -145,7 +145,7 @@ class Session(Transfers):
         cannot be trusted to agree with us where the next one begins, so the connection ends.
         """
         text = line[:-2]
-        if not line.endswith(b"\r\n") or b"\r" in text or b"\0" in text:
+        if not line.endswith(b"\r\n") or text.find(b"\r") >= 0 or text.find(b"\0") >= 0:
             self.hang_up(replies.NOT_CRLF)
             raise ConnectionAbortedError("line end")
         return text

@@ -82,7 +82,7 @@ def stripped(
     if header is None:
         header = read_header(message)
     section = message.read(0, header.stop)
-    if b"\r\n" not in section and (end := section.find(b"\n\n")) >= 0:
+    if section.find(b"\r\n") < 0 and (end := section.find(b"\n\n")) >= 0:
         section = section[: end + 1]  # a file with bare line feeds: what stands below is its body to every reader
     names = (authserv_id, *others)
     removed: defaultdict[str, int] = defaultdict(int)
@@ -136,7 +136,7 @@ def _in_fields(
 
 
 def _is_encoded(raw: bytes) -> bool:
-    return b"=?" in raw or not raw.isascii()
+    return raw.find(b"=?") >= 0 or not raw.isascii()
 
 
 def _shows_tag(field: Field) -> bool:
