@@ -173,7 +173,7 @@ def test_row_3_spool_first(office: Office) -> None:
 def test_large_mail_cannot_even_be_read(office: Office) -> None:
     """What does not lie in memory has no place: the client is told at its dot, and the connection goes on."""
     with office.no_room():
-        code, text = office.send(more=b"Dong dai cho du lon.\r\n" * 40_000)
+        code, text = office.send(more=b"Dong dai cho du lon.\r\n" * 100_000)  # of more than 2 MiB
         assert (code, text.partition(" ")[0]) == (452, "4.3.1")
         assert office.hop.dots == 0
     assert office.kept() == []
