@@ -87,7 +87,7 @@ class SpoolSettings(Strict):
     memory_budget: Annotated[int, Field(ge=4 * MEBI)] = 64 * MEBI
     """Octets that each worker spends on small messages in memory, and again on messages that are being read."""
     memory_threshold: Annotated[int, Field(ge=4096)] = 2 * MEBI
-    """Octets above which a body lives in an unlinked file: from its begin where SIZE says so (RFC 1870)."""
+    """Octets above which a body lives in an unlinked file: from 32 KiB on where SIZE says more (RFC 1870)."""
     retry_first: Annotated[float, Field(gt=0)] = 60.0
     """Seconds to the first retry; each next one doubles, with jitter, up to retry_most."""
     retry_most: Annotated[float, Field(gt=0)] = 3600.0

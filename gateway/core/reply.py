@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _STATUS: Final = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Lone surrogates are among them: UTF-7 in a header field makes them, and they cannot be sent."""
 _MAX_LINE: Final = 480  # RFC 5321 4.5.3.1.5: 512 octets with code, status and CRLF
 
 

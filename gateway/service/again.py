@@ -176,11 +176,13 @@ class Again:
         kept = Kept(entry, self._clock.now(), self._hostname)
         raw = entry.consignment.message
         try:
-            clean = strip(raw, authserv_id=world.tags.authserv_id)
-            opened = open_arrival(clean, kept.trace)
             if entry.consignment.direction is Direction.INBOUND:
+                clean = strip(raw, authserv_id=world.tags.authserv_id)
+                opened = open_arrival(clean, kept.trace)
                 judged = clean if kept.has_trace else raw  # what has our trace has our marks as well
                 return await self._journey.inbound.consign(world, kept.relayed(), judged, opened)
+            trace, came = kept.parted()
+            opened = open_arrival(strip(came, authserv_id=world.tags.authserv_id), trace)
             submission = kept.submission(self._journey.doors, world.accounts)
             return await self._journey.outbound.consign(world, submission, opened)
         except ListenerGoneError as error:

@@ -17,19 +17,24 @@ from gateway.core.address import Mailbox
 from gateway.core.errors import ServiceError
 from gateway.core.queue import Kind, Origin
 from gateway.core.received import Arrival, Client, Relayed, Standing, Submission, Submitter
-from gateway.mime.fields import author_of, read_header
+from gateway.mime.fields import DEFAULT_LIMITS, author_of, read_header
 from gateway.mime.trace import trace_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from gateway.core.message import Message
     from gateway.core.queue import Entry
     from gateway.ports import Accounts
     from gateway.service.intake import Door
 
 SUSPENDED: Final = "suspended"
 """What `KeyCatalog.unfit` says of a key that an administrator stopped, perhaps for an hour."""
+_BELOW_TRACE: Final = replace(
+    DEFAULT_LIMITS, header_octets=DEFAULT_LIMITS.header_octets + 2048, fields=DEFAULT_LIMITS.fields + 1
+)
+"""What a message may hold that came within the limits and has had our trace field on it since."""
 _UNKNOWN: Final = "0.0.0.0"  # noqa: S104 - an address that nobody has, not one that is listened on
 
 
@@ -83,11 +88,21 @@ class Kept:
     @property
     def has_trace(self) -> bool:
         """True if it was kept after our trace field was put on it."""
-        field = read_header(self.entry.consignment.message).first("received")
+        field = read_header(self.entry.consignment.message, limits=_BELOW_TRACE).first("received")
         words = field.value.split() if field is not None else []
         wanted = (b"by", self.hostname.encode()), (b"id", self.entry.consignment.trace_id.encode())
         pairs = {(first, second.rstrip(b";")) for first, second in itertools.pairwise(words)}
         return all(each in pairs for each in wanted)
+
+    def parted(self) -> tuple[bytes, Message]:
+        """Return our trace field and the message below it: rules see what came, as they did when it came."""
+        message = self.entry.consignment.message
+        if not self.has_trace:
+            return self.trace, message
+        first = read_header(message, limits=_BELOW_TRACE).fields[0]
+        if first.key != "received" or first.start > 0:
+            return b"", message
+        return first.raw, message.slice(first.stop, len(message))
 
     def _arrival(self) -> Arrival:
         consignment = self.entry.consignment

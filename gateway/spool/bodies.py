@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _NO_UNNAMED: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT})
 """What kernels and file systems without O_TMPFILE answer."""
+_DOUBTED: Final = 32 * 1024
+"""Octets kept in memory of what is announced as large: an announcement costs its sender nothing, a file costs us."""
 _NO_LINK: Final = frozenset({errno.EXDEV, errno.ENOENT, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK})
 
 
@@ -37,8 +39,9 @@ class SpoolBodies:
         self._budget = Budget(settings.memory_budget)
 
     def builder(self, announced: int = 0) -> SpoolBuilder:
-        """Return an empty place; what is announced as large takes no memory until that turns out true."""
-        return SpoolBuilder(self._directory, self._threshold if announced <= self._threshold else 0, self._budget)
+        """Return an empty place; of what is announced as large no more than a little is in memory first."""
+        most = self._threshold if announced <= self._threshold else min(self._threshold, _DOUBTED)
+        return SpoolBuilder(self._directory, most, self._budget)
 
 
 class Budget:

@@ -28,6 +28,13 @@ def test_reply_from_a_peer_is_cleaned() -> None:
     assert Reply.parse(250, ("4.0.0 odd",)).status is None
 
 
+def test_a_text_that_cannot_be_sent_is_no_reply() -> None:
+    """UTF-7 in a name makes lone surrogates: it is refused with what can be said, and not with a fault of ours."""
+    assert Reply.of(550, "5.7.1", "a\ud800b").wire == b"550 5.7.1 a b\r\n"
+    with pytest.raises(ValueError, match="control"):
+        Reply(550, None, ("a\udcffb",))
+
+
 def test_long_text_is_broken_into_lines() -> None:
     """No line of a reply is over 512 octets (RFC 5321 4.5.3.1.5)."""
     wire = Reply.of(550, "5.7.1", "đ" * 2000).wire

@@ -24,7 +24,7 @@ from gateway.core.queue import Consignment, Entry, Kind, Origin, RecipientState
 from gateway.core.verdict import Verified
 from gateway.delivery.outcomes import Outcomes
 from gateway.delivery.settle import new_entry
-from gateway.mime.fields import decode_text, read_header
+from gateway.mime.fields import DEFAULT_LIMITS, decode_text, read_header
 from gateway.service import again as room
 from gateway.service.again import Again
 from gateway.service.intake import Door, Journey, World
@@ -257,6 +257,36 @@ async def test_the_trace_field_stands_once(tmp_path: Path) -> None:
         (made,) = [each for each in found if b"from pc" not in each]
         assert b"([10.0.0.9])" in made
         assert (NOW - timedelta(hours=1)).strftime("%H:%M:%S").encode() in made.partition(b"From:")[0]
+
+
+async def test_rules_see_what_came(tmp_path: Path) -> None:
+    """Neither size nor fields count our own trace field, as they did not when it came."""
+    ours = f"Received: from pc ([10.0.0.9])\r\n\tby {HOSTNAME} with ESMTPSA\r\n\tid trace1;\r\n\tx\r\n".encode()
+    refuse = 'direction: outbound\n    then: {refuse: {vi: "khong", en: "no"}}\n    when: '
+    policy = SIGN.replace(
+        "rules:\n",
+        f"rules:\n  - name: large\n    {refuse}{{larger_than: {len(PLAIN) + 50}}}\n"
+        f"  - name: came-by\n    {refuse}{{header_matches: {{field: Received, pattern: {HOSTNAME}}}}}\n",
+    )
+    other = PLAIN.replace(b"From: ", b"Received: by xa with ESMTP; x\r\nFrom: ", 1)
+    async with running(tmp_path, policy) as desk:
+        await desk.put(kept(ours + PLAIN, place=tmp_path), kept(ours + other, place=tmp_path, entry_id="other"))
+        await desk.counted(deliver=2)
+        found = [each.consignment.message for each in await desk.delivered()]
+        assert all(isinstance(judged(each).verdict, Verified) for each in found)
+        assert all(each.octets().startswith(ours) for each in found)
+
+
+async def test_as_many_fields_as_may_be_and_our_own(tmp_path: Path) -> None:
+    """What was taken with so many can be let go."""
+    ours = f"Received: from pc ([10.0.0.9])\r\n\tby {HOSTNAME} with ESMTPSA\r\n\tid trace1;\r\n\tx\r\n".encode()
+    more = DEFAULT_LIMITS.fields - len(read_header(Message.of(PLAIN)).fields)
+    policy = SIGN.replace("{sign: {key: personal_else_organization, if_unable: IF_UNABLE}}", "pass")
+    async with running(tmp_path, policy) as desk:
+        await desk.put(kept(ours + b"X-Q: a\r\n" * more + PLAIN, place=tmp_path))
+        await desk.counted(deliver=1)
+        (found,) = await desk.delivered()
+        assert found.consignment.message.octets() == ours + b"X-Q: a\r\n" * more + PLAIN
 
 
 async def test_waiting_for_its_key_meets_the_rules_of_today(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gateway.core.octets import Source
 
 THRESHOLD = 4096
+DOUBTED = 32 * 1024
+MOST = 100_000
 
 
 def open_files() -> set[str]:
@@ -49,15 +51,21 @@ def test_any_blocks_make_the_same_octets(tmp_path: Path, length: int, block: int
         assert source.read(max(start, 0), stop) == content[max(start, 0) : stop]
 
 
-@pytest.mark.parametrize("announced", [0, 1, THRESHOLD, THRESHOLD + 1, 50_000_000])
-def test_what_is_announced_as_large_takes_no_memory(tmp_path: Path, announced: int) -> None:
-    """It is in a file from its first octet on, however little comes; a small figure promises nothing."""
-    place = SpoolBodies(settings(tmp_path, memory_threshold=THRESHOLD))
-    for length in (10, THRESHOLD + 1):
+@pytest.mark.parametrize("announced", [0, 1, MOST, MOST + 1, 50_000_000])
+def test_what_is_announced_as_large_takes_little_memory(tmp_path: Path, announced: int) -> None:
+    """Above 32 KiB it is in a file; a letter that is small whatever was announced is in memory, as any other."""
+    place = SpoolBodies(settings(tmp_path, memory_threshold=MOST))
+    for length in (10, DOUBTED, DOUBTED + 1, MOST, MOST + 1):
         source = fill(place.builder(announced), octets(length)).spans[0].source
-        assert isinstance(source, FileBody if max(announced, length) > THRESHOLD else MemorySource)
+        assert isinstance(source, FileBody if length > (DOUBTED if announced > MOST else MOST) else MemorySource)
         assert source.read(0, length) == octets(length)
     assert len(place.builder(announced).finish()) == 0
+
+
+def test_a_low_threshold_holds_whatever_is_announced(tmp_path: Path) -> None:
+    """An announcement never puts more into memory."""
+    place = SpoolBodies(settings(tmp_path, memory_threshold=THRESHOLD))
+    assert isinstance(fill(place.builder(50_000_000), octets(THRESHOLD + 1)).spans[0].source, FileBody)
 
 
 def test_a_file_under_way_has_no_name_and_goes_with_its_source(tmp_path: Path) -> None:
