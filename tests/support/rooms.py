@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from gateway.ports import Judge, KeyKind, Sightings
 from gateway.service.arrivals import open_arrival
 from gateway.service.inbound import Inbound
 from gateway.service.intake import World
+from gateway.service.outbound import Outbound
 from gateway.service.verdicts import Verdicts
 from gateway.smime.identity import Who
 from support.letters import NOW, authority, lan, template
@@ -238,6 +240,28 @@ def world(policy: str = SIGN.replace("IF_UNABLE", "refuse"), keys: ListedKeys | 
         revocation=Revocation.OFF,
         who=Who(REGISTRY, frozenset()),
         tags=TagSettings(authserv_id=HOSTNAME),
+    )
+
+
+def outbound_room(
+    *,
+    recorder: ListRecorder | None = None,
+    hops: KnownHops | None = None,
+    memory: Notes | None = None,
+    opinion: Opinion | None = None,
+) -> Outbound:
+    """Return the outbound half; its tokens are "token1" and so on."""
+    tokens = itertools.count(1)
+    return Outbound(
+        hostname=HOSTNAME,
+        hops=hops or KnownHops(),
+        routes=DomainRoutes(),
+        bodies=MemoryBodies(),
+        clock=FixedClock(),
+        recorder=recorder or ListRecorder(),
+        memory=memory or Notes(),
+        opinion=opinion or Opinion(),
+        new_token=lambda: f"token{next(tokens)}",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -15,22 +14,15 @@ from gateway.core.verdict import Partial, Verified
 from gateway.demo.authority import pem
 from gateway.mime.fields import read_header
 from gateway.ports import KeyKind
-from gateway.service.outbound import Outbound
 from gateway.tagging import strip, tag
 from support.letters import HEAD, LAN, NOW, PLAIN, authority, judged, lan, mail, multipart, signed, text_part
 from support.rooms import (
     HOSTNAME,
     SIGN,
     CredentialKey,
-    DomainRoutes,
-    FixedClock,
-    KnownHops,
     ListedKeys,
-    ListRecorder,
-    MemoryBodies,
-    Notes,
-    Opinion,
     opened,
+    outbound_room,
     submission,
     world,
 )
@@ -46,18 +38,7 @@ POLICY = SIGN.replace("IF_UNABLE", "refuse")
 
 async def result(message: bytes, *to: str, policy: str = POLICY, keys: ListedKeys | None = None) -> object:
     """Return what the outbound half makes of a message from Lan."""
-    tokens = itertools.count(1)
-    room = Outbound(
-        hostname=HOSTNAME,
-        hops=KnownHops(),
-        routes=DomainRoutes(),
-        bodies=MemoryBodies(),
-        clock=FixedClock(),
-        recorder=ListRecorder(),
-        memory=Notes(),
-        opinion=Opinion(),
-        new_token=lambda: f"token{next(tokens)}",
-    )
+    room = outbound_room()
     sent = submission(message, *(to or (CITIZEN,)), sender=LAN)
     return await room.consign(world(policy, keys), sent, opened(message))
 

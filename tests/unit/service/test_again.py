@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 TO: Final = "mai@congdan.example"
 OURS_TO: Final = "binh@soyte.songlam.example"
+OUR_TRACE: Final = f"Received: from pc ([10.0.0.9])\r\n\tby {HOSTNAME} with ESMTPSA\r\n\tid trace1;\r\n\tx\r\n".encode()
 ORIGIN: Final = Origin("submission", "van-thu", "10.0.0.9")
 POLICY: Final = """\
 rules:
@@ -248,9 +249,8 @@ async def test_what_is_sent_at_last_is_filed(tmp_path: Path) -> None:
 
 async def test_the_trace_field_stands_once(tmp_path: Path) -> None:
     """What was kept with our trace field keeps it; what was kept without gets it, with the time it came."""
-    field_ = f"Received: from pc ([10.0.0.9])\r\n\tby {HOSTNAME} with ESMTPSA\r\n\tid trace1;\r\n\tx\r\n".encode()
     async with running(tmp_path) as desk:
-        await desk.put(kept(field_ + PLAIN, place=tmp_path), kept(PLAIN, place=tmp_path, entry_id="raw"))
+        await desk.put(kept(OUR_TRACE + PLAIN, place=tmp_path), kept(PLAIN, place=tmp_path, entry_id="raw"))
         await desk.counted(deliver=2)
         found = {each.consignment.message.octets() for each in await desk.delivered()}
         assert [each.count(f"by {HOSTNAME}".encode()) for each in found] == [1, 1]
@@ -261,7 +261,6 @@ async def test_the_trace_field_stands_once(tmp_path: Path) -> None:
 
 async def test_rules_see_what_came(tmp_path: Path) -> None:
     """Neither size nor fields count our own trace field, as they did not when it came."""
-    ours = f"Received: from pc ([10.0.0.9])\r\n\tby {HOSTNAME} with ESMTPSA\r\n\tid trace1;\r\n\tx\r\n".encode()
     refuse = 'direction: outbound\n    then: {refuse: {vi: "khong", en: "no"}}\n    when: '
     policy = SIGN.replace(
         "rules:\n",
@@ -270,23 +269,24 @@ async def test_rules_see_what_came(tmp_path: Path) -> None:
     )
     other = PLAIN.replace(b"From: ", b"Received: by xa with ESMTP; x\r\nFrom: ", 1)
     async with running(tmp_path, policy) as desk:
-        await desk.put(kept(ours + PLAIN, place=tmp_path), kept(ours + other, place=tmp_path, entry_id="other"))
+        await desk.put(
+            kept(OUR_TRACE + PLAIN, place=tmp_path), kept(OUR_TRACE + other, place=tmp_path, entry_id="other")
+        )
         await desk.counted(deliver=2)
         found = [each.consignment.message for each in await desk.delivered()]
         assert all(isinstance(judged(each).verdict, Verified) for each in found)
-        assert all(each.octets().startswith(ours) for each in found)
+        assert all(each.octets().startswith(OUR_TRACE) for each in found)
 
 
 async def test_as_many_fields_as_may_be_and_our_own(tmp_path: Path) -> None:
     """What was taken with so many can be let go."""
-    ours = f"Received: from pc ([10.0.0.9])\r\n\tby {HOSTNAME} with ESMTPSA\r\n\tid trace1;\r\n\tx\r\n".encode()
     more = DEFAULT_LIMITS.fields - len(read_header(Message.of(PLAIN)).fields)
     policy = SIGN.replace("{sign: {key: personal_else_organization, if_unable: IF_UNABLE}}", "pass")
     async with running(tmp_path, policy) as desk:
-        await desk.put(kept(ours + b"X-Q: a\r\n" * more + PLAIN, place=tmp_path))
+        await desk.put(kept(OUR_TRACE + b"X-Q: a\r\n" * more + PLAIN, place=tmp_path))
         await desk.counted(deliver=1)
         (found,) = await desk.delivered()
-        assert found.consignment.message.octets() == ours + b"X-Q: a\r\n" * more + PLAIN
+        assert found.consignment.message.octets() == OUR_TRACE + b"X-Q: a\r\n" * more + PLAIN
 
 
 async def test_waiting_for_its_key_meets_the_rules_of_today(tmp_path: Path) -> None:

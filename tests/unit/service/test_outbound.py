@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,49 +15,26 @@ from gateway.core.unfit import UNFIT
 from gateway.core.verdict import Verified
 from gateway.ports import KeyKind
 from gateway.service.authorship import Authorship, authorship_of
-from gateway.service.outbound import Outbound
 from gateway.service.senders import STRICT
 from support.letters import BINH, HEAD, LAN, PLAIN, binh, judged, lan, real_life, signed
 from support.rooms import (
-    HOSTNAME,
     SIGN,
     CredentialKey,
-    DomainRoutes,
-    FixedClock,
     KnownHop,
     KnownHops,
     Limits,
     ListedKeys,
     ListRecorder,
-    MemoryBodies,
-    Notes,
-    Opinion,
     opened,
+    outbound_room,
     submission,
     world,
 )
 
+if TYPE_CHECKING:
+    from gateway.service.outbound import Outbound
+
 CITIZEN = "mai@congdan.example"
-
-
-def outbound(
-    hops: KnownHops | None = None,
-    recorder: ListRecorder | None = None,
-    opinion: Opinion | None = None,
-    memory: Notes | None = None,
-) -> Outbound:
-    tokens = itertools.count(1)
-    return Outbound(
-        hostname=HOSTNAME,
-        hops=hops or KnownHops(),
-        routes=DomainRoutes(),
-        bodies=MemoryBodies(),
-        clock=FixedClock(),
-        recorder=recorder or ListRecorder(),
-        memory=memory or Notes(),
-        opinion=opinion or Opinion(),
-        new_token=lambda: f"token{next(tokens)}",
-    )
 
 
 async def consigned(message: bytes = PLAIN, *to: str, room: Outbound | None = None, **given: object) -> object:
@@ -65,7 +42,7 @@ async def consigned(message: bytes = PLAIN, *to: str, room: Outbound | None = No
     policy = {"policy": given.pop("policy")} if "policy" in given else {}
     chosen = world(**policy, keys=given.pop("keys", None))  # type: ignore[arg-type]
     sent = submission(message, *(to or (CITIZEN,)), sender=given.pop("sender", LAN), **given)  # type: ignore[arg-type]
-    return await (room or outbound()).consign(chosen, sent, opened(message))
+    return await (room or outbound_room()).consign(chosen, sent, opened(message))
 
 
 def delivered(result: object) -> tuple[Consignment, ...]:
@@ -115,7 +92,7 @@ async def test_a_person_is_signed_for_by_name_only() -> None:
     """An entry "@domain" lets a program send as everybody there; it lends it nobody's personal key."""
     recorder = ListRecorder()
     domain = LAN.partition("@")[2]
-    reply = refused(await consigned(authors=f"@{domain}", room=outbound(recorder=recorder)))
+    reply = refused(await consigned(authors=f"@{domain}", room=outbound_room(recorder=recorder)))
     assert "cannot sign" in reply.text
     assert recorder.facts("signed")[0]["reason"] == "personal_key_not_for_domain"
     assert len(delivered(await consigned(authors=f"@{domain},{LAN}"))) == 1
@@ -187,7 +164,7 @@ async def test_send_unsigned_tells_the_sender() -> None:
     """`if_unable: send_unsigned` sends the message as it is, and a notice that never asks for an answer."""
     recorder = ListRecorder()
     policy = SIGN.replace("IF_UNABLE", "send_unsigned")
-    room = outbound(recorder=recorder)
+    room = outbound_room(recorder=recorder)
     message, notice = delivered(await consigned(policy=policy, keys=ListedKeys(), room=room))
     assert message.message.octets() == PLAIN
     assert message.envelope.eight_bit
@@ -202,7 +179,7 @@ async def test_the_personal_key_comes_first_then_the_agency_key() -> None:
     """`personal_else_organization` is an order, not a choice."""
     personal, organization = CredentialKey(lan(), "mine"), CredentialKey(lan("p256"), "ours", KeyKind.ORGANIZATION)
     recorder = ListRecorder()
-    room = outbound(recorder=recorder)
+    room = outbound_room(recorder=recorder)
     await consigned(room=room, keys=ListedKeys(organization, personal))
     await consigned(room=room, keys=ListedKeys(organization))
     assert [each["key"] for each in recorder.facts("signed")] == ["mine", "ours"]
@@ -239,7 +216,7 @@ UTF8 = PLAIN.replace(b"To: Nguyen Thi Mai", "To: Nguyễn Thị Mai".encode())
 async def test_a_raw_header_is_encoded_for_a_hop_that_takes_ascii_only(*, asked: bool) -> None:
     """UTF-8 header fields with ASCII addresses are RFC 2047-encoded before signing."""
     hops = KnownHops(out=KnownHop(Limits(smtputf8=False)))
-    (consignment,) = delivered(await consigned(UTF8, room=outbound(hops), smtputf8=asked))
+    (consignment,) = delivered(await consigned(UTF8, room=outbound_room(hops=hops), smtputf8=asked))
     octets = consignment.message.octets()
     assert octets.isascii()
     assert b"To: =?utf-8?B?" in octets
@@ -257,14 +234,17 @@ async def test_a_raw_header_stays_where_client_and_hop_speak_smtputf8() -> None:
 async def test_smtputf8_is_not_asked_of_the_hop_for_ascii_mail() -> None:
     """A client that always says SMTPUTF8 must not make plain mail undeliverable."""
     hops = KnownHops(out=KnownHop(Limits(smtputf8=False)))
-    (consignment,) = delivered(await consigned(PLAIN, room=outbound(hops), smtputf8=True))
+    (consignment,) = delivered(await consigned(PLAIN, room=outbound_room(hops=hops), smtputf8=True))
     assert not consignment.envelope.smtputf8
 
 
 async def test_an_address_beyond_ascii_is_refused_where_the_hop_takes_ascii_only() -> None:
     """550 5.6.7 at once, not a bounce later."""
     hops = KnownHops(out=KnownHop(Limits(smtputf8=False)))
-    assert refused(await consigned(PLAIN, "mận@congdan.example", room=outbound(hops), smtputf8=True)).status == "5.6.7"
+    assert (
+        refused(await consigned(PLAIN, "mận@congdan.example", room=outbound_room(hops=hops), smtputf8=True)).status
+        == "5.6.7"
+    )
 
 
 async def test_each_recipient_gets_what_its_rule_says() -> None:

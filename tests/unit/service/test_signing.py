@@ -18,7 +18,6 @@ from gateway.core.queue import Kind, Origin
 from gateway.core.reply import Reply
 from gateway.core.verdict import Verified
 from gateway.mime.fields import read_header
-from gateway.service.outbound import Outbound
 from gateway.service.selfcheck import ONE_IN, SelfCheck
 from gateway.service.signing import Faulty, Outcome, Signed, Signer, Waiting
 from gateway.smime.classify import Form, form_of
@@ -46,7 +45,6 @@ from support.rooms import (
     HOSTNAME,
     SIGN,
     CredentialKey,
-    DomainRoutes,
     FixedClock,
     KnownHop,
     KnownHops,
@@ -57,6 +55,7 @@ from support.rooms import (
     Notes,
     Opinion,
     opened,
+    outbound_room,
     submission,
     world,
 )
@@ -415,18 +414,7 @@ async def consigned(  # noqa: PLR0913 - one argument per double
     policy = SIGN.replace("if_unable: IF_UNABLE", f"if_unable: refuse{then}")
     if whole:
         policy = policy.replace(policy[policy.index("{sign") : policy.index("\n", policy.index("{sign"))], whole)
-    tokens = itertools.count(1)
-    room = Outbound(
-        hostname=HOSTNAME,
-        hops=hops or KnownHops(),  # type: ignore[arg-type]
-        routes=DomainRoutes(),
-        bodies=MemoryBodies(),
-        clock=FixedClock(),
-        recorder=recorder or ListRecorder(),
-        memory=memory or Notes(),
-        opinion=opinion or Opinion(),
-        new_token=lambda: f"token{next(tokens)}",
-    )
+    room = outbound_room(recorder=recorder, hops=hops, memory=memory, opinion=opinion)
     sent = submission(message, *(to or (CITIZEN,)), sender=LAN)
     return await room.consign(world(policy, keys), sent, opened(message))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
@@ -13,22 +12,14 @@ from gateway.core.errors import ServiceError
 from gateway.core.queue import Consignment, Kind
 from gateway.core.verdict import Verified
 from gateway.mime.fields import read_header
-from gateway.service.outbound import Outbound
 from gateway.service.senders import Senders
 from support.letters import BINH, LAN, PLAIN, judged, lan
 from support.rooms import (
-    HOSTNAME,
     SIGN,
     CredentialKey,
-    DomainRoutes,
-    FixedClock,
-    KnownHops,
     ListedKeys,
-    ListRecorder,
-    MemoryBodies,
-    Notes,
-    Opinion,
     opened,
+    outbound_room,
     submission,
     world,
 )
@@ -43,18 +34,7 @@ WISHING = PLAIN.replace(b"Subject: ", b"Subject: !ky ", 1)
 
 async def one(message: bytes = PLAIN, policy: str = SIGNS, **given: object) -> Consignment:
     """Return the only consignment that becomes of a message which came with our trace field beside it."""
-    tokens = itertools.count(1)
-    room = Outbound(
-        hostname=HOSTNAME,
-        hops=KnownHops(),
-        routes=DomainRoutes(),
-        bodies=MemoryBodies(),
-        clock=FixedClock(),
-        recorder=ListRecorder(),
-        memory=Notes(),
-        opinion=Opinion(),
-        new_token=lambda: f"token{next(tokens)}",
-    )
+    room = outbound_room()
     key = given.pop("key", None) or CredentialKey(lan())
     known = replace(world(policy=policy, keys=ListedKeys(key)), **given)  # type: ignore[arg-type]
     sent = submission(message, "mai@congdan.example", sender=LAN, smtputf8=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
@@ -10,18 +9,10 @@ import pytest
 from gateway.config.wishes import WishSettings
 from gateway.core.queue import Consignment, Kind
 from gateway.core.verdict import Unsigned, Verified
-from gateway.service.outbound import Outbound
 from support.letters import LAN, PLAIN, judged
 from support.rooms import (
-    HOSTNAME,
-    DomainRoutes,
-    FixedClock,
-    KnownHops,
-    ListRecorder,
-    MemoryBodies,
-    Notes,
-    Opinion,
     opened,
+    outbound_room,
     submission,
     world,
 )
@@ -48,18 +39,7 @@ def letter(subject: str, more: str = "") -> bytes:
 
 async def sent(message: bytes, *to: str, words: WishSettings | None = WORDS) -> tuple[Consignment, ...]:
     """Return what becomes of a message from Lan."""
-    tokens = itertools.count(1)
-    room = Outbound(
-        hostname=HOSTNAME,
-        hops=KnownHops(),
-        routes=DomainRoutes(),
-        bodies=MemoryBodies(),
-        clock=FixedClock(),
-        recorder=ListRecorder(),
-        memory=Notes(),
-        opinion=Opinion(),
-        new_token=lambda: f"token{next(tokens)}",
-    )
+    room = outbound_room()
     chosen = replace(world(POLICY), wishes=words)
     result = await room.consign(chosen, submission(message, *to, sender=LAN), opened(message))
     assert isinstance(result, tuple), result
