@@ -209,12 +209,12 @@ class Message:
     def places(self, needle: bytes, start: int = 0, stop: int | None = None) -> Iterator[int]:
         """Yield where `needle` begins inside [start, stop), in one pass; matches may cross spans, and overlap."""
         end = self._size if stop is None else min(stop, self._size)
-        if end - start <= SMALL:  # to compile the needle costs more
-            octets = self.read(start, end)
-            found = octets.find(needle)
+        if self._piece is not None or end - start <= SMALL:  # to compile the needle costs more
+            octets, base = (self._piece, 0) if self._piece is not None else (self.read(start, end), start)
+            found = octets.find(needle, start - base, end - base)
             while found >= 0:
-                yield start + found
-                found = octets.find(needle, found + 1)
+                yield base + found
+                found = octets.find(needle, found + 1, end - base)
             return
         find = Needle(needle).find
         across = len(needle) - 1

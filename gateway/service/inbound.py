@@ -73,12 +73,12 @@ class Inbound:
         refusals = [share.ruling.decision for share in shares if isinstance(share.ruling.decision, Refuse)]
         if refusals and len(refusals) == len(shares) and relayed.again is None:
             return Reply.of(550, "5.7.1", f"{refusals[0].vietnamese} / {refusals[0].english}")
-        known: dict[SubjectTag | None, Message] = {}
+        made: dict[SubjectTag | None, Message] = {}
 
         def tagged(subject: SubjectTag | None) -> Message:
-            if subject not in known:
-                known[subject] = self._tagged(world, relayed, opened, judgment, boundary, subject)
-            return known[subject]
+            if subject not in made:
+                made[subject] = self._tagged(world, relayed, opened, judgment, boundary, subject)
+            return made[subject]
 
         consignments: list[Consignment] = []
         for share in shares:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.core.message import Message
     from gateway.core.queue import Entry
+    from gateway.mime.fields import Field
     from gateway.ports import Accounts
     from gateway.service.intake import Door
 
@@ -88,21 +89,24 @@ class Kept:
     @property
     def has_trace(self) -> bool:
         """True if it was kept after our trace field was put on it."""
+        return self._own_trace() is not None
+
+    def _own_trace(self) -> Field | None:
+        """Return our trace field, where the message has it."""
         field = read_header(self.entry.consignment.message, limits=_BELOW_TRACE).first("received")
         words = field.value.split() if field is not None else []
         wanted = (b"by", self.hostname.encode()), (b"id", self.entry.consignment.trace_id.encode())
         pairs = {(first, second.rstrip(b";")) for first, second in itertools.pairwise(words)}
-        return all(each in pairs for each in wanted)
+        return field if pairs.issuperset(wanted) else None
 
     def parted(self) -> tuple[bytes, Message]:
         """Return our trace field and the message below it: rules see what came, as they did when it came."""
-        message = self.entry.consignment.message
-        if not self.has_trace:
+        message, field = self.entry.consignment.message, self._own_trace()
+        if field is None:
             return self.trace, message
-        first = read_header(message, limits=_BELOW_TRACE).fields[0]
-        if first.key != "received" or first.start > 0:
+        if field.start:
             return b"", message
-        return first.raw, message.slice(first.stop, len(message))
+        return field.raw, message.slice(field.stop, len(message))
 
     def _arrival(self) -> Arrival:
         consignment = self.entry.consignment

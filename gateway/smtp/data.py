@@ -74,7 +74,10 @@ class LineReader:
                 if self._dropped > OVERLONG_LINE:
                     raise ConnectionAbortedError("endless command line")
             return None
-        self.octets, self._at = (b"", 0) if end == len(octets) else (octets, end)
+        if end == len(octets):
+            self.discard()
+        else:
+            self._at = end
         if self._dropped or end - at - 1 > self._limit:
             self._dropped = 0
             raise OverlongLineError("overlong_line", LINE_TOO_LONG)
